@@ -1,0 +1,35 @@
+// Errors as values. No exception crosses, or exists in, the core.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace tidegate {
+
+// What went wrong, for a person and for a program.
+struct Error {
+    std::string code;     // a stable word: "wrong-type", "out-of-range", "limit", "unknown-op" …
+    std::string path;     // JSON Pointer into the input, "" for the whole of it
+    std::string message;  // one plain sentence: the field, the value, what was expected
+    friend bool operator==(const Error&, const Error&) = default;
+};
+
+// Either a T or an Error. REQUIRES: ok() before value(), !ok() before error().
+template <class T>
+class Result {
+public:
+    Result(T value) : state_(std::move(value)) {}
+    Result(Error error) : state_(std::move(error)) {}
+    bool ok() const { return state_.index() == 0; }
+    explicit operator bool() const { return ok(); }
+    T& value() { return *std::get_if<0>(&state_); }
+    const T& value() const { return *std::get_if<0>(&state_); }
+    const Error& error() const { return *std::get_if<1>(&state_); }
+
+private:
+    std::variant<T, Error> state_;
+};
+
+}  // namespace tidegate
