@@ -1,0 +1,25 @@
+# Toolchain file of the preset `wasm`: finds whichever Emscripten this machine has and hands over to its own
+# toolchain file. An activated emsdk ($EMSDK) wins over em++ on PATH, which wins over Debian's package.
+set(_tg_candidates)
+if(DEFINED ENV{EMSDK})
+  list(APPEND _tg_candidates "$ENV{EMSDK}/upstream/emscripten")
+endif()
+find_program(_tg_empp em++ NO_CACHE)
+if(_tg_empp)
+  get_filename_component(_tg_empp "${_tg_empp}" REALPATH)
+  get_filename_component(_tg_dir "${_tg_empp}" DIRECTORY)
+  list(APPEND _tg_candidates "${_tg_dir}")
+endif()
+list(APPEND _tg_candidates /usr/share/emscripten)
+
+set(_tg_toolchain)
+foreach(_tg_dir IN LISTS _tg_candidates)
+  if(NOT _tg_toolchain AND EXISTS "${_tg_dir}/cmake/Modules/Platform/Emscripten.cmake")
+    set(_tg_toolchain "${_tg_dir}/cmake/Modules/Platform/Emscripten.cmake")
+  endif()
+endforeach()
+if(NOT _tg_toolchain)
+  message(FATAL_ERROR "No Emscripten found: neither $EMSDK nor em++ on PATH names one. "
+                      "On Debian: apt-get install emscripten")
+endif()
+include("${_tg_toolchain}")
