@@ -1,0 +1,47 @@
+// Which operations go into the next batch.
+//
+// Rule: take the available unit with the smallest key, again and again, while it fits. A unit is one op, or a whole atomic group. Available is the
+// earliest not yet taken op of its lane, or a group all of whose members are. An op inherits the best key of everything that waits behind it
+// (in its lane or through a group), so a critical update is not held up by the low create before it (priority inheritance,
+// Sha, Rajkumar, Lehoczky 1990).
+// In a short window the key is the cost of delay per byte instead (Smith 1956); a run of ops in a lane counts by the best ratio of a prefix of it
+// (Sidney's decomposition for chains, 1975).
+//
+// Cost: one pass over the candidates to find those that can matter (a threshold, not a sort), one more when lanes have followers; then work on
+// a few hundred. O(n) time and O(batch) memory plus one bit per lane for queues without atomic groups near their head.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <span>
+
+namespace tidegate {
+
+struct Candidate {
+    double order_key = 0;       // priority.h: order_key; smaller goes first. Not a number: goes last
+    double value = 0;           // priority.h: cost_of_delay; used in short windows only. Negative or not a number: 0
+    std::uint32_t bytes = 0;    // estimated bytes on the wire, body and line
+    std::uint32_t lane = 0;     // lanes are numbered densely from 0: memory is one bit per number up to the largest
+    std::uint32_t chain = 0;    // place in the lane; the smallest of the lane present is its head. Places may have gaps, no two are equal
+    std::uint32_t group = 0;    // atomic group, 0 for none
+};
+
+struct BatchBudget {
+    double max_bytes = 0;               // no more than this in sum; ≤ 0 or not a number: nothing is chosen
+    std::size_t max_ops = 0;
+    bool short_window = false;          // order by value per byte
+    bool oversize_alone = true;         // the best unit goes alone when it is larger than max_bytes (false where max_bytes is what time allows)
+};
+
+// A unit that does not fit is passed over (and its lanes with it) for smaller ones; after this many the batch is closed.
+inline constexpr std::size_t kMaxPassedOver = 64;
+
+// Indexes into candidates, in the order to send: lanes in their order, groups unbroken. Equal keys: the lower index first.
+// Every op that is waiting for an earlier one of its lane has to be among the candidates together with it; ops that may not go now (blocked,
+// waiting, held by the gate) are left out by the caller, and with them everything behind them in their lane, and whole groups.
+// A group that can never become available (two groups in opposite orders in two lanes) is never chosen; nothing hangs.
+std::vector<std::size_t> choose_batch(std::span<const Candidate> candidates, const BatchBudget& budget);
+
+}  // namespace tidegate

@@ -1,0 +1,78 @@
+// What keeps us from making an outage worse, per origin: a retry budget, a circuit breaker and a rate limit of our own.
+// Plain values with JSON, so that they survive restarts; time is a parameter.
+#pragma once
+
+#include <string_view>
+
+#include "tidegate/json.h"
+#include "tidegate/random.h"
+#include "tidegate/time.h"
+
+namespace tidegate {
+
+// --- Retry budget: gRPC retry throttling (gRFC A6): a failure costs 1, a success returns 0.1, retries stop at half and below.
+// Two additions for a queue that lives for days: tokens come back with time, and every wake may retry once in any case
+// (a budget must not strand a queue whose only traffic is retries).
+inline constexpr double kRetryTokens = 10.0;
+inline constexpr double kRetryRefund = 0.1;
+inline constexpr double kRetryRefillMs = 30.0 * kSecondMs;   // one token per this time
+
+struct RetryBudget {
+    double tokens = kRetryTokens;
+    double at_ms = 0;               // when tokens was true
+    bool reserve_used = false;      // the one free retry of this wake
+    friend bool operator==(const RetryBudget&, const RetryBudget&) = default;
+};
+
+RetryBudget on_wake(RetryBudget budget);                                   // a new wake has its free retry again
+RetryBudget on_answer(RetryBudget budget, bool failure, double now_ms);    // failure: retryable (network, timeout, 408, 425, 429, 5xx); a malformed request is none
+bool may_retry(const RetryBudget& budget, double now_ms);                  // first attempts need no leave
+RetryBudget on_retry(RetryBudget budget, double now_ms);                   // call when a retry is sent: uses the reserve if the tokens gave no leave
+double retry_again_ms(const RetryBudget& budget, double now_ms);           // the instant from which may_retry is true; now_ms when it is
+
+// --- Circuit breaker: closed → open after kBreakerFailures failures in a row; open → half-open when its time is over; half-open lets one probe
+// through: success closes, failure opens again for twice the time. (Nygard, "Release It!".) The table is in budget.cpp.
+inline constexpr int kBreakerFailures = 5;
+inline constexpr double kBreakerOpenMs = 30.0 * kSecondMs;       // first opening; doubles up to …
+inline constexpr double kBreakerMaxOpenMs = 300.0 * kSecondMs;   // … this; the time is drawn from [½, 1) of it so that clients do not return together
+inline constexpr double kBreakerProbeMs = 180.0 * kSecondMs;     // a probe not answered after this is lost (the worker died): another may go
+
+enum class BreakerState { closed, open, half_open };
+std::string_view name(BreakerState state);
+
+struct Breaker {
+    BreakerState state = BreakerState::closed;
+    int failures = 0;           // in a row, while closed
+    int openings = 0;           // in a row, without a success between
+    double until_ms = 0;        // open: end of it; half-open: when the probe counts as lost
+    friend bool operator==(const Breaker&, const Breaker&) = default;
+};
+
+// The state that counts at now_ms: an open breaker whose time is over is half-open in effect (may_send is true for one request).
+bool may_send(const Breaker& breaker, double now_ms);
+double send_again_ms(const Breaker& breaker, double now_ms);                       // the instant from which may_send is true; now_ms when it is
+Breaker on_send(Breaker breaker, double now_ms);                                   // REQUIRES: may_send. Open and over → half-open, this is the probe
+Breaker on_result(Breaker breaker, bool failure, double now_ms, Random& random);   // failure: the origin's fault (network, timeout, 5xx), not an op's
+
+// --- Rate limit of our own: token bucket, per_second tokens up to burst.
+struct RateLimits {
+    double per_second = 0;      // ≤ 0 or not a number: no limit
+    double burst = 1;           // < 1 counts as 1
+};
+struct RateBucket {
+    double tokens = 0;
+    double at_ms = 0;           // 0: never used, the bucket is full
+    friend bool operator==(const RateBucket&, const RateBucket&) = default;
+};
+double rate_wait_ms(const RateBucket& bucket, const RateLimits& limits, double now_ms);    // 0: a request may go now
+RateBucket on_request(RateBucket bucket, const RateLimits& limits, double now_ms);         // takes one token
+
+Json to_json(const RetryBudget& budget);
+Json to_json(const Breaker& breaker);
+Json to_json(const RateBucket& bucket);
+// A field that is missing, of the wrong type or out of range takes its default.
+RetryBudget retry_budget_from_json(const Json& value);
+Breaker breaker_from_json(const Json& value);
+RateBucket rate_bucket_from_json(const Json& value);
+
+}  // namespace tidegate

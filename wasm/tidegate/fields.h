@@ -1,0 +1,13 @@
+// Reading persisted values back without trust: a field that is missing, of the wrong type or out of range takes the fallback.
+#pragma once
+
+#include "tidegate/json.h"
+
+namespace tidegate {
+
+// A finite number within [low, high].
+double number_field(const Json& object, const char* key, double low, double high, double fallback);
+int int_field(const Json& object, const char* key, int low, int high, int fallback);
+bool bool_field(const Json& object, const char* key, bool fallback);
+
+}  // namespace tidegate
