@@ -1,0 +1,63 @@
+// Builds what is published: dist/ with the Wasm module (SIMD and baseline), its glue, and the bundled demo.
+// Everything else in the package is shipped as it is written.
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { at, fail, filesBelow, hashOf, isMain, mustRun, say, stamp } from './lib.mjs';
+import { ensureNode, ensureNpmPackages, ensureSystemPackages, toolsFor } from './setup.mjs';
+
+const kBuildFiles = ['CMakeLists.txt', 'CMakePresets.json', 'package-lock.json', ...filesBelow('cmake')];
+const isCpp = (path) => /\.(cpp|h)$/.test(path);
+
+/** Configures a preset once and builds targets of it (all when none is named). */
+export function cmakeBuild(preset, targets = [], { quiet = false } = {}) {
+  if (!existsSync(at('build', preset, 'build.ninja'))) mustRun('cmake', ['--preset', preset], { quiet: true });
+  const wanted = targets.length > 0 ? ['--target', ...targets] : [];
+  mustRun('cmake', ['--build', '--preset', preset, ...wanted], { quiet });
+}
+
+/** dist/tidegate.wasm, dist/tidegate.simd.wasm, the same under names with their content hash, and dist/tidegate.mjs. */
+async function buildModule() {
+  const inputs = hashOf([...kBuildFiles, 'scripts/build.mjs', ...filesBelow('wasm', isCpp)]);
+  const done = ['tidegate.mjs', 'tidegate.wasm', 'tidegate.simd.wasm'].every((name) => existsSync(at('dist', name)));
+  if (done && stamp.matches('module', inputs)) return false;
+
+  if (!existsSync(at('wasm/bindings.cpp'))) { say('wasm/bindings.cpp is not there yet, no Wasm module'); return false; }
+  ensureSystemPackages(toolsFor.start);
+  say('building the Wasm module (SIMD and baseline)');
+  cmakeBuild('wasm', ['module']);
+  const built = (name) => at('build', 'wasm', 'module', name);
+
+  // One glue serves both modules, so both must have come out with the same imports and exports.
+  const glue = readFileSync(built('tidegate.mjs'), 'utf8');
+  const simdGlue = readFileSync(built('tidegate.simd.mjs'), 'utf8').replaceAll('tidegate.simd.wasm', 'tidegate.wasm');
+  if (glue !== simdGlue) fail('the SIMD and the baseline module need different glue; one of them imports or exports more');
+
+  const { minify } = await import('terser');
+  const { code } = await minify(glue, { module: true, compress: { passes: 2 }, mangle: true });
+  mkdirSync(at('dist'), { recursive: true });
+  for (const old of readdirSync(at('dist'))) if (/^tidegate.*\.(wasm|mjs)$/.test(old)) rmSync(at('dist', old));
+  writeFileSync(at('dist', 'tidegate.mjs'), code);
+  const manifest = {};
+  for (const name of ['tidegate', 'tidegate.simd']) {
+    const hash = createHash('sha256').update(readFileSync(built(`${name}.wasm`))).digest('hex').slice(0, 12);
+    manifest[`${name}.wasm`] = `${name}-${hash}.wasm`;
+    for (const target of [`${name}.wasm`, manifest[`${name}.wasm`]]) copyFileSync(built(`${name}.wasm`), at('dist', target));
+  }
+  writeFileSync(at('dist', 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  stamp.write('module', inputs);
+  return true;
+}
+
+/** Makes dist/ current. Returns whether anything had to be built. */
+export async function build() {
+  ensureNode();
+  ensureNpmPackages();
+  const module = await buildModule();
+  return module;
+}
+
+if (isMain(import.meta.url)) {
+  const built = await build();
+  say(built ? 'built:' : 'nothing changed since the last build:');
+  for (const file of filesBelow('dist')) console.log(`  ${file}`);
+}

@@ -1,0 +1,98 @@
+// npm test: sets up, builds, and runs every suite. `node scripts/test.mjs core js` runs only the named parts.
+// The last lines count what passed, failed and was skipped; a suite that ran nothing is a failure.
+import { readdirSync } from 'node:fs';
+import { at, fail, filesBelow, root, runAndRead, say, section } from './lib.mjs';
+import { build, cmakeBuild } from './build.mjs';
+import { ensureNode, ensureNpmPackages, ensureSystemPackages, toolsFor } from './setup.mjs';
+
+const kJsTimeoutMs = 5 * 60_000;
+const kBrowserTimeoutMs = 10 * 60_000;
+
+const suites = [];   // {name, passed, failed, skipped}
+const record = (name, counts) => suites.push({ name, passed: 0, failed: 0, skipped: 0, ...counts });
+
+/** One ctest run: a doctest program counts its cases, any other program counts as one. */
+async function ctest(preset, label) {
+  section(label);
+  const { code, output } = await runAndRead('ctest', ['--preset', preset, '--verbose'], { quiet: true });
+  const cases = new Map();   // test number → counts from doctest's own summary line
+  for (const [, number, passed, failed, skipped] of output.matchAll(
+    /^(\d+): \[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed \|\s*(\d+) skipped/gm))
+    cases.set(number, { passed: Number(passed), failed: Number(failed), skipped: Number(skipped) });
+  let programs = 0;
+  for (const [, number, name, state] of output.matchAll(/Test\s+#(\d+): (\S+) \.*\s*(\S+)/g)) {
+    programs += 1;
+    const good = state === 'Passed';
+    const counts = cases.get(number) ?? { passed: good ? 1 : 0, failed: 0 };
+    if (!good && counts.failed === 0) counts.failed = 1;   // a crash ends the program before it can count
+    record(`${label}: ${name}`, counts);
+    console.log(`${name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped ?? 0} skipped`);
+  }
+  if (programs === 0) record(label, {});
+  if (code !== 0) { console.log(output); if (programs === 0) record(label, { failed: 1 }); }
+}
+
+/** One `node --test` run over files; counts come from the runner's own summary. */
+async function nodeTest(files, label, { concurrency, timeoutMs }) {
+  section(label);
+  if (files.length === 0) { record(label, {}); return; }
+  const { code, output } = await runAndRead(process.execPath, ['--test', '--test-reporter=spec',
+    `--test-concurrency=${concurrency}`, `--test-timeout=${timeoutMs}`, ...files]);
+  const count = (word) => Number(output.match(new RegExp(`^ℹ ${word} (\\d+)$`, 'm'))?.[1] ?? 0);
+  const failed = count('fail') + count('cancelled');
+  record(label, { passed: count('pass'), failed: failed || (code === 0 ? 0 : 1), skipped: count('skipped') + count('todo') });
+}
+
+/** The strict type check counts as one test per project. */
+async function types() {
+  section('types (tsc, strict)');
+  const projects = readdirSync(root).filter((name) => /^tsconfig\.[a-z]+\.json$/.test(name) && name !== 'tsconfig.base.json');
+  for (const project of projects) {
+    const { code } = await runAndRead(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', project]);
+    record(`types: ${project}`, code === 0 ? { passed: 1 } : { failed: 1 });
+    if (code === 0) console.log(`${project}: no errors`);
+  }
+  if (projects.length === 0) record('types', {});
+}
+
+const parts = {
+  async core() {
+    section('build: native with ASan and UBSan');
+    cmakeBuild('native');
+    section('build: Wasm');
+    cmakeBuild('wasm');
+    await ctest('native', 'core, native with ASan and UBSan');
+    await ctest('wasm', 'core, as Wasm under Node');
+  },
+  types,
+  async js() {
+    const files = [...filesBelow('tests/js'), ...filesBelow('tests/conformance'), ...filesBelow('server')]
+      .filter((path) => path.endsWith('.test.js'));
+    await nodeTest(files, 'shell and server (node:test)', { concurrency: 2, timeoutMs: kJsTimeoutMs });
+  },
+  async browser() {
+    const files = filesBelow('tests/browser', (path) => path.endsWith('.test.js'));
+    await nodeTest(files, 'browser (Chromium)', { concurrency: 1, timeoutMs: kBrowserTimeoutMs });
+  },
+};
+
+const wanted = process.argv.slice(2);
+for (const name of wanted) if (!parts[name]) fail(`unknown suite "${name}", known: ${Object.keys(parts).join(', ')}`);
+const chosen = wanted.length > 0 ? wanted : Object.keys(parts);
+
+const started = performance.now();
+ensureNode();
+ensureNpmPackages();
+ensureSystemPackages(chosen.includes('browser') || chosen.includes('js') ? toolsFor.test : toolsFor.core);
+if (chosen.some((name) => name !== 'core')) { section('build: dist'); await build(); }
+for (const name of chosen) await parts[name]();
+
+section('summary');
+for (const { name, passed, failed, skipped } of suites)
+  console.log(`${passed + failed === 0 || failed > 0 ? 'FAILED ' : 'ok     '}${name}: ${passed} passed, ${failed} failed, ${skipped} skipped`);
+const empty = suites.filter((suite) => suite.passed + suite.failed === 0);
+for (const { name } of empty) console.log(`${name} ran no test`);
+const sum = (key) => suites.reduce((total, suite) => total + suite[key], 0);
+say(`took ${Math.round((performance.now() - started) / 1000)} s`);
+console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`);
+process.exitCode = sum('failed') > 0 || empty.length > 0 ? 1 : 0;
