@@ -16,7 +16,7 @@
 //   lost         an accepted op with neither an effect, nor a fold or cancel record leading to a live successor, nor a visible
 //                dead letter
 //   duplicated   an effect beyond the one an accepted op may have: a second effect of the same op, an effect of an op nobody
-//                accepted, or the same document applied to an entity more often than it was saved
+//                accepted, or the document of one op applied again under the id of another
 //   unconverged  an entity whose server document is not its last accepted version, a client view that differs from it, an
 //                entity the app never wrote, an op that is neither finished nor dead
 //   misordered   an entity whose effects came in another order than its ops were accepted
@@ -29,8 +29,8 @@ import { canonical } from './json-text.mjs';
 /**
  * @typedef {{n: number, entity: string, entityId: string, action: string, sha256: string, opId: string | null}} Save
  *     opId is null for a save cut off by a kill
- * @typedef {{seq: number, opId: string, entity: string, entityId: string, action: string, sha256: string | null}} Effect
- *     sha256 of the canonical document the effect left behind, null where it left none
+ * @typedef {{seq: number, opId: string, entity: string, entityId: string, action: string, content: string | null}} Effect
+ *     content: the server's own hash of the bytes it left behind, comparable among effects only; null where it left none
  * @typedef {{entity: string, entityId: string, deleted: boolean, text: string | null}} Document
  * @typedef {{id: string, state: string}} ClientOp
  * @typedef {{opId: string, kind: string, by: string | null}} ClientRecord  kind: folded, cancelled; by: the op it names
@@ -61,7 +61,7 @@ export function check({ saves, effects, documents, client }) {
   const succession = new Succession(accepted, effectsOf, states, client.records);
   return {
     lost: accepted.flatMap((save) => succession.lossOf(/** @type {string} */ (save.opId))),
-    duplicated: [...repeatedOps(effectsOf), ...unacceptedOps(saves, effectsOf), ...repeatedDocuments(saves, effects)],
+    duplicated: [...repeatedOps(effectsOf), ...unacceptedOps(saves, effectsOf), ...repeatedDocuments(accepted, effects)],
     unconverged: [...differences(saves, documents, client.documents), ...unfinished(client.ops)],
     misordered: misordered(accepted, effects),
     accepted: accepted.length,
@@ -129,19 +129,20 @@ function unacceptedOps(saves, effectsOf) {
 }
 
 /**
- * The same document applied to one entity more often than it was saved, by ops of different ids. Saves cut off count as saves.
- * @param {Save[]} saves @param {Effect[]} effects
+ * One document of an entity applied under several op ids, although the app saved a different one with each: the op's own
+ * effect went missing and another's was made again.
+ * @param {Save[]} accepted @param {Effect[]} effects
  */
-function repeatedDocuments(saves, effects) {
-  /** @param {{entity: string, entityId: string, sha256: string | null}} of */
-  const content = (of) => `${nameOf(of.entity, of.entityId)} ${of.sha256}`;
-  const saved = countBy(saves, content);
-  const firsts = [...new Map(effects.filter((effect) => effect.sha256 !== null).map((effect) => [effect.opId, effect])).values()];
+function repeatedDocuments(accepted, effects) {
+  const savedBy = new Map(accepted.map((save) => [save.opId, save.sha256]));
   const findings = [];
-  for (const [key, same] of groupBy(firsts, content)) {
-    const allowed = saved.get(key) ?? 1; // A document nobody saved is a merge of two that were; once is right.
-    for (const effect of same.slice(allowed)) {
-      findings.push(`${effect.opId}: applied a document to ${nameOf(effect.entity, effect.entityId)} once more than it was saved`);
+  const known = effects.filter((effect) => effect.content !== null && savedBy.has(effect.opId));
+  for (const same of groupBy(known, (effect) => `${nameOf(effect.entity, effect.entityId)} ${effect.content}`).values()) {
+    const saved = new Set([savedBy.get(same[0].opId)]);
+    for (const effect of same.slice(1)) {
+      const own = savedBy.get(effect.opId);
+      if (!saved.has(own)) findings.push(`${effect.opId}: made the document of ${same[0].opId} on ${nameOf(effect.entity, effect.entityId)} again`);
+      saved.add(own);
     }
   }
   return findings;

@@ -13,7 +13,7 @@ const text = (n) => `{"n":${n}}`;
 const save = (n, opId, entityId = 'a') => ({ n, opId, entity: 'T', entityId, action: 'update', sha256: documentHash(text(n)) });
 
 /** @param {number} seq @param {string} opId @param {number} n @param {string} [entityId] */
-const effect = (seq, opId, n, entityId = 'a') => ({ seq, opId, entity: 'T', entityId, action: 'update', sha256: documentHash(text(n)) });
+const effect = (seq, opId, n, entityId = 'a') => ({ seq, opId, entity: 'T', entityId, action: 'update', content: `bytes of ${n}` });
 
 /** @param {number} n @param {string} [entityId] */
 const document = (n, entityId = 'a') => ({ entity: 'T', entityId, deleted: false, text: text(n) });
@@ -103,13 +103,12 @@ test('a second effect of one op is a duplicate, whatever its content', () => {
   assert.match(duplicated[0], /^op2: a second effect on T\/a, number 3/);
 });
 
-test('the same document applied once more under another op id is a duplicate', () => {
+test('the document of one op applied again under the id of another is a duplicate', () => {
   const { duplicated } = checked((run) => {
     run.saves.push(save(4, 'op4'));
     run.effects.push(effect(3, 'op4', 3));
   });
-  assert.equal(duplicated.length, 1);
-  assert.match(duplicated[0], /once more than it was saved/);
+  assert.deepEqual(duplicated, ['op4: made the document of op3 on T/a again']);
 });
 
 test('the same document saved twice may have two effects', () => {
