@@ -1,0 +1,211 @@
+// The part of the engine for arrays: elements are told apart by id or content, the longest run that keeps its order stays
+// (longest increasing subsequence, Fredman 1975), the others are removed, moved or added.
+//
+// Order of the ops: removals from the back, so that no index shifts under them; then from front to back what has to be put into
+// place; then the changes inside of elements, at the places they have in the end.
+#include <algorithm>
+
+#include "tidegate/diff_engine.h"
+#include "tidegate/hash.h"
+#include "tidegate/json_value.h"
+
+namespace tidegate {
+
+namespace {
+
+// How many of the elements that wait to be moved stand before a place. Fenwick tree (Fenwick 1994) over their order in a.
+class Waiting {
+public:
+    explicit Waiting(const std::vector<std::int32_t>& places) : places_(places), sums_(places.size() + 1, 0) {
+        for (std::size_t k = 0; k < places.size(); ++k) change(k, 1);
+    }
+    std::int32_t before(std::int32_t place) const {
+        std::size_t k = static_cast<std::size_t>(std::lower_bound(places_.begin(), places_.end(), place) - places_.begin());
+        std::int32_t sum = 0;
+        for (; k; k &= k - 1) sum += sums_[k];
+        return sum;
+    }
+    void remove(std::int32_t place) {
+        change(static_cast<std::size_t>(std::lower_bound(places_.begin(), places_.end(), place) - places_.begin()), -1);
+    }
+
+private:
+    void change(std::size_t k, std::int32_t by) {
+        for (++k; k < sums_.size(); k += k & (~k + 1)) sums_[k] += by;
+    }
+    const std::vector<std::int32_t>& places_;
+    std::vector<std::int32_t> sums_;
+};
+
+// Marks the longest increasing subsequence of the partners (in the order of b; -1 are skipped) in `stays`.
+void mark_longest(const std::vector<std::int32_t>& of_b, std::vector<char>& stays) {
+    std::vector<std::int32_t> tails, before(of_b.size(), -1);  // places in of_b
+    for (std::size_t t = 0; t < of_b.size(); ++t) {
+        if (of_b[t] < 0) continue;
+        const auto at = std::lower_bound(tails.begin(), tails.end(), of_b[t], [&](std::int32_t place, std::int32_t value) {
+            return of_b[static_cast<std::size_t>(place)] < value;
+        });
+        if (at != tails.begin()) before[t] = *(at - 1);
+        if (at == tails.end()) tails.push_back(static_cast<std::int32_t>(t));
+        else *at = static_cast<std::int32_t>(t);
+    }
+    for (std::int32_t t = tails.empty() ? -1 : tails.back(); t >= 0; t = before[static_cast<std::size_t>(t)])
+        stays[static_cast<std::size_t>(of_b[static_cast<std::size_t>(t)])] = 1;
+}
+
+bool is_container(std::string_view value) { return value[0] == '{' || value[0] == '['; }
+
+}  // namespace
+
+std::uint64_t Differ::element_key(std::string_view value, bool& by_id) const {
+    const std::string_view id = value[0] == '{' ? find_id(value) : std::string_view();
+    by_id = !id.empty();
+    return by_id ? xxh64(id, 17) : value_hash(value);
+}
+
+Differ::Pairing Differ::pair_elements(const std::vector<Child>& as, const std::vector<Child>& bs) const {
+    using Entry = std::pair<std::uint64_t, std::uint32_t>;
+    Pairing pairing;
+    pairing.of_a.assign(as.size(), -1);
+    pairing.of_b.assign(bs.size(), -1);
+    pairing.stays.assign(as.size(), 0);
+    const auto entries = [&](std::string_view text, const std::vector<Child>& children, std::vector<char>& by_id) {
+        std::vector<Entry> all(children.size());
+        by_id.resize(children.size());
+        for (std::uint32_t k = 0; k < children.size(); ++k) {
+            bool id = false;
+            all[k] = {element_key(value_of(text, children[k]), id), k};
+            by_id[k] = id;
+        }
+        std::sort(all.begin(), all.end());
+        return all;
+    };
+    const std::vector<Entry> x = entries(a_, as, pairing.by_id_a), y = entries(b_, bs, pairing.by_id_b);
+    for (std::size_t k = 0, m = 0; k < x.size() && m < y.size();) {
+        if (x[k].first < y[m].first) {
+            ++k;
+        } else if (y[m].first < x[k].first) {
+            ++m;
+        } else {
+            pairing.of_a[x[k].second] = static_cast<std::int32_t>(y[m].second);
+            pairing.of_b[y[m].second] = static_cast<std::int32_t>(x[k].second);
+            ++k, ++m;
+        }
+    }
+    mark_longest(pairing.of_b, pairing.stays);
+    pair_gaps(as, bs, pairing);
+    return pairing;
+}
+
+// Between two elements that stay, what is left on both sides without an id is taken as changed in place, in order, like with like.
+void Differ::pair_gaps(const std::vector<Child>& as, const std::vector<Child>& bs, Pairing& pairing) const {
+    std::size_t k = 0;
+    for (std::size_t m = 0; m < bs.size(); ++m) {
+        const std::int32_t partner = pairing.of_b[m];
+        if (partner >= 0) {
+            if (pairing.stays[static_cast<std::size_t>(partner)]) k = static_cast<std::size_t>(partner) + 1;
+            continue;
+        }
+        if (pairing.by_id_b[m]) continue;
+        const std::string_view value = value_of(b_, bs[m]);
+        for (; k < as.size() && !pairing.stays[k]; ++k) {
+            if (pairing.of_a[k] >= 0 || pairing.by_id_a[k]) continue;
+            const std::string_view old = value_of(a_, as[k]);
+            if (is_container(old) != is_container(value) || (is_container(old) && old[0] != value[0])) continue;
+            pairing.of_a[k] = static_cast<std::int32_t>(m);
+            pairing.of_b[m] = static_cast<std::int32_t>(k);
+            pairing.stays[k] = 1;
+            ++k;
+            break;
+        }
+    }
+}
+
+bool Differ::rest_of_array(std::size_t number, std::uint32_t& i, std::uint32_t& j, const Span& span) {
+    depth_ = number + 1;
+    rendered_ = std::min(rendered_, depth_);
+    render(number, span);
+    const Frame frame = frames_[number];
+    ops_.take_back(frame.mark_a, span.first_op);
+    std::vector<Child> as, bs;
+    if (!split_both(frame, span, as, bs, i, j)) return false;
+    const std::uint32_t close_b = j;
+    if (!spend(i - frame.mark_a + j - frame.mark_b)) return give_up(frame, i, j);
+    while (!as.empty() && !bs.empty() && value_of(a_, as.back()) == value_of(b_, bs.back())) {
+        as.pop_back();
+        bs.pop_back();
+    }
+    const Pairing pairing = pair_elements(as, bs);
+    write_removals(as, pairing, frame);
+    return write_order(bs, pairing, frame, close_b) && write_changes(as, bs, pairing, frame);
+}
+
+void Differ::write_removals(const std::vector<Child>& as, const Pairing& pairing, const Frame& frame) {
+    for (std::size_t k = as.size(); k-- > 0;) {
+        if (pairing.of_a[k] >= 0) continue;
+        path_.resize(frame.path_length);
+        append_index(frame.index + static_cast<std::uint32_t>(k));
+        if (options_.tests) ops_.test(frame.mark_a, path_, value_of(a_, as[k]));
+        ops_.remove(frame.mark_a, path_);
+    }
+}
+
+// Moves and additions. At step t the first t elements of b stand in their order; among and behind them are still those that wait
+// to be moved. An element is put directly behind the one before it, so before all that wait behind that one.
+bool Differ::write_order(const std::vector<Child>& bs, const Pairing& pairing, const Frame& frame, std::uint32_t end_b) {
+    const std::size_t n = pairing.of_a.size();
+    std::vector<std::int32_t> waiting_places, stays_before(n + 1, 0), step_of_stay;
+    for (std::size_t k = 0; k < n; ++k) {
+        stays_before[k + 1] = stays_before[k] + (pairing.stays[k] ? 1 : 0);
+        if (pairing.stays[k]) step_of_stay.push_back(pairing.of_a[k]);
+        else if (pairing.of_a[k] >= 0) waiting_places.push_back(static_cast<std::int32_t>(k));
+    }
+    Waiting waiting(waiting_places);
+    std::string from;
+    std::int32_t last = -1;  // place in a of the last element that stays and was passed
+    for (std::size_t t = 0; t < bs.size(); ++t) {
+        const std::int32_t partner = pairing.of_b[t];
+        if (partner >= 0 && pairing.stays[static_cast<std::size_t>(partner)]) {
+            last = partner;
+            continue;
+        }
+        const std::int32_t step = static_cast<std::int32_t>(t);
+        std::int32_t to = step + waiting.before(last);
+        path_.resize(frame.path_length);
+        if (partner < 0) {
+            if (!check_b(bs[t], end_b)) return false;
+            append_index(frame.index + static_cast<std::uint32_t>(to));
+            ops_.add(frame.mark_a, path_, value_of(b_, bs[t]));
+            continue;
+        }
+        const std::size_t place = static_cast<std::size_t>(partner);
+        const std::int32_t stays = stays_before[place];
+        std::int32_t at = waiting.before(partner);
+        if (partner < last) at += step_of_stay[static_cast<std::size_t>(stays)], --to;
+        else at += step + stays - stays_before[static_cast<std::size_t>(last + 1)];
+        waiting.remove(partner);
+        if (at == to) continue;
+        append_index(frame.index + static_cast<std::uint32_t>(at));
+        from = path_;
+        path_.resize(frame.path_length);
+        append_index(frame.index + static_cast<std::uint32_t>(to));
+        ops_.move(frame.mark_a, from, path_);
+    }
+    return true;
+}
+
+// Elements that are paired but not the same text.
+bool Differ::write_changes(const std::vector<Child>& as, const std::vector<Child>& bs, const Pairing& pairing, const Frame& frame) {
+    for (std::size_t t = 0; t < bs.size(); ++t) {
+        if (pairing.of_b[t] < 0) continue;
+        const Child& a = as[static_cast<std::size_t>(pairing.of_b[t])];
+        const Child& b = bs[t];
+        if (value_of(a_, a) == value_of(b_, b)) continue;
+        path_.resize(frame.path_length);
+        append_index(frame.index + static_cast<std::uint32_t>(t));
+        if (!run(a.value, a.value_end, b.value, b.value_end)) return false;
+    }
+    return true;
+}
+
+}  // namespace tidegate

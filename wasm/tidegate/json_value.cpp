@@ -1,0 +1,172 @@
+#include "tidegate/json_value.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "tidegate/hash.h"
+
+namespace tidegate {
+
+namespace {
+
+bool same_object(std::string_view a, const std::vector<Child>& as, std::string_view b, const std::vector<Child>& bs);
+
+bool same_container(std::string_view a, std::string_view b) {
+    std::vector<Child> as, bs;
+    if (split(a, 0, as) == kNoOffset || split(b, 0, bs) == kNoOffset) return false;
+    if (a[0] == '{') return same_object(a, as, b, bs);
+    if (as.size() != bs.size()) return false;
+    for (std::size_t i = 0; i < as.size(); ++i)
+        if (!same_value(value_of(a, as[i]), value_of(b, bs[i]))) return false;
+    return true;
+}
+
+bool same_object(std::string_view a, const std::vector<Child>& as, std::string_view b, const std::vector<Child>& bs) {
+    const std::vector<KeyedChild> x = members_by_key(a, as), y = members_by_key(b, bs);
+    if (x.size() != y.size()) return false;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        if (x[i].key != y[i].key) return false;
+        if (!same_value(value_of(a, as[x[i].index]), value_of(b, bs[y[i].index]))) return false;
+    }
+    return true;
+}
+
+std::uint64_t number_hash(std::string_view number) {
+    const Decimal d = read_decimal(number);
+    if (d.huge) return xxh64(number, 3);
+    return xxh64(d.digits, (static_cast<std::uint64_t>(d.point) << 1 | (d.negative ? 1u : 0u)) + 5);
+}
+
+// Hashes the value at `at` and moves behind it. Members are summed, so their order does not count.
+std::uint64_t hash_at(std::string_view text, std::size_t& at, int depth) {
+    at = skip_space(text, at);
+    const char c = at < text.size() ? text[at] : '\0';
+    const std::size_t from = at;
+    if (c == '"') {
+        const std::size_t end = string_end(text, at);
+        at = end == kNoOffset ? text.size() : end;
+        return end == kNoOffset ? 1 : string_hash(text.substr(from + 1, end - from - 2));
+    }
+    if (c != '{' && c != '[') {
+        const std::size_t end = value_end(text, at);
+        at = end == kNoOffset ? text.size() : end;
+        const std::string_view word = text.substr(from, at - from);
+        return c == '-' || (c >= '0' && c <= '9') ? number_hash(word) : xxh64(word, 7);
+    }
+    const char close = c == '{' ? '}' : ']';
+    std::uint64_t sum = c == '{' ? 11 : 13;
+    if (depth >= kMaxTextDepth) {
+        at = text.size();
+        return sum;
+    }
+    at = skip_space(text, at + 1);
+    while (at < text.size() && text[at] != close) {
+        if (c == '{') {
+            const std::uint64_t key = hash_at(text, at, depth + 1);
+            at = skip_space(text, at);
+            if (at < text.size() && text[at] == ':') ++at;
+            const std::uint64_t value = hash_at(text, at, depth + 1);
+            sum += mix64(key + 0x9e3779b97f4a7c15ull * value);
+        } else {
+            sum = mix64(sum + 0x9e3779b97f4a7c15ull * hash_at(text, at, depth + 1));
+        }
+        at = skip_space(text, at);
+        if (at < text.size() && text[at] == ',') ++at;
+        else break;
+        at = skip_space(text, at);
+    }
+    if (at < text.size()) ++at;
+    return mix64(sum);
+}
+
+}  // namespace
+
+std::vector<KeyedChild> members_by_key(std::string_view text, const std::vector<Child>& members) {
+    std::vector<KeyedChild> all(members.size());
+    for (std::uint32_t i = 0; i < members.size(); ++i) {
+        append_unescaped(all[i].key, key_of(text, members[i]));
+        all[i].index = i;
+    }
+    std::sort(all.begin(), all.end(), [](const KeyedChild& x, const KeyedChild& y) {
+        const int c = x.key.compare(y.key);
+        return c != 0 ? c < 0 : x.index > y.index;
+    });
+    all.erase(std::unique(all.begin(), all.end(), [](const KeyedChild& x, const KeyedChild& y) { return x.key == y.key; }), all.end());
+    return all;
+}
+
+Decimal read_decimal(std::string_view number) {
+    Decimal d;
+    std::size_t at = 0;
+    if (!number.empty() && number[0] == '-') {
+        d.negative = true;
+        at = 1;
+    }
+    std::int64_t whole = 0;
+    bool fraction = false;
+    for (; at < number.size() && number[at] != 'e' && number[at] != 'E'; ++at) {
+        if (number[at] == '.') {
+            fraction = true;
+            continue;
+        }
+        if (!fraction) ++whole;
+        d.digits.push_back(number[at]);
+    }
+    std::int64_t exponent = 0;
+    if (at < number.size()) {
+        ++at;
+        const bool down = at < number.size() && number[at] == '-';
+        if (at < number.size() && (number[at] == '-' || number[at] == '+')) ++at;
+        while (at < number.size() && number[at] == '0') ++at;
+        d.huge = number.size() - at > 15;
+        for (; at < number.size() && !d.huge; ++at) exponent = exponent * 10 + (number[at] - '0');
+        if (down) exponent = -exponent;
+    }
+    const std::size_t first = std::min(d.digits.find_first_not_of('0'), d.digits.size());
+    d.digits.erase(0, first);
+    while (!d.digits.empty() && d.digits.back() == '0') d.digits.pop_back();
+    if (d.digits.empty()) return Decimal{};
+    d.point = whole - static_cast<std::int64_t>(first) + exponent;
+    return d;
+}
+
+bool same_number(std::string_view a, std::string_view b) {
+    if (a == b) return true;
+    const Decimal x = read_decimal(a), y = read_decimal(b);
+    if (x.huge || y.huge) return false;
+    return x.negative == y.negative && x.point == y.point && x.digits == y.digits;
+}
+
+bool same_string(std::string_view a, std::string_view b) {
+    if (a == b) return true;
+    if (a.find('\\') == std::string_view::npos && b.find('\\') == std::string_view::npos) return false;
+    std::string x, y;
+    append_unescaped(x, a);
+    append_unescaped(y, b);
+    return x == y;
+}
+
+bool same_value(std::string_view a, std::string_view b) {
+    if (a == b) return true;
+    if (a.empty() || b.empty()) return false;
+    const auto numeric = [](char c) { return c == '-' || (c >= '0' && c <= '9'); };
+    if (numeric(a[0]) && numeric(b[0])) return same_number(a, b);
+    if (a[0] != b[0]) return false;
+    if (a[0] == '"') return same_string(a.substr(1, a.size() - 2), b.substr(1, b.size() - 2));
+    if (a[0] == '{' || a[0] == '[') return same_container(a, b);
+    return false;
+}
+
+std::uint64_t string_hash(std::string_view inside) {
+    if (std::memchr(inside.data(), '\\', inside.size()) == nullptr) return xxh64(inside, 1);
+    std::string characters;
+    append_unescaped(characters, inside);
+    return xxh64(characters, 1);
+}
+
+std::uint64_t value_hash(std::string_view value) {
+    std::size_t at = 0;
+    return hash_at(value, at, 0);
+}
+
+}  // namespace tidegate

@@ -1,0 +1,181 @@
+// Sixteen and sixty-four bytes at a time: the few operations the text scanners need, once for Wasm SIMD, once for SSE2, once in
+// plain 64-bit arithmetic. All three give the same bits for the same bytes; the baseline Wasm file uses the last one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#elif defined(__SSE2__) && !defined(TIDEGATE_NO_SIMD)
+#include <emmintrin.h>
+#endif
+
+namespace tidegate::simd {
+
+inline constexpr std::size_t kBlock = 64;
+
+#if defined(__wasm_simd128__)
+
+using V16 = v128_t;
+inline V16 load16(const char* p) { return wasm_v128_load(p); }
+inline V16 splat(char c) { return wasm_i8x16_splat(c); }
+inline V16 equal(V16 a, V16 b) { return wasm_i8x16_eq(a, b); }
+inline V16 below(V16 a, std::uint8_t limit) { return wasm_u8x16_lt(a, wasm_i8x16_splat(static_cast<char>(limit))); }
+inline V16 either(V16 a, V16 b) { return wasm_v128_or(a, b); }
+inline V16 both(V16 a, V16 b) { return wasm_v128_and(a, b); }
+inline std::uint32_t mask(V16 a) { return wasm_i8x16_bitmask(a); }
+inline bool any(V16 a) { return wasm_v128_any_true(a); }
+
+#elif defined(__SSE2__) && !defined(TIDEGATE_NO_SIMD)
+
+using V16 = __m128i;
+inline V16 load16(const char* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+inline V16 splat(char c) { return _mm_set1_epi8(c); }
+inline V16 equal(V16 a, V16 b) { return _mm_cmpeq_epi8(a, b); }
+inline V16 below(V16 a, std::uint8_t limit) {
+    return _mm_cmpeq_epi8(_mm_min_epu8(a, _mm_set1_epi8(static_cast<char>(limit - 1))), a);
+}
+inline V16 either(V16 a, V16 b) { return _mm_or_si128(a, b); }
+inline V16 both(V16 a, V16 b) { return _mm_and_si128(a, b); }
+inline std::uint32_t mask(V16 a) { return static_cast<std::uint32_t>(_mm_movemask_epi8(a)); }
+inline bool any(V16 a) { return _mm_movemask_epi8(a) != 0; }
+
+#else
+
+struct V16 {
+    std::uint64_t low, high;
+};
+inline V16 load16(const char* p) {
+    V16 v;
+    std::memcpy(&v, p, 16);
+    return v;
+}
+inline V16 splat(char c) {
+    const std::uint64_t all = 0x0101010101010101ull * static_cast<std::uint8_t>(c);
+    return {all, all};
+}
+// 0xff in every byte of x that is zero (exact: no carry leaves its byte).
+inline std::uint64_t zero_bytes(std::uint64_t x) {
+    const std::uint64_t low7 = 0x7f7f7f7f7f7f7f7full;
+    const std::uint64_t high = ~(((x & low7) + low7) | x | low7);
+    return (high >> 7) * 0xff;
+}
+// 0xff in every byte of x that is less than limit. REQUIRES: 0 < limit <= 128.
+inline std::uint64_t small_bytes(std::uint64_t x, std::uint8_t limit) {
+    const std::uint64_t low7 = 0x7f7f7f7f7f7f7f7full;
+    const std::uint64_t reaches = ((x & low7) + 0x0101010101010101ull * (128u - limit)) | x;
+    return ((~reaches & ~low7) >> 7) * 0xff;
+}
+inline std::uint32_t gather(std::uint64_t x) {
+    return static_cast<std::uint32_t>(((x & 0x0101010101010101ull) * 0x0102040810204080ull) >> 56);
+}
+inline V16 equal(V16 a, V16 b) { return {zero_bytes(a.low ^ b.low), zero_bytes(a.high ^ b.high)}; }
+inline V16 below(V16 a, std::uint8_t limit) { return {small_bytes(a.low, limit), small_bytes(a.high, limit)}; }
+inline V16 either(V16 a, V16 b) { return {a.low | b.low, a.high | b.high}; }
+inline V16 both(V16 a, V16 b) { return {a.low & b.low, a.high & b.high}; }
+// The top bit of each byte, as SSE2 and Wasm define it.
+inline std::uint32_t mask(V16 a) { return gather(a.low >> 7) | gather(a.high >> 7) << 8; }
+inline bool any(V16 a) { return (a.low | a.high) != 0; }
+
+#endif
+
+// Sixty-four bytes of text.
+struct Block {
+    V16 v[4];
+};
+
+inline Block load(const char* p) { return {{load16(p), load16(p + 16), load16(p + 32), load16(p + 48)}}; }
+
+inline std::uint64_t bits(V16 a, V16 b, V16 c, V16 d) {
+    return static_cast<std::uint64_t>(mask(a) | mask(b) << 16) | static_cast<std::uint64_t>(mask(c) | mask(d) << 16) << 32;
+}
+
+// Bit i is set where byte i equals c.
+inline std::uint64_t where(const Block& x, char c) {
+    const V16 s = splat(c);
+    return bits(equal(x.v[0], s), equal(x.v[1], s), equal(x.v[2], s), equal(x.v[3], s));
+}
+
+inline bool contains(const Block& x, char c) {
+    const V16 s = splat(c);
+    return any(either(either(equal(x.v[0], s), equal(x.v[1], s)), either(equal(x.v[2], s), equal(x.v[3], s))));
+}
+
+// Bit i is set where byte i is one of { } [ ]. Also set for Y y _ DEL, none of which stands outside a string in valid JSON.
+inline std::uint64_t brackets(const Block& x) {
+    const V16 fold = splat(0x26), s = splat(0x7f);
+    return bits(equal(either(x.v[0], fold), s), equal(either(x.v[1], fold), s), equal(either(x.v[2], fold), s),
+                equal(either(x.v[3], fold), s));
+}
+
+// Bit i is set where byte i is below the space.
+inline std::uint64_t controls(const Block& x) {
+    return bits(below(x.v[0], 0x20), below(x.v[1], 0x20), below(x.v[2], 0x20), below(x.v[3], 0x20));
+}
+
+// Bit i is set where byte i is not ASCII.
+inline std::uint64_t non_ascii(const Block& x) { return bits(x.v[0], x.v[1], x.v[2], x.v[3]); }
+
+// Bit i is set where a and b have the same byte.
+inline std::uint64_t same(const Block& a, const Block& b) {
+    return bits(equal(a.v[0], b.v[0]), equal(a.v[1], b.v[1]), equal(a.v[2], b.v[2]), equal(a.v[3], b.v[3]));
+}
+
+inline bool all_same(const Block& a, const Block& b) {
+    const V16 x = both(both(equal(a.v[0], b.v[0]), equal(a.v[1], b.v[1])), both(equal(a.v[2], b.v[2]), equal(a.v[3], b.v[3])));
+    return mask(x) == 0xffff;
+}
+
+inline int lowest(std::uint64_t x) { return __builtin_ctzll(x); }
+inline int highest(std::uint64_t x) { return 63 - __builtin_clzll(x); }
+inline int count(std::uint64_t x) { return __builtin_popcountll(x); }
+
+// Bit i = parity of the bits 0..i: turns quote marks into "inside a string".
+inline std::uint64_t prefix_xor(std::uint64_t x) {
+    x ^= x << 1;
+    x ^= x << 2;
+    x ^= x << 4;
+    x ^= x << 8;
+    x ^= x << 16;
+    x ^= x << 32;
+    return x;
+}
+
+// Carries string state from block to block.
+struct StringState {
+    std::uint64_t inside = 0;   // all ones when the block before ended inside a string
+    std::uint64_t escaped = 0;  // 1 when the block before ended with an unpaired backslash
+
+    // The bits of the block that lie inside a string (opening quote included, closing quote not), for quotes in `valid` only.
+    std::uint64_t step(const Block& x, std::uint64_t valid) {
+        std::uint64_t quotes = where(x, '"') & valid;
+        if (contains(x, '\\') || escaped) quotes &= ~escapes(where(x, '\\') & valid, valid);
+        const std::uint64_t in = prefix_xor(quotes) ^ inside;
+        inside = static_cast<std::uint64_t>(static_cast<std::int64_t>(in) >> 63);
+        return in;
+    }
+
+private:
+    // The bytes that follow an odd run of backslashes (simdjson, Langdale and Lemire 2019, section 3.1.1).
+    std::uint64_t escapes(std::uint64_t backslashes, std::uint64_t valid) {
+        std::uint64_t result = escaped & 1;
+        std::uint64_t rest = backslashes & ~result;
+        escaped = 0;
+        while (rest) {
+            const int at = lowest(rest);
+            if (at == 63) {
+                escaped = 1;
+                break;
+            }
+            const std::uint64_t next = 1ull << (at + 1);
+            if (!(next & valid)) break;
+            result |= next;
+            rest &= ~((next << 1) - 1);
+        }
+        return result;
+    }
+};
+
+}  // namespace tidegate::simd
