@@ -473,12 +473,12 @@ void describe(V& v, Plan& p) {
 
 // --- settings ---------------------------------------------------------------------------------------------------------------
 
-struct QuietHours {
+struct QuietHoursSetting {
     std::int64_t from_minute = 0, to_minute = 0;
-    friend bool operator==(const QuietHours&, const QuietHours&) = default;
+    friend bool operator==(const QuietHoursSetting&, const QuietHoursSetting&) = default;
 };
 template <class V>
-void describe(V& v, QuietHours& q) {
+void describe(V& v, QuietHoursSetting& q) {
     v.type("QuietHours", "Local minutes of the day, from inclusive, to exclusive; may wrap midnight.");
     v.field("fromMinute", q.from_minute, "0–1439.");
     v.field("toMinute", q.to_minute, "0–1439.");
@@ -490,7 +490,7 @@ struct Settings {
     bool requires_network = true, requires_charging = false;
     double minimum_battery_level = 20;
     bool unmetered_only = false, respect_save_data = true, requires_idle = false;
-    std::optional<QuietHours> quiet_hours;
+    std::optional<QuietHoursSetting> quiet_hours;
     std::string unknown_readings = "open";
     double min_interval = 0, sync_interval_seconds = 30, sync_interval_minutes = 5;
     std::int64_t maximum_concurrent_operations = 3, max_retry_attempts = 5;

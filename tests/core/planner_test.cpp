@@ -1,0 +1,498 @@
+#include <doctest/doctest.h>
+
+#include "world.h"
+
+using namespace tidegate;
+using tidegate::test::World;
+
+namespace {
+
+const Json kSync = {{"event", {{"type", "sync"}, {"trigger", "connectivity"}}}};
+
+std::string form(int n) {
+    return "{\"title\":\"Well inspection at the northern settlement, visit of the water team\",\"severity\":" + std::to_string(n) +
+           ",\"needs\":[\"water\",\"shelter\"],\"notes\":\"The pump handle is broken and the trough leaks.\"}";
+}
+
+}  // namespace
+
+TEST_CASE("an accepted op reaches the server and leaves the outbox with its base stored") {
+    World w;
+    w.accept("FORM", "a", "create", form(1));
+    w.run(kSync);
+    CHECK(w.last_idle);
+    CHECK(w.queued() == 0);
+    CHECK(w.doc("FORM", "a") == form(1));
+    CHECK(w.values["bases"][":FORM/a"]["etag"] == "\"1\"");
+    CHECK(w.bytes["bases"][":FORM/a"] == form(1));
+    CHECK(w.bytes["payloads"].empty());
+    CHECK(w.server.effects.size() == 1);
+}
+
+TEST_CASE("a hundred edits of one entity that was never sent are one request with one op") {
+    World w;
+    w.accept("FORM", "a", "create", form(0));
+    for (int i = 1; i <= 100; ++i) w.accept("FORM", "a", "update", form(i));
+    w.run(kSync);
+    CHECK(w.server.requests.size() == 1);
+    CHECK(w.server.effects.size() == 1);
+    CHECK(w.doc("FORM", "a") == form(100));
+    CHECK(w.queued() == 0);
+    int folded = 0;
+    for (const auto& [key, record] : w.values["history"])
+        if (record.value("kind", "") == "folded") {
+            ++folded;
+            CHECK(record["into"] == "op-101");
+        }
+    CHECK(folded == 100);
+}
+
+TEST_CASE("with coalescing off every version is its own effect, chained in one request, each a delta") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"coalesce", false}}}});
+    w.accept("FORM", "a", "create", form(0));
+    w.run(kSync);
+    for (int i = 1; i <= 39; ++i) w.accept("FORM", "a", "update", form(i));
+    w.run(kSync);
+    CHECK(w.server.requests.size() == 2);
+    CHECK(w.server.effects.size() == 40);
+    CHECK(w.doc("FORM", "a") == form(39));
+    CHECK(w.server.requests[1].size() < 39 * form(0).size());
+}
+
+TEST_CASE("create and delete before any send are nothing, with a record each") {
+    World w;
+    w.accept("FORM", "a", "create", form(1));
+    w.accept("FORM", "a", "delete", "");
+    w.run(kSync);
+    CHECK(w.server.requests.empty());
+    CHECK(w.queued() == 0);
+    int cancelled = 0;
+    for (const auto& [key, record] : w.values["history"]) cancelled += record.value("kind", "") == "cancelled";
+    CHECK(cancelled == 2);
+}
+
+TEST_CASE("a lost answer is repeated with the same key and the same bytes, and there is one effect") {
+    World w;
+    w.accept("FORM", "a", "create", form(1));
+    w.run(kSync);
+    w.accept("FORM", "a", "update", form(2));
+    w.server.drop_answer = true;
+    w.run(kSync, 6);
+    const std::string first = w.server.requests.back();
+    CHECK(w.row(2)["state"] == "unknown");
+    CHECK(w.row(2)["unknown"] == true);
+    w.server.drop_answer = false;
+    w.restart();
+    w.now += 400000;
+    w.run(kSync);
+    CHECK(w.server.requests.back() == first);
+    CHECK(w.server.effects.size() == 2);
+    CHECK(w.queued() == 0);
+    CHECK(w.doc("FORM", "a") == form(2));
+}
+
+TEST_CASE("an op that was sending when the process died is never folded") {
+    World w;
+    w.accept("FORM", "a", "create", form(1));
+    w.values["ops"]["1"]["state"] = "sending";
+    w.values["ops"]["1"]["sends"] = 1;
+    w.values["ops"]["1"]["codec"] = "full";
+    w.server.answers["op-1"] = {201, 1};   // it had been applied
+    w.server.docs["FORM/a"] = {form(1), 1, false};
+    w.accept("FORM", "a", "update", form(2));
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.doc("FORM", "a") == form(2));
+    CHECK(w.server.effects.size() == 1);   // the update; the create was known
+}
+
+TEST_CASE("a kill at any step loses nothing and doubles nothing") {
+    int most = 0;
+    {
+        World w;
+        for (int i = 0; i < 5; ++i) w.accept("FORM", "e" + std::to_string(i % 3), i < 3 ? "create" : "update", form(i));
+        w.run(kSync);
+        most = w.steps;
+    }
+    for (int cut = 1; cut <= most; ++cut)
+        for (const bool drop : {false, true}) {
+            World w;
+            for (int i = 0; i < 5; ++i) w.accept("FORM", "e" + std::to_string(i % 3), i < 3 ? "create" : "update", form(i));
+            w.server.drop_answer = drop;
+            w.run(kSync, cut);
+            w.server.drop_answer = false;
+            w.restart();
+            w.now += 400000;
+            w.run(kSync);
+            CAPTURE(cut);
+            CHECK(w.queued() == 0);
+            CHECK(w.server.effects.size() <= 5);
+            std::set<std::string> once(w.server.effects.begin(), w.server.effects.end());
+            CHECK(once.size() == w.server.effects.size());
+            CHECK(w.doc("FORM", "e0") == form(3));
+            CHECK(w.doc("FORM", "e1") == form(4));
+            CHECK(w.doc("FORM", "e2") == form(2));
+        }
+}
+
+TEST_CASE("critical before normal, priority then FIFO") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"batching", false}}}});
+    w.accept("FORM", "low", "create", form(1), {{"priority", "low"}});
+    w.accept("FORM", "n1", "create", form(2));
+    w.accept("FORM", "crit", "create", form(3), {{"priority", "critical"}});
+    w.accept("FORM", "n2", "create", form(4));
+    w.accept("FORM", "high", "create", form(5), {{"priority", "high"}});
+    w.command({{"type", "settings"}, {"value", {{"maximumConcurrentOperations", 1}}}});
+    w.run(kSync);
+    CHECK(w.server.effects == std::vector<std::string>{"op-3", "op-5", "op-2", "op-4", "op-1"});
+}
+
+TEST_CASE("rules add points: a severe low report overtakes a normal one") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"batching", false}, {"maximumConcurrentOperations", 1}}}});
+    const Json rules = Json::array({{{"name", "severe"}, {"points", 60}, {"when", {{"field", "severity"}, {"op", ">="}, {"value", 4}}}}});
+    CHECK(w.command({{"type", "rules"}, {"value", rules}})["ok"] == true);
+    w.accept("FORM", "n", "create", form(1), {{"fields", {{"severity", 1}}}});
+    w.accept("FORM", "l", "create", form(2), {{"priority", "low"}, {"fields", {{"severity", 5}}}});
+    w.run(kSync);
+    CHECK(w.server.effects == std::vector<std::string>{"op-2", "op-1"});
+}
+
+TEST_CASE("a 412 merges both sides' edits, keeps the losing value, and sends the result under a new key") {
+    World w;
+    w.accept("FORM", "a", "create", R"({"a":1,"b":1,"c":1})");
+    w.run(kSync);
+    w.server.docs["FORM/a"] = {R"({"a":1,"b":2,"c":9})", 2, false};
+    w.accept("FORM", "a", "update", R"({"a":5,"b":1,"c":7})");
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.doc("FORM", "a") == R"({"a":5,"b":2,"c":7})");
+    CHECK(w.server.effects.back() == "op-2.2");
+    bool audited = false;
+    for (const auto& [key, record] : w.values["history"])
+        if (record.value("kind", "") == "conflict") {
+            audited = true;
+            REQUIRE(record["clashes"].size() == 1);
+            CHECK(record["clashes"][0]["path"] == "/c");
+            CHECK(record["clashes"][0]["theirs"] == "9");
+            CHECK(record["clashes"][0]["winner"] == "ours");
+        }
+    CHECK(audited);
+    CHECK(w.bytes["docs"][":FORM/a"] == R"({"a":5,"b":2,"c":7})");
+}
+
+TEST_CASE("a conflict in the middle of a chain rebases what comes after it") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"coalesce", false}}}});
+    w.accept("FORM", "a", "create", R"({"a":1,"b":1,"c":1})");
+    w.run(kSync);
+    w.server.docs["FORM/a"] = {R"({"a":1,"b":2,"c":1})", 2, false};
+    w.accept("FORM", "a", "update", R"({"a":5,"b":1,"c":1})");
+    w.accept("FORM", "a", "update", R"({"a":5,"b":1,"c":8})");
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.doc("FORM", "a") == R"({"a":5,"b":2,"c":8})");
+    CHECK(w.server.effects.size() == 3);
+}
+
+TEST_CASE("a 4xx makes a dead letter with the answer in it, and the next version of the entity goes on") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"coalesce", false}}}});
+    w.server.refuse = [](const Json& line) { return line["id"] == "op-1" ? 422 : 0; };
+    w.accept("FORM", "a", "create", form(1));
+    w.accept("FORM", "b", "create", form(2));
+    w.run(kSync);
+    CHECK(w.row(1)["state"] == "dead");
+    CHECK(w.row(1)["error"]["status"] == 422);
+    CHECK(w.bytes["payloads"]["1:next"] == form(1));
+    CHECK(w.doc("FORM", "b") == form(2));
+    w.accept("FORM", "a", "update", form(3));
+    w.run(kSync);
+    CHECK(w.doc("FORM", "a") == form(3));
+    CHECK(w.queued() == 1);
+    CHECK((*w.status)["deadLetters"] == 1);
+    SUBCASE("a person can retry it") {
+        w.server.refuse = nullptr;
+        CHECK(w.command({{"type", "retry"}, {"id", "op-1"}})["ok"] == true);
+    }
+    SUBCASE("or drop it") {
+        CHECK(w.command({{"type", "drop"}, {"id", "op-1"}})["ok"] == true);
+        CHECK(w.queued() == 0);
+    }
+}
+
+TEST_CASE("a ten-minute 503 outage leaves no dead letters and respects Retry-After as a floor") {
+    World w;
+    for (int i = 0; i < 20; ++i) w.accept("FORM", "e" + std::to_string(i), "create", form(i));
+    const double end = w.now + 600000;
+    double last = 0, least = 1e12;
+    w.network = [&](const Json&) -> Json {
+        if (w.now >= end) return nullptr;
+        if (last > 0) least = std::min(least, w.now - last);
+        last = w.now;
+        return {{"status", 503}, {"headers", {{"retry-after", "20"}}}};
+    };
+    for (int i = 0; i < 100 && w.queued() > 0; ++i) {
+        w.run({{"event", {{"type", "timer"}}}});
+        if (w.wake) w.now = std::max(w.now, *w.wake);
+    }
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects.size() == 20);
+    CHECK(least >= 20000);
+}
+
+TEST_CASE("per-op 500s count while others succeed, and end in a dead letter that says so") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"jitter", "none"}}}});
+    w.server.refuse = [](const Json& line) { return line["entityId"] == "bad" ? 500 : 0; };
+    w.accept("FORM", "bad", "create", form(1));
+    for (int i = 0; i < 12; ++i) {
+        w.accept("FORM", "good" + std::to_string(i), "create", form(i));
+        w.run({{"event", {{"type", "timer"}}}});
+        w.now += 400000;
+    }
+    CHECK(w.row(1)["state"] == "dead");
+    CHECK(w.row(1)["attempts"] == 5);
+    CHECK(w.queued() == 1);
+}
+
+TEST_CASE("a result missing from the answer is unknown, not done") {
+    World w;
+    w.accept("FORM", "a", "create", form(1));
+    w.accept("FORM", "b", "create", form(2));
+    int calls = 0;
+    w.network = [&](const Json&) -> Json {
+        if (++calls > 1) return nullptr;
+        return {{"status", 200}, {"headers", {{"content-type", "application/x-ndjson"}}},
+                {"body", "{\"protocol\":1,\"results\":2}\n{\"id\":\"op-1\",\"status\":201,\"etag\":\"\\\"1\\\"\"}\n{\"id\":\"zz\",\"status\":201}\n"}};
+    };
+    w.run(kSync);
+    CHECK(w.row(1).is_null());
+    CHECK(w.row(2)["state"] == "unknown");
+    w.now += 400000;
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+}
+
+TEST_CASE("a captive portal's 200 is no answer") {
+    World w;
+    w.accept("FORM", "a", "create", form(1));
+    w.network = [](const Json&) -> Json { return {{"status", 200}, {"headers", {{"content-type", "text/html"}}}, {"body", "<html>Login</html>"}}; };
+    w.run(kSync, 20);
+    CHECK(w.row(1)["state"] == "unknown");
+    CHECK(w.row(1).value("attempts", 0) == 0);
+    w.network = nullptr;
+    w.now += 400000;
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+}
+
+TEST_CASE("413 halves the batch until it fits; one op that never fits is a dead letter") {
+    World w;
+    w.server.refuse_request = [&w] { return w.server.requests.back().size() > 3000 ? 413 : 0; };
+    for (int i = 0; i < 40; ++i) w.accept("FORM", "e" + std::to_string(i), "create", form(i));
+    w.accept("FORM", "big", "create", "{\"x\":\"" + std::string(5000, 'y') + "\"}");
+    for (int i = 0; i < 60 && w.queued() > 1; ++i) {
+        w.run(kSync);
+        w.now += 400000;
+    }
+    CHECK(w.queued() == 1);
+    CHECK(w.row(41)["state"] == "dead");
+    CHECK(w.server.effects.size() == 40);
+}
+
+TEST_CASE("while a commit is stale nothing is sent, and the new rows are decided with the old") {
+    World w;
+    w.accept("FORM", "a", "create", form(1));
+    bool once = true;
+    w.on_commit = [&](const Json& commit) -> std::string {
+        if (!once || commit["lanes"].empty()) return "";
+        once = false;
+        w.accept("FORM", "a", "update", form(2));
+        return "";
+    };
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.doc("FORM", "a") == form(2));
+    CHECK(w.server.effects.size() == 1);
+}
+
+TEST_CASE("a storage error after the server said yes causes no second effect and is retried") {
+    World w;
+    w.accept("FORM", "a", "create", form(1));
+    int commits = 0;
+    w.on_commit = [&](const Json&) -> std::string { return ++commits == 2 ? "error" : ""; };
+    w.run(kSync);
+    for (int i = 0; i < 5 && w.queued() > 0; ++i) {
+        w.now += 2000;
+        w.run(kSync);
+    }
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects.size() == 1);
+    CHECK(w.server.requests.size() == 1);
+}
+
+TEST_CASE("offline, paused, battery low: nothing is sent, and the status says which") {
+    World w;
+    w.accept("FORM", "a", "create", form(1));
+    SUBCASE("offline") {
+        w.readings = {{"online", false}};
+        w.run(kSync);
+        CHECK((*w.status)["state"] == "offline");
+        CHECK(w.last_reject);
+    }
+    SUBCASE("paused") {
+        w.command({{"type", "pause"}});
+        w.run(kSync);
+        CHECK((*w.status)["state"] == "paused");
+        CHECK_FALSE(w.last_reject);
+        w.command({{"type", "resume"}});
+    }
+    SUBCASE("battery") {
+        w.readings = {{"online", true}, {"batteryLevel", 12}, {"charging", false}, {"atMs", w.now}};
+        w.run(kSync);
+        CHECK((*w.status)["state"] == "waiting");
+        CHECK((*w.status)["reason"].get<std::string>().find("12") != std::string::npos);
+    }
+    if (w.server.requests.empty()) CHECK(w.queued() == 1);
+    w.readings = {{"online", true}};
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK((*w.status)["state"] == "completed");
+}
+
+TEST_CASE("a bad row is rejected by itself, the rest is planned") {
+    World w;
+    w.accept("FORM", "a", "create", form(1), {{"priority", "urgent"}});
+    w.accept("FORM", "b", "create", form(2));
+    w.run(kSync);
+    REQUIRE(w.rejected.size() == 1);
+    CHECK(w.rejected[0]["path"] == "/priority");
+    CHECK(w.rejected[0]["seq"] == 1);
+    CHECK(w.doc("FORM", "b") == form(2));
+    CHECK(w.queued() == 1);
+}
+
+TEST_CASE("a malformed input is refused by path and changes nothing") {
+    World w;
+    w.accept("FORM", "a", "create", form(1));
+    auto refused = w.planner.step({{"nowMs", "later"}, {"seed", 1}});
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().path == "/nowMs");
+    refused = w.planner.step({{"nowMs", 1}, {"seed", 1}, {"event", {{"type", "moon"}}}});
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().path == "/event/type");
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+}
+
+TEST_CASE("settings are validated with path and value, unknown keys are kept and reported") {
+    World w;
+    const Json refused = w.command({{"type", "settings"}, {"value", {{"minimumBatteryLevel", 400}}}});
+    CHECK(refused["error"]["path"] == "/minimumBatteryLevel");
+    CHECK(refused["error"]["message"].get<std::string>().find("400") != std::string::npos);
+    const Json kept = w.command({{"type", "settings"}, {"value", {{"colour", "blue"}, {"requiresCharging", true}}}});
+    CHECK(kept["unknown"][0] == "colour");
+    CHECK(w.values["state"]["settings"]["colour"] == "blue");
+    w.restart();
+    CHECK(w.command({{"type", "settings"}})["settings"]["requiresCharging"] == true);
+}
+
+TEST_CASE("a snapshot restores the same queue; a damaged one is refused") {
+    World w;
+    w.readings = {{"online", false}};
+    for (int i = 0; i < 300; ++i) w.accept("FORM", "e" + std::to_string(i), "create", form(i));
+    w.run(kSync);
+    REQUIRE(w.bytes["state"].count("snapshot"));
+    w.restart();
+    CHECK(w.given == 300);
+    w.readings = {{"online", true}};
+    w.run(kSync);
+    CHECK(w.server.effects.size() == 300);
+    CHECK(w.queued() == 0);
+    CHECK_FALSE(w.bytes["state"].count("snapshot"));
+
+    std::string bytes = w.planner.snapshot();
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);
+    Planner other;
+    const auto refused = other.restore(bytes, Json::object());
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().code == "snapshot-damaged");
+}
+
+TEST_CASE("the same inputs give the same plans") {
+    std::string logs[2];
+    for (std::string& log : logs) {
+        World w;
+        w.network = [&](const Json& send) -> Json {
+            log += dump_json(send);
+            return w.steps % 7 == 3 ? Json{{"failure", "network"}} : Json();
+        };
+        for (int i = 0; i < 30; ++i) w.accept("FORM", "e" + std::to_string(i % 11), i < 11 ? "create" : "update", form(i));
+        for (int i = 0; i < 10; ++i) {
+            w.run(kSync, 40);
+            w.now += 60000;
+        }
+        log += dump_json(w.values["state"]["core"]);
+    }
+    CHECK(logs[0] == logs[1]);
+}
+
+TEST_CASE("an atomic group goes whole or not at all") {
+    World w;
+    const Json group = {{"group", "g1"}};
+    w.accept("FORM", "a", "create", form(1), group);
+    w.accept("FORM", "b", "create", form(2), group);
+    w.accept("FORM", "c", "create", form(3));
+    w.command({{"type", "settings"}, {"value", {{"maxBatchOps", 1}, {"maximumConcurrentOperations", 1}}}});
+    for (int i = 0; i < 3; ++i) w.run(kSync);
+    CHECK(w.queued() == 0);
+    bool together = false;
+    for (const std::string& request : w.server.requests)
+        together = together || (request.find("op-1") != std::string::npos && request.find("op-2") != std::string::npos);
+    CHECK(together);
+}
+
+TEST_CASE("an op waits for the ops it depends on") {
+    World w;
+    w.accept("FORM", "child", "create", form(1), {{"dependsOn", {"op-2"}}, {"priority", "critical"}});
+    w.accept("FORM", "parent", "create", form(2));
+    w.run(kSync);
+    CHECK(w.server.effects == std::vector<std::string>{"op-2", "op-1"});
+}
+
+TEST_CASE("cancelling shows what lies under the op; what may have been applied cannot be cancelled") {
+    World w;
+    w.readings = {{"online", false}};
+    const std::string id = w.accept("FORM", "a", "create", form(1));
+    w.run(kSync);
+    CHECK(w.command({{"type", "cancel"}, {"id", id}})["ok"] == true);
+    CHECK(w.queued() == 0);
+    CHECK_FALSE(w.bytes["docs"].count(":FORM/a"));
+    CHECK(w.command({{"type", "cancel"}, {"id", "nobody"}})["error"]["code"] == "unknown-op");
+    w.readings = {{"online", true}};
+    w.server.drop_answer = true;
+    const std::string sent = w.accept("FORM", "b", "create", form(2));
+    w.run(kSync, 8);
+    CHECK(w.command({{"type", "cancel"}, {"id", sent}})["error"]["code"] == "in-flight");
+}
+
+TEST_CASE("a blob goes alone, as a PUT with its key and content type") {
+    World w;
+    w.accept("MEDIA", "m", "create", std::string("\x89PNG\r\n\x1a\n", 8), {{"contentType", "image/png"}});
+    Json seen;
+    w.network = [&](const Json& send) -> Json {
+        seen = send;
+        return {{"status", 201}, {"headers", {{"etag", "\"1\""}}}};
+    };
+    w.run(kSync);
+    CHECK(seen["method"] == "PUT");
+    CHECK(seen["url"] == "entities/MEDIA/m");
+    CHECK(seen["headers"]["content-type"] == "image/png");
+    CHECK(seen["headers"]["idempotency-key"] == "\"op-1\"");
+    CHECK(seen["headers"]["if-none-match"] == "*");
+    CHECK(w.queued() == 0);
+    CHECK(w.values["bases"][":MEDIA/m"]["etag"] == "\"1\"");
+}

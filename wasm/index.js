@@ -1,0 +1,125 @@
+// The planner, from JavaScript: JSON as UTF-8 bytes and payloads as bytes, copied in and out; errors as InputError.
+import { compile, instantiate } from './load.js';
+
+export { CoreUnavailable, compile, kBoundaryVersion, supportsSimd, wasmFile } from './load.js';
+
+/** @import { Input, Plan } from './protocol.js' */
+
+/** The input was refused; the planner is as it was. */
+export class InputError extends Error {
+  /** @param {{code: string, path: string, message: string}} error */
+  constructor({ code, path, message }) {
+    super(message);
+    this.name = 'InputError';
+    this.code = code;
+    /** JSON Pointer into the input. */
+    this.path = path;
+  }
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** One planner in its own Wasm instance. After a trap (any thrown error that is not an InputError) it must be dropped. */
+export class Planner {
+  #core;
+  #door;
+
+  /** @param {any} core */
+  constructor(core) {
+    this.#core = core;
+    this.#door = new core.Door();
+  }
+
+  /**
+   * Call first. Rows above `knownSeq` have to be given to the next steps.
+   * @param {Uint8Array | null} snapshot @param {{core?: any, settings?: any, rules?: any}} state  as stored
+   * @returns {{ok: true, knownSeq: number} | {ok: false, error: {code: string, path: string, message: string}}}
+   */
+  restore(snapshot, state) {
+    const [at, length] = this.#in(snapshot ?? new Uint8Array(0));
+    const [stateAt, stateLength] = this.#in(encoder.encode(JSON.stringify(state ?? {})));
+    const ok = this.#door.restore(at, length, stateAt, stateLength);
+    this.#core._free(at);
+    this.#core._free(stateAt);
+    const out = this.#json();
+    return ok ? { ok: true, knownSeq: out.knownSeq } : { ok: false, error: out };
+  }
+
+  /** @param {Input} input @returns {Plan} @throws {InputError} */
+  step(input) {
+    return this.#call('step', JSON.stringify(input));
+  }
+
+  /** Why an op is not moving. @param {string} opId @returns {{id: string, state: string, reason: string, sentence: string, untilMs?: number}} @throws {InputError} */
+  explain(opId) {
+    return this.#call('explain', opId);
+  }
+
+  /** Hands payload bytes in. @param {number} slot @param {Uint8Array} bytes */
+  put(slot, bytes) {
+    const [at, length] = this.#in(bytes);
+    this.#door.put(slot, at, length);
+    this.#core._free(at);
+  }
+
+  /** A copy of bytes the core holds. @param {number} slot @returns {Uint8Array} */
+  bytes(slot) {
+    if (!this.#door.take(slot)) throw new InputError({ code: 'unknown-slot', path: '', message: `slot ${slot} holds no bytes` });
+    return this.#out();
+  }
+
+  /** @returns {Uint8Array} */
+  snapshot() {
+    this.#door.snapshot();
+    return this.#out();
+  }
+
+  get knownSeq() {
+    return this.#door.knownSeq();
+  }
+
+  /** Bytes of Wasm memory in use by this instance. */
+  get heapBytes() {
+    return this.#core.HEAPU8.length;
+  }
+
+  /** @param {'step' | 'explain'} name @param {string} text @returns {any} */
+  #call(name, text) {
+    const [at, length] = this.#in(encoder.encode(text));
+    const ok = this.#door[name](at, length);
+    this.#core._free(at);
+    const out = this.#json();
+    if (!ok) throw new InputError(out);
+    return out;
+  }
+
+  /** @param {Uint8Array} bytes @returns {[number, number]} */
+  #in(bytes) {
+    const at = this.#core._malloc(bytes.length || 1);
+    if (at === 0) throw new RangeError(`the core has no memory for ${bytes.length} bytes`);
+    this.#core.HEAPU8.set(bytes, at);
+    return [at, bytes.length];
+  }
+
+  #view() {
+    const at = this.#door.outPtr();
+    return this.#core.HEAPU8.subarray(at, at + this.#door.outLen());
+  }
+
+  #out() {
+    return this.#view().slice();
+  }
+
+  #json() {
+    return JSON.parse(decoder.decode(this.#view()));
+  }
+}
+
+/**
+ * A planner from the core's Wasm: a compiled module, its bytes, a Response, a promise of one, or a function that answers one. It is compiled once per realm.
+ * @param {import('./load.js').Source | Promise<import('./load.js').Source> | (() => any)} source @returns {Promise<Planner>}
+ */
+export async function createPlanner(source) {
+  return new Planner(await instantiate(await compile(source)));
+}

@@ -1,0 +1,124 @@
+#include "tidegate/history.h"
+
+#include "tidegate/fields.h"
+
+namespace tidegate {
+
+void Session::note_error(const std::string& sentence) {
+    if (errors.size() >= kMaxSessionErrors) return;
+    for (const std::string& known : errors)
+        if (known == sentence) return;
+    errors.push_back(sentence);
+}
+
+Json Session::to_json(std::optional<double> end_ms, std::optional<double> battery_now) const {
+    Json out = {{"sessionId", numbered_key("session", number)},
+                {"trigger", trigger},
+                {"startTime", start_ms},
+                {"itemsProcessed", processed},
+                {"itemsSucceeded", succeeded},
+                {"itemsFailed", failed},
+                {"conflicts", conflicts},
+                {"requests", requests},
+                {"totalDataSynced", synced_bytes},
+                {"networkUsage", network_bytes},
+                {"batteryUsed", nullptr},
+                {"errors", errors}};
+    if (end_ms) out["endTime"] = *end_ms;
+    if (battery_at_start && battery_now) out["batteryUsed"] = *battery_at_start > *battery_now ? *battery_at_start - *battery_now : 0;
+    return out;
+}
+
+void Totals::add(const Session& session, double end_ms, std::optional<double> battery_now) {
+    ++sessions;
+    processed += session.processed;
+    succeeded += session.succeeded;
+    failed += session.failed;
+    conflicts += session.conflicts;
+    requests += session.requests;
+    sent_bytes += session.network_bytes;
+    full_bytes += session.synced_bytes;
+    if (end_ms > session.start_ms) busy_ms += end_ms - session.start_ms;
+    if (session.battery_at_start && battery_now && *session.battery_at_start > *battery_now)
+        battery_used += *session.battery_at_start - *battery_now;
+}
+
+Json Totals::to_json() const {
+    Json by_class = Json::object();
+    for (std::size_t i = 0; i < 8; ++i)
+        if (errors_by_class[i]) by_class[EnumNames<ErrorClass>::values[i]] = errors_by_class[i];
+    const double n = sessions > 0 ? static_cast<double>(sessions) : 1;
+    const double answered = static_cast<double>(succeeded + failed);
+    return {{"averagePerformance",
+             {{"itemsPerMinute", busy_ms > 0 ? static_cast<double>(succeeded) * 60000.0 / busy_ms : 0},
+              {"successRate", answered > 0 ? static_cast<double>(succeeded) / answered : 1},
+              {"averageBatteryUsage", battery_used / n},
+              {"averageNetworkUsage", sent_bytes / n}}},
+            {"totals",
+             {{"sessions", sessions},
+              {"itemsProcessed", processed},
+              {"itemsSucceeded", succeeded},
+              {"itemsFailed", failed},
+              {"itemsFolded", folded},
+              {"deadLetters", dead},
+              {"conflicts", conflicts},
+              {"requests", requests},
+              {"requestsSaved", succeeded + folded > requests ? succeeded + folded - requests : 0},
+              {"bytesBefore", full_bytes},
+              {"bytesSent", sent_bytes},
+              {"errorsByClass", by_class}}}};
+}
+
+Json Totals::persist() const {
+    Json classes = Json::array();
+    for (const std::int64_t count : errors_by_class) classes.push_back(count);
+    return {{"sessions", sessions}, {"processed", processed},   {"succeeded", succeeded}, {"failed", failed},
+            {"conflicts", conflicts}, {"requests", requests},     {"folded", folded},       {"dead", dead},
+            {"fullBytes", full_bytes}, {"sentBytes", sent_bytes}, {"busyMs", busy_ms},      {"batteryUsed", battery_used},
+            {"audit", audit_entries}, {"classes", classes}};
+}
+
+Totals Totals::from_json(const Json& value) {
+    constexpr double kMost = 9e15;
+    const auto count = [&value](const char* key) { return static_cast<std::int64_t>(number_field(value, key, 0, kMost, 0)); };
+    Totals t;
+    t.sessions = count("sessions");
+    t.processed = count("processed");
+    t.succeeded = count("succeeded");
+    t.failed = count("failed");
+    t.conflicts = count("conflicts");
+    t.requests = count("requests");
+    t.folded = count("folded");
+    t.dead = count("dead");
+    t.full_bytes = number_field(value, "fullBytes", 0, kMost, 0);
+    t.sent_bytes = number_field(value, "sentBytes", 0, kMost, 0);
+    t.busy_ms = number_field(value, "busyMs", 0, kMost, 0);
+    t.battery_used = number_field(value, "batteryUsed", 0, kMost, 0);
+    t.audit_entries = static_cast<std::uint64_t>(count("audit"));
+    if (value.is_object() && value.contains("classes") && value["classes"].is_array())
+        for (std::size_t i = 0; i < 8 && i < value["classes"].size(); ++i)
+            if (value["classes"][i].is_number()) t.errors_by_class[i] = static_cast<std::int64_t>(value["classes"][i].get<double>());
+    return t;
+}
+
+std::string numbered_key(const char* kind, std::uint64_t number) {
+    std::string digits = std::to_string(number);
+    digits.insert(0, digits.size() < 12 ? 12 - digits.size() : 0, '0');
+    return std::string(kind) + "/" + digits;
+}
+
+void append_record(std::vector<Write>& writes, const char* kind, std::uint64_t number, std::uint64_t limit, Json value) {
+    Write put;
+    put.store = "history";
+    put.key = numbered_key(kind, number);
+    put.value = std::move(value);
+    writes.push_back(std::move(put));
+    if (number <= limit) return;
+    Write drop;
+    drop.store = "history";
+    drop.key = numbered_key(kind, number - limit);
+    drop.remove = true;
+    writes.push_back(std::move(drop));
+}
+
+}  // namespace tidegate

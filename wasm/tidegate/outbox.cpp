@@ -1,0 +1,325 @@
+#include "tidegate/outbox.h"
+
+#include <algorithm>
+
+namespace tidegate {
+namespace {
+
+const OpExtra kNoExtra{};
+
+Error refuse(const OpRow& row, const char* code, const char* path, const std::string& sentence) {
+    return {code, path, "op " + (row.id.empty() ? "(without id)" : row.id) + ": " + sentence};
+}
+
+std::uint8_t band_of(const std::string& priority) {
+    const std::string names[] = {"low", "normal", "high", "critical"};
+    for (std::uint8_t i = 0; i < 4; ++i)
+        if (priority == names[i]) return i;
+    return 4;
+}
+
+}  // namespace
+
+const OpExtra& Op::rare() const { return extra ? *extra : kNoExtra; }
+OpExtra& Op::make_rare() {
+    if (!extra) extra = std::make_unique<OpExtra>();
+    return *extra;
+}
+
+FoldResult fold_actions(Action first, Action second) {
+    struct Row {
+        Action first, second;
+        FoldResult result;
+    };
+    static constexpr Row kTable[] = {
+        {Action::create, Action::update, {true, false, Action::create}},
+        {Action::update, Action::update, {true, false, Action::update}},
+        {Action::create, Action::remove, {true, true, Action::remove}},
+        {Action::update, Action::remove, {true, false, Action::remove}},
+    };
+    for (const Row& row : kTable)
+        if (row.first == first && row.second == second) return row.result;
+    return {};
+}
+
+Result<Op*> Outbox::add(OpRow row) {
+    if (row.seq == 0) return refuse(row, "out-of-range", "/seq", "seq: expected a whole number from 1");
+    if (row.id.empty() || row.id.size() > 128) return refuse(row, "out-of-range", "/id", "id: expected 1 to 128 characters");
+    if (row.lane.empty()) return refuse(row, "missing", "/lane", "lane: expected owner:entity/entityId");
+    const std::uint8_t band = band_of(row.priority);
+    if (band > 3) return refuse(row, "wrong-value", "/priority", "priority: expected critical, high, normal or low, got \"" + row.priority + "\"");
+    if (row.depends_on.size() > kMaxDependencies)
+        return refuse(row, "limit", "/dependsOn", "dependsOn: at most " + std::to_string(kMaxDependencies) + " ops");
+    if (ops_.count(row.seq)) return refuse(row, "duplicate", "/seq", "seq " + std::to_string(row.seq) + " is already in the outbox");
+    if (ids_.count(row.id)) return refuse(row, "duplicate", "/id", "this id is already in the outbox");
+    if (ops_.size() >= kMaxQueuedOps + 1000) return refuse(row, "limit", "", "more than " + std::to_string(kMaxQueuedOps) + " ops are queued");
+
+    auto [lane_it, fresh_lane] = lanes_.try_emplace(row.lane);
+    Lane& lane = lane_it->second;
+    if (fresh_lane) {
+        lane.name = row.lane;
+        lane.owner = row.owner;
+        lane.entity = row.entity;
+        lane.entity_id = row.entity_id;
+    }
+    Op& op = ops_[row.seq];
+    op.seq = row.seq;
+    op.id = std::move(row.id);
+    op.lane = &lane;
+    op.action = row.action;
+    op.state = row.state == OpState::sending ? OpState::unknown : row.state;
+    op.unknown = row.unknown || row.state == OpState::sending;
+    op.codec = row.codec;
+    op.band = band;
+    op.no_fold = row.no_fold;
+    op.created_at = row.created_at;
+    op.size_bytes = row.size_bytes;
+    op.body_bytes = row.body_bytes;
+    op.until_ms = row.until_ms;
+    op.last_attempt = row.last_attempt;
+    op.wait_ms = row.wait_ms;
+    op.score = row.score.value_or(0);
+    op.attempts = static_cast<std::int32_t>(row.attempts);
+    op.sends = static_cast<std::int32_t>(row.sends);
+    op.rounds = static_cast<std::int32_t>(row.rounds);
+    op.failures = static_cast<std::int32_t>(row.failures);
+    op.schema_version = static_cast<std::int32_t>(row.schema_version);
+    if (row.fields) op.make_rare().fields = dump_json(*row.fields);
+    if (!row.depends_on.empty()) op.make_rare().depends_on = std::move(row.depends_on);
+    if (!row.group.empty()) op.make_rare().group = std::move(row.group);
+    if (!row.reason.empty()) op.make_rare().reason = std::move(row.reason);
+    if (!row.key.empty()) op.make_rare().key = std::move(row.key);
+    if (!row.content_type.empty() && row.content_type != "application/json") op.make_rare().content_type = std::move(row.content_type);
+    if (row.error) op.make_rare().error = std::move(row.error);
+
+    ids_[op.id] = op.seq;
+    for (const std::string& parent : op.rare().depends_on) children_[parent].push_back(op.seq);
+    if (!op.rare().group.empty()) groups_[op.rare().group].push_back(op.seq);
+    const auto place = std::lower_bound(lane.ops.begin(), lane.ops.end(), op.seq);
+    lane.ops.insert(place, op.seq);
+    know(op.seq);
+    count(op, +1);
+    touch(lane);
+    return &op;
+}
+
+OpRow Outbox::row_of(const Op& op) const {
+    static const char* const kBands[] = {"low", "normal", "high", "critical"};
+    const OpExtra& rare = op.rare();
+    OpRow row;
+    row.seq = op.seq;
+    row.id = op.id;
+    row.lane = op.lane->name;
+    row.owner = op.lane->owner;
+    row.entity = op.lane->entity;
+    row.entity_id = op.lane->entity_id;
+    row.action = op.action;
+    row.priority = kBands[op.band];
+    if (!rare.fields.empty())
+        if (auto fields = parse_json(rare.fields)) row.fields = std::move(fields.value());
+    row.schema_version = op.schema_version;
+    row.created_at = op.created_at;
+    row.content_type = rare.content_type;
+    row.size_bytes = op.size_bytes;
+    row.depends_on = rare.depends_on;
+    row.group = rare.group;
+    row.no_fold = op.no_fold;
+    row.state = op.state;
+    row.reason = rare.reason;
+    row.until_ms = op.until_ms;
+    row.attempts = op.attempts;
+    row.sends = op.sends;
+    row.rounds = op.rounds;
+    row.failures = op.failures;
+    row.unknown = op.unknown;
+    row.last_attempt = op.last_attempt;
+    row.wait_ms = op.wait_ms;
+    row.key = rare.key;
+    row.codec = op.codec;
+    row.body_bytes = op.body_bytes;
+    row.score = op.score;
+    row.error = rare.error;
+    return row;
+}
+
+Op* Outbox::find(std::uint64_t seq) {
+    const auto it = ops_.find(seq);
+    return it == ops_.end() ? nullptr : &it->second;
+}
+const Op* Outbox::find(std::uint64_t seq) const {
+    const auto it = ops_.find(seq);
+    return it == ops_.end() ? nullptr : &it->second;
+}
+Op* Outbox::find_id(std::string_view id) {
+    const auto it = ids_.find(id);
+    return it == ids_.end() ? nullptr : find(it->second);
+}
+Lane* Outbox::find_lane(std::string_view name) {
+    const auto it = lanes_.find(name);
+    return it == lanes_.end() ? nullptr : &it->second;
+}
+
+void Outbox::remove(std::uint64_t seq) {
+    const auto it = ops_.find(seq);
+    if (it == ops_.end()) return;
+    Op& op = it->second;
+    Lane& lane = *op.lane;
+    count(op, -1);
+    unindex(lane);
+    ids_.erase(op.id);
+    const auto drop_from = [seq](std::map<std::string, std::vector<std::uint64_t>>& index, const std::string& key) {
+        const auto found = index.find(key);
+        if (found == index.end()) return;
+        auto& seqs = found->second;
+        seqs.erase(std::remove(seqs.begin(), seqs.end(), seq), seqs.end());
+        if (seqs.empty()) index.erase(found);
+    };
+    for (const std::string& parent : op.rare().depends_on) drop_from(children_, parent);
+    if (!op.rare().group.empty()) drop_from(groups_, op.rare().group);
+    std::vector<std::uint64_t> children;
+    if (const auto found = children_.find(op.id); found != children_.end()) children = found->second;
+    const auto place = std::lower_bound(lane.ops.begin(), lane.ops.end(), seq);
+    if (place != lane.ops.end() && *place == seq) lane.ops.erase(place);
+    const bool lane_gone = lane.ops.empty() && lane.reserved_by == 0;
+    const std::string lane_name = lane_gone ? lane.name : std::string();
+    ops_.erase(it);
+    if (lane_gone) lanes_.erase(lane_name);
+    else touch(lane);
+    for (const std::uint64_t child : children)
+        if (Op* c = find(child)) touch(*c->lane);
+}
+
+void Outbox::count(const Op& op, int sign) {
+    tally_.by_state[static_cast<std::size_t>(op.state)] += sign;
+    if (op.parked()) return;
+    tally_.unfinished += sign;
+    tally_.high += op.band >= 2 ? sign : 0;
+    tally_.critical += op.band == 3 ? sign : 0;
+    tally_.created_sum += sign * op.created_at;
+    tally_.bytes += sign * op.size_bytes;
+}
+
+std::uint64_t Outbox::head_seq(const Lane& lane) const {
+    for (const std::uint64_t seq : lane.ops)
+        if (!ops_.at(seq).parked()) return seq;
+    return 0;
+}
+Op* Outbox::head(Lane& lane) {
+    const std::uint64_t seq = head_seq(lane);
+    return seq ? find(seq) : nullptr;
+}
+const Op* Outbox::head(const Lane& lane) const {
+    const std::uint64_t seq = head_seq(lane);
+    return seq ? find(seq) : nullptr;
+}
+Op* Outbox::after(const Op& op) {
+    Lane& lane = *op.lane;
+    for (auto it = std::upper_bound(lane.ops.begin(), lane.ops.end(), op.seq); it != lane.ops.end(); ++it)
+        if (Op* next = find(*it); !next->parked()) return next;
+    return nullptr;
+}
+
+const Op* Outbox::blocked_by(const Op& op) const {
+    for (const std::string& parent : op.rare().depends_on) {
+        const auto it = ids_.find(parent);
+        if (it != ids_.end()) return find(it->second);
+    }
+    return nullptr;
+}
+
+// The best key of any op in the lane: what waits behind a head lends the head its priority.
+double Outbox::lane_key(const Lane& lane) const {
+    double best = 0;
+    bool any = false;
+    std::size_t looked_at = 0;
+    for (const std::uint64_t seq : lane.ops) {
+        if (++looked_at > kInheritanceWindow) break;
+        const Op& op = ops_.at(seq);
+        if (op.parked()) continue;
+        if (!any || op.order_key < best) best = op.order_key;
+        any = true;
+    }
+    return best;
+}
+
+void Outbox::unindex(Lane& lane) {
+    if (lane.where == Lane::Where::none) return;
+    auto& index = lane.where == Lane::Where::ready ? ready_ : timers_;
+    // The head may have changed since; every index entry of this lane carries the seq it was made with.
+    for (const std::uint64_t seq : lane.ops)
+        if (index.erase({lane.where_key, seq})) break;
+    lane.where = Lane::Where::none;
+}
+
+void Outbox::touch(Lane& lane) {
+    unindex(lane);
+    if (lane.reserved_by) return;
+    const Op* op = head(lane);
+    if (!op || op->state == OpState::conflict || blocked_by(*op)) return;
+    if (op->until_ms > now_ms_) {
+        lane.where = Lane::Where::timer;
+        lane.where_key = op->until_ms;
+        timers_.insert({lane.where_key, op->seq});
+    } else {
+        lane.where = Lane::Where::ready;
+        lane.where_key = lane_key(lane);
+        ready_.insert({lane.where_key, op->seq});
+    }
+}
+
+void Outbox::reserve(Lane& lane, std::uint64_t by) {
+    unindex(lane);
+    lane.reserved_by = by;
+}
+
+void Outbox::release(Lane& lane) {
+    lane.reserved_by = 0;
+    if (lane.ops.empty()) {
+        const std::string name = lane.name;
+        unindex(lane);
+        lanes_.erase(name);
+        return;
+    }
+    touch(lane);
+}
+
+void Outbox::wake(double now_ms) {
+    now_ms_ = now_ms;
+    while (!timers_.empty() && timers_.begin()->first <= now_ms) {
+        Op* op = find(timers_.begin()->second);
+        if (op) touch(*op->lane);
+        else timers_.erase(timers_.begin());
+    }
+}
+
+std::optional<FoldRun> Outbox::fold_run(Op& first) {
+    const auto foldable = [this](const Op& op) {
+        return op.state == OpState::queued && op.fresh() && !op.no_fold && op.rare().group.empty() && op.rare().depends_on.empty() &&
+               !has_dependents(op);
+    };
+    if (!foldable(first)) return std::nullopt;
+    FoldRun run;
+    run.survivor = first.seq;
+    run.action = first.action;
+    for (Op* next = after(first); next && foldable(*next) && run.folded.size() < kMaxFoldsAtOnce; next = after(*next)) {
+        const FoldResult fold = fold_actions(run.action, next->action);
+        if (!fold.folds) break;
+        run.folded.push_back(run.survivor);
+        run.survivor = next->seq;
+        run.action = fold.action;
+        if (fold.to_nothing) {
+            run.folded.push_back(next->seq);
+            run.survivor = 0;
+            break;
+        }
+    }
+    if (run.folded.empty()) return std::nullopt;
+    return run;
+}
+
+std::vector<std::uint64_t> Outbox::group_members(const std::string& group) const {
+    const auto it = groups_.find(group);
+    return it == groups_.end() ? std::vector<std::uint64_t>{} : it->second;
+}
+
+}  // namespace tidegate

@@ -1,0 +1,173 @@
+// The queue in memory: ops, their lanes, and the two indexes a step needs: lanes that can go now, and lanes that wait for a time.
+//
+// A lane is the FIFO of one entity; only its head is ever indexed, so a step costs O(batch · log lanes) however many ops are queued.
+// Ops in state dead or quarantined stay (a person decides) but no longer hold their lane up: the next op's body is the whole document,
+// so nothing of it is missing on the server when it goes. Only metadata is here: payload bytes stay in the store.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tidegate/protocol.h"
+
+namespace tidegate {
+
+// Limits (docs/limits.md). The store refuses more before we do.
+inline constexpr std::size_t kMaxQueuedOps = 100000;
+inline constexpr std::size_t kMaxDependencies = 64;
+inline constexpr std::size_t kMaxFoldsAtOnce = 500;
+// A lane's head inherits the priority of this many ops behind it (so that a touch is O(1) in the length of the lane).
+inline constexpr std::size_t kInheritanceWindow = 64;
+
+struct Lane {
+    std::string name, owner, entity, entity_id;
+    std::deque<std::uint64_t> ops;   // seqs, ascending
+    std::uint64_t reserved_by = 0;   // batch or task that works on it; 0 none
+    // Index bookkeeping, maintained by Outbox.
+    enum class Where { none, ready, timer } where = Where::none;
+    double where_key = 0;
+};
+
+// Rarely present parts of an op.
+struct OpExtra {
+    std::string fields;  // JSON text
+    std::vector<std::string> depends_on;
+    std::string group, reason, key, content_type, priority_text;
+    std::optional<OpError> error;
+};
+
+struct Op {
+    std::uint64_t seq = 0;
+    std::string id;
+    Lane* lane = nullptr;
+    std::unique_ptr<OpExtra> extra;
+    double created_at = 0, size_bytes = 0, body_bytes = 0, until_ms = 0, last_attempt = 0, wait_ms = 0;
+    double order_key = 0, score = 0;
+    std::int32_t attempts = 0, sends = 0, rounds = 0, failures = 0, schema_version = 0;
+    Action action = Action::update;
+    OpState state = OpState::queued;
+    Codec codec = Codec::none;
+    std::uint8_t band = 1;  // 0 low … 3 critical
+    bool unknown = false, no_fold = false;
+
+    const OpExtra& rare() const;
+    OpExtra& make_rare();
+    std::string_view key() const { return extra && !extra->key.empty() ? std::string_view(extra->key) : std::string_view(id); }
+    bool is_json() const { return !extra || extra->content_type.empty(); }
+    // Never sent: may still be folded, and its body is not frozen.
+    bool fresh() const { return sends == 0 && codec == Codec::none; }
+    // Does not go by itself any more.
+    bool parked() const { return state == OpState::dead || state == OpState::quarantined; }
+};
+
+// What folding two neighbours gives: DESIGN.md section 4, row "coalescing", as a table.
+struct FoldResult {
+    bool folds = false;
+    bool to_nothing = false;
+    Action action = Action::update;
+};
+FoldResult fold_actions(Action first, Action second);
+
+// A run of ops at the front of a lane that becomes one op, or none.
+struct FoldRun {
+    std::vector<std::uint64_t> folded;  // these leave the outbox
+    std::uint64_t survivor = 0;         // 0: nothing is left of the run (create + delete)
+    Action action = Action::update;     // what the survivor becomes
+};
+
+// What is queued, kept up with every change, so that a status costs nothing however long the queue is.
+struct Tally {
+    std::int64_t by_state[12] = {};
+    std::int64_t unfinished = 0;   // not parked
+    std::int64_t high = 0;         // unfinished, band high or critical
+    std::int64_t critical = 0;
+    double created_sum = 0;        // over unfinished ops
+    double bytes = 0;              // over unfinished ops
+    std::int64_t of(OpState state) const { return by_state[static_cast<std::size_t>(state)]; }
+};
+
+class Outbox {
+public:
+    // Adds a row read from the store. Refused: an id or seq already here, a lane that is not owner:entity/entityId, more than the limits.
+    // An op stored as `sending` was on the wire when the process ended: it becomes `unknown`.
+    Result<Op*> add(OpRow row);
+
+    // The row to store for an op.
+    OpRow row_of(const Op& op) const;
+
+    Op* find(std::uint64_t seq);
+    const Op* find(std::uint64_t seq) const;
+    Op* find_id(std::string_view id);
+    Lane* find_lane(std::string_view name);
+
+    // Removes an op for good. Its dependents and its lane are looked at again.
+    void remove(std::uint64_t seq);
+
+    // The only way to change an op: keeps the tally and the indexes true.
+    template <class Change>
+    void change(Op& op, Change&& apply) {
+        count(op, -1);
+        apply(op);
+        count(op, +1);
+        touch(*op.lane);
+    }
+    const Tally& tally() const { return tally_; }
+
+    // REQUIRED after a change to a lane's reservation.
+    void touch(Lane& lane);
+    void reserve(Lane& lane, std::uint64_t by);
+    void release(Lane& lane);
+
+    // The first op of the lane that is not parked; null when there is none.
+    Op* head(Lane& lane);
+    const Op* head(const Lane& lane) const;
+    // The op after `seq` in its lane that is not parked; null when there is none.
+    Op* after(const Op& op);
+
+    // True while an op it depends on is still in the outbox; names it.
+    const Op* blocked_by(const Op& op) const;
+    bool has_dependents(const Op& op) const { return children_.count(op.id) > 0; }
+
+    // The run of fresh ops beginning with `first` that folds, or nullopt.
+    std::optional<FoldRun> fold_run(Op& first);
+
+    // Lanes whose head can go, best first: (order key, seq of head).
+    const std::set<std::pair<double, std::uint64_t>>& ready() const { return ready_; }
+    // Lanes whose head waits for a time: (until, seq of head).
+    const std::set<std::pair<double, std::uint64_t>>& timers() const { return timers_; }
+    // Moves lanes whose time has come to `ready`.
+    void wake(double now_ms);
+
+    const std::map<std::uint64_t, Op>& ops() const { return ops_; }
+    std::map<std::uint64_t, Op>& ops() { return ops_; }
+    std::size_t size() const { return ops_.size(); }
+    std::uint64_t known_seq() const { return known_seq_; }
+    void know(std::uint64_t seq) { known_seq_ = seq > known_seq_ ? seq : known_seq_; }
+    // Members of an atomic group, ascending seq.
+    std::vector<std::uint64_t> group_members(const std::string& group) const;
+
+private:
+    void count(const Op& op, int sign);
+    void unindex(Lane& lane);
+    double lane_key(const Lane& lane) const;
+    std::uint64_t head_seq(const Lane& lane) const;
+
+    std::map<std::uint64_t, Op> ops_;
+    std::map<std::string, Lane, std::less<>> lanes_;
+    std::map<std::string_view, std::uint64_t> ids_;  // views into Op::id: map nodes do not move
+    std::map<std::string, std::vector<std::uint64_t>> children_;
+    std::map<std::string, std::vector<std::uint64_t>> groups_;
+    std::set<std::pair<double, std::uint64_t>> ready_, timers_;
+    std::uint64_t known_seq_ = 0;
+    Tally tally_;
+    double now_ms_ = 0;
+};
+
+}  // namespace tidegate

@@ -1,0 +1,429 @@
+#include "tidegate/planner.h"
+
+#include <algorithm>
+
+#include "tidegate/fields.h"
+#include "tidegate/snapshot.h"
+#include "tidegate/throttle.h"
+#include "tidegate/time.h"
+
+namespace tidegate {
+
+Planner::Planner() = default;
+
+// --- restore --------------------------------------------------------------------------------------------------------------------
+
+Result<std::uint64_t> Planner::restore(std::string_view snapshot, const Json& state) {
+    if (state.is_object()) {
+        if (state.contains("settings") && !state["settings"].is_null()) {
+            auto read = patch_settings(Settings{}, state["settings"], unknown_settings_);
+            if (read) settings_ = read.value();
+            else warnings_.push_back("Stored settings could not be read (" + read.error().message + "): defaults are used");
+        }
+        if (state.contains("rules") && !state["rules"].is_null()) {
+            auto read = RuleSet::parse(state["rules"]);
+            if (read) rules_ = std::move(read.value());
+            else warnings_.push_back("Stored rules could not be read (" + read.error().message + "): none are used");
+        }
+        if (state.contains("core")) read_core_state(state["core"]);
+    }
+    if (snapshot.empty()) return outbox_.known_seq();
+    auto rows = read_snapshot(snapshot);
+    if (!rows) return rows.error();
+    for (OpRow& row : rows.value().rows)
+        if (auto added = outbox_.add(std::move(row))) score_op(*added.value());
+    outbox_.know(rows.value().known_seq);
+    snapshot_stored_ = true;
+    return outbox_.known_seq();
+}
+
+std::string Planner::snapshot() const {
+    Snapshot out;
+    out.known_seq = outbox_.known_seq();
+    for (const auto& [seq, op] : outbox_.ops()) out.rows.push_back(outbox_.row_of(op));
+    return write_snapshot(out);
+}
+
+Json Planner::core_state() const {
+    Json owners = Json::object();
+    for (const auto& [owner, until] : auth_paused_) owners[owner] = until;
+    Json core = {{"version", 1},
+                 {"link", to_json(link_)},
+                 {"eta", to_json(eta_)},
+                 {"totals", totals_.persist()},
+                 {"paused", paused_},
+                 {"gzipOk", gzip_ok_},
+                 {"deltaOk", delta_ok_},
+                 {"originRetryMs", origin_retry_ms_},
+                 {"originWaitMs", origin_wait_ms_},
+                 {"originFailures", origin_failures_},
+                 {"originWaitIsNetwork", origin_wait_is_network_},
+                 {"lastSessionEndMs", last_session_end_ms_},
+                 {"lastSuccessMs", last_success_ms_},
+                 {"lastAttemptMs", last_attempt_ms_},
+                 {"averageSessionMs", average_session_ms_},
+                 {"bytesToday", bytes_today_},
+                 {"today", today_},
+                 {"deltaRatio", delta_ratio_},
+                 {"nextSession", next_session_},
+                 {"authPaused", owners},
+                 {"splitOps", split_ops_}};
+    if (last_error_) {
+        OpError copy = *last_error_;
+        core["lastError"] = encode(copy);
+    }
+    return core;
+}
+
+void Planner::read_core_state(const Json& core) {
+    if (!core.is_object()) return;
+    const auto part = [&core](const char* key) { return core.contains(key) ? core[key] : Json(); };
+    link_ = connectivity_from_json(part("link"));
+    eta_ = eta_from_json(part("eta"));
+    totals_ = Totals::from_json(part("totals"));
+    paused_ = bool_field(core, "paused", false);
+    gzip_ok_ = bool_field(core, "gzipOk", true);
+    delta_ok_ = bool_field(core, "deltaOk", true);
+    origin_retry_ms_ = number_field(core, "originRetryMs", 0, kMaxInstantMs, 0);
+    origin_wait_ms_ = number_field(core, "originWaitMs", 0, kMaxWaitMs, 0);
+    origin_failures_ = int_field(core, "originFailures", 0, 1000000, 0);
+    origin_wait_is_network_ = bool_field(core, "originWaitIsNetwork", false);
+    last_session_end_ms_ = number_field(core, "lastSessionEndMs", 0, kMaxInstantMs, 0);
+    last_success_ms_ = number_field(core, "lastSuccessMs", 0, kMaxInstantMs, 0);
+    last_attempt_ms_ = number_field(core, "lastAttemptMs", 0, kMaxInstantMs, 0);
+    average_session_ms_ = number_field(core, "averageSessionMs", 0, kMaxInstantMs, 0);
+    bytes_today_ = number_field(core, "bytesToday", 0, 1e15, 0);
+    today_ = number_field(core, "today", 0, 1e9, 0);
+    delta_ratio_ = number_field(core, "deltaRatio", 0.01, 1, 0.15);
+    next_session_ = static_cast<std::uint64_t>(number_field(core, "nextSession", 1, 9e15, 1));
+    split_ops_ = static_cast<std::uint64_t>(number_field(core, "splitOps", 0, 1000, 0));
+    if (const Json owners = part("authPaused"); owners.is_object())
+        for (const auto& [owner, until] : owners.items())
+            if (until.is_number()) auth_paused_[owner] = until.get<double>();
+    if (const Json error = part("lastError"); error.is_object())
+        if (auto read = decode<OpError>(error)) last_error_ = read.value();
+}
+
+// --- step -----------------------------------------------------------------------------------------------------------------------
+
+Result<Plan> Planner::step(const Json& json) {
+    auto decoded = decode<Input>(json);
+    if (!decoded) return decoded.error();
+    const Input& input = decoded.value();
+    if (!is_instant(input.now_ms))
+        return Error{"out-of-range", "/nowMs", "nowMs: expected milliseconds since 1970, got " + quote_value(Json(input.now_ms))};
+    now_ms_ = clamp_clock(now_ms_, input.now_ms);
+    random_ = Random(input.seed);
+    Plan plan;
+    plan_ = &plan;
+
+    if (input.readings) take_readings(*input.readings);
+    take_rows(input.rows);
+    if (input.event) take_event(*input.event);
+    for (const OutcomeIn& outcome : input.outcomes) take_outcome(outcome);
+    for (const CommandIn& command : input.commands) plan.answers.push_back(take_command(command));
+    retry_commits();
+    plan_sends();
+    finish_turn(plan);
+    plan_ = nullptr;
+    return plan;
+}
+
+void Planner::take_rows(const std::vector<Json>& rows) {
+    for (const Json& json : rows) {
+        auto row = decode<OpRow>(json);
+        const std::uint64_t seq =
+            json.is_object() && json.contains("seq") && json["seq"].is_number_unsigned() ? json["seq"].get<std::uint64_t>() : 0;
+        outbox_.know(seq);
+        if (row && outbox_.find(row.value().seq)) continue;  // a window read twice
+        auto added = row ? outbox_.add(std::move(row.value())) : Result<Op*>(row.error());
+        if (added) {
+            score_op(*added.value());
+            continue;
+        }
+        Rejected rejected{std::nullopt, std::nullopt, added.error().code, added.error().path, added.error().message};
+        if (seq) rejected.seq = seq;
+        if (json.is_object() && json.contains("id") && json["id"].is_string()) rejected.id = json["id"].get<std::string>();
+        plan_->rejected.push_back(std::move(rejected));
+    }
+}
+
+void Planner::score_op(Op& op) {
+    Json fields = Json::object();
+    if (!op.rare().fields.empty())
+        if (auto parsed = parse_json(op.rare().fields); parsed && parsed.value().is_object()) fields = std::move(parsed.value());
+    fields["entity"] = op.lane->entity;
+    fields["action"] = name_of(op.action);
+    const Band band = static_cast<Band>(op.band);
+    outbox_.change(op, [&](Op& o) {
+        o.score = score(band, rules_.points(fields));
+        o.order_key = order_key(band, o.score, clamp_past(o.created_at, now_ms_), AgingOptions{});
+    });
+}
+
+void Planner::rescore_all() {
+    for (auto& [seq, op] : outbox_.ops()) score_op(op);
+}
+
+void Planner::take_readings(const ReadingsIn& readings) {
+    const bool was_offline = readings_.online && !*readings_.online;
+    readings_ = readings;
+    LinkReadings link;
+    link.online = readings.online;
+    link.effective_type = readings.effective_type.value_or("");
+    link.rtt_ms = readings.rtt;
+    link.downlink_mbps = readings.downlink;
+    const Quality before = link_.quality;
+    link_ = after_readings(link_, link, now_ms_);
+    if (was_offline && readings.online.value_or(false) && origin_wait_is_network_) origin_retry_ms_ = 0;
+    if (link_.quality != before) emit_notify("sync.connectivity", Json{{"connectionQuality", name(link_.quality)}});
+}
+
+void Planner::take_event(const EventIn& event) {
+    event_ = event;
+    manual_ = event.type == EventType::manual;
+    // These say that the network is back, or that a person wants to know: a wait that only guessed at the network is over. A wait the server asked for is not.
+    const bool network_news = event.type == EventType::online || event.type == EventType::sync || manual_;
+    if (network_news && origin_wait_is_network_) {
+        origin_retry_ms_ = 0;
+        link_.next_probe_ms = 0;
+    }
+    if (manual_ || event.type == EventType::start) auth_paused_.clear();
+    if (manual_ && !session_) {
+        session_.emplace();
+        session_->manual = true;
+    }
+    if (manual_ && session_) session_->trigger = "manual";
+}
+
+void Planner::take_outcome(const OutcomeIn& outcome) {
+    const auto it = pending_.find(outcome.id);
+    if (it == pending_.end()) {
+        plan_->rejected.push_back({std::nullopt, std::nullopt, "unknown-effect", "/outcomes",
+                                   "outcome " + std::to_string(outcome.id) + " belongs to no effect of this planner"});
+        return;
+    }
+    const Continuation then = std::move(it->second);
+    pending_.erase(it);
+    then(outcome);
+}
+
+// --- effects --------------------------------------------------------------------------------------------------------------------
+
+std::uint64_t Planner::new_slot() { return next_slot_++; }
+
+std::uint64_t Planner::keep(std::string bytes) {
+    const std::uint64_t slot = new_slot();
+    slots_[slot] = std::move(bytes);
+    return slot;
+}
+
+void Planner::put(std::uint64_t slot, std::string bytes) {
+    if (slot < next_slot_) slots_[slot] = std::move(bytes);
+}
+
+const std::string* Planner::bytes(std::uint64_t slot) const {
+    const auto it = slots_.find(slot);
+    return it == slots_.end() ? nullptr : &it->second;
+}
+
+std::string_view Planner::view(std::uint64_t slot) const {
+    const std::string* found = bytes(slot);
+    return found ? std::string_view(*found) : std::string_view();
+}
+
+void Planner::drop_slots(const std::vector<std::uint64_t>& slots) {
+    for (const std::uint64_t slot : slots) slots_.erase(slot);
+}
+
+void Planner::emit_load(std::vector<LoadItem> items, Continuation then) {
+    Effect effect;
+    effect.type = "load";
+    effect.id = next_effect_++;
+    effect.items = std::move(items);
+    pending_[effect.id] = std::move(then);
+    plan_->effects.push_back(std::move(effect));
+}
+
+void Planner::emit_commit(CommitSpec spec) {
+    Effect effect;
+    effect.type = "commit";
+    effect.id = next_effect_++;
+    effect.known_seq = outbox_.known_seq();
+    effect.lanes = spec.lanes;
+    if (snapshot_stored_) {
+        // Rows are about to change: a stored snapshot would contradict them. The last commit of the drain writes a new one.
+        Write drop;
+        drop.store = "state";
+        drop.key = "snapshot";
+        drop.remove = true;
+        effect.writes.push_back(std::move(drop));
+    }
+    effect.writes.insert(effect.writes.end(), spec.writes.begin(), spec.writes.end());
+    Write core;
+    core.store = "state";
+    core.key = "core";
+    core.value = core_state();
+    effect.writes.push_back(std::move(core));
+    core_dirty_ = false;
+    auto shared = std::make_shared<CommitSpec>(std::move(spec));
+    pending_[effect.id] = [this, shared](const OutcomeIn& outcome) {
+        if (outcome.commit && *outcome.commit == "ok") {
+            snapshot_stored_ = false;
+            drop_slots(shared->slots);
+            if (shared->ok) shared->ok();
+            return;
+        }
+        // Not performed because a commit before it in the plan was not: it wrote nothing, and nothing is wrong with the store.
+        const bool skipped = outcome.skipped.value_or(false);
+        const bool stale = skipped || (outcome.commit && *outcome.commit == "stale");
+        if (!stale) {
+            // A storage error is not a network error: what the server answered stays known, and is written as soon as the store takes it.
+            storage_retry_ms_ = now_ms_ + kStorageRetryMs;
+            last_error_ = OpError{outcome.error && outcome.error->code == "quota" ? ErrorClass::quota : ErrorClass::storage,
+                                  outcome.error ? outcome.error->message : "The device could not store a change", std::nullopt};
+        }
+        if (shared->failed) {
+            drop_slots(shared->slots);
+            shared->failed(stale);
+        } else {
+            failed_commits_.push_back(std::move(*shared));
+        }
+    };
+    plan_->effects.push_back(std::move(effect));
+}
+
+void Planner::retry_commits() {
+    if (failed_commits_.empty() || remaining_ms(storage_retry_ms_, now_ms_, kStorageRetryMs) > 0) return;
+    std::vector<CommitSpec> again;
+    again.swap(failed_commits_);
+    for (CommitSpec& spec : again) emit_commit(std::move(spec));
+}
+
+void Planner::emit_send(Effect send, Continuation then) {
+    send.type = "send";
+    send.id = next_effect_++;
+    pending_[send.id] = std::move(then);
+    plan_->effects.push_back(std::move(send));
+}
+
+void Planner::emit_notify(std::string event, Json detail) {
+    Effect effect;
+    effect.type = "notify";
+    effect.id = next_effect_++;
+    effect.event = std::move(event);
+    effect.detail = std::move(detail);
+    plan_->effects.push_back(std::move(effect));
+}
+
+Write Planner::row_write(const Op& op) const {
+    Write write;
+    write.store = "ops";
+    write.key = op.seq;
+    OpRow row = outbox_.row_of(op);
+    write.value = encode(row);
+    return write;
+}
+
+// --- the end of a turn ------------------------------------------------------------------------------------------------------------
+
+// When time alone will let something go, or nullopt.
+std::optional<double> Planner::next_wake() const {
+    std::optional<double> wake;
+    const auto at = [&wake](double ms) { wake = wake ? std::min(*wake, ms) : ms; };
+    if (!failed_commits_.empty()) at(storage_retry_ms_);
+    if (outbox_.tally().unfinished == 0) return wake;
+    const GateResult g = gate();
+    if (!g.min_band) {
+        if (g.look_again_ms) at(*g.look_again_ms);
+        return wake;
+    }
+    double earliest = now_ms_;
+    if (remaining_ms(origin_retry_ms_, now_ms_) > 0) earliest = std::max(earliest, due_ms(origin_retry_ms_, now_ms_));
+    if (storage_retry_ms_ > now_ms_) earliest = std::max(earliest, storage_retry_ms_);
+    bool any_ready = false;
+    for (const auto& [key, seq] : outbox_.ready()) {
+        const Op* op = outbox_.find(seq);
+        const auto paused = auth_paused_.find(op->lane->owner);
+        if (paused != auth_paused_.end() && remaining_ms(paused->second, now_ms_, kAuthRetryMs) > 0) {
+            at(std::max(earliest, paused->second));
+            continue;
+        }
+        if (!may_pass(g, effective_band(static_cast<Band>(op->band), op->score), op->created_at)) continue;
+        any_ready = true;
+        break;
+    }
+    if (any_ready) at(earliest);
+    else if (g.look_again_ms) at(*g.look_again_ms);
+    if (!outbox_.timers().empty()) at(std::max(earliest, outbox_.timers().begin()->first));
+    return wake;
+}
+
+bool Planner::work_waits_for_time() const {
+    return outbox_.tally().unfinished > outbox_.tally().of(OpState::conflict) && !paused_ && settings_.enabled && settings_.consent == "granted";
+}
+
+void Planner::end_session() {
+    const std::optional<double> battery = readings_.battery_level;
+    const double length = std::max(0.0, now_ms_ - session_->start_ms);
+    if (session_->start_ms == 0) session_->start_ms = now_ms_;
+    totals_.add(*session_, now_ms_, battery);
+    average_session_ms_ = average_session_ms_ == 0 ? length : 0.8 * average_session_ms_ + 0.2 * length;
+    if (session_->requests > 0) last_session_end_ms_ = now_ms_;
+    const Json record = session_->to_json(now_ms_, battery);
+    const bool failed = session_->failed > 0 || (session_->processed == 0 && session_->requests > 0);
+    CommitSpec spec;
+    append_record(spec.writes, "session", session_->number ? session_->number : next_session_++, kMaxSessions, record);
+    eta_ = eta_stopped(eta_);
+    session_.reset();
+    manual_ = false;
+    spec.ok = [this, record, failed] { emit_notify(failed ? "sync.failed" : "sync.completed", record); };
+    emit_commit(std::move(spec));
+}
+
+void Planner::finish_turn(Plan& plan) {
+    const std::optional<double> wake = next_wake();
+    bool busy = !pending_.empty();
+    bool stay = false;
+    if (!busy && event_ && event_->deadline_ms && wake && failed_commits_.empty()) {
+        // A short wait happens inside the event; a longer one is left to the next trigger (DESIGN.md section 4, "waiting").
+        stay = *wake > now_ms_ && *wake + timeout_ms(link_, 0) < *event_->deadline_ms;
+    }
+    if (!busy && !stay && session_) {
+        end_session();
+        busy = true;
+    } else if (!busy && !stay && core_dirty_) {
+        emit_commit(CommitSpec{});
+        busy = true;
+    } else if (!busy && !stay && !snapshot_stored_ && outbox_.size() >= kSnapshotFromOps && failed_commits_.empty()) {
+        CommitSpec spec;
+        Write write;
+        write.store = "state";
+        write.key = "snapshot";
+        write.value = Json{{"seq", outbox_.known_seq()}};
+        write.slot = keep(snapshot());
+        spec.slots.push_back(*write.slot);
+        spec.writes.push_back(std::move(write));
+        spec.ok = [this] { snapshot_stored_ = true; };
+        spec.failed = [](bool) {};
+        emit_commit(std::move(spec));
+        busy = true;
+    }
+    plan.wake_at_ms = wake;
+    plan.idle = !busy && !stay;
+    plan.reject = plan.idle && event_ && event_->type == EventType::sync && !event_->last_chance && work_waits_for_time();
+
+    Status now = status();
+    now.current_progress.next_scheduled_sync = wake;
+    const std::string new_class = std::string(name_of(now.state)) + "|" + now.reason.value_or("") + "|" + name(link_.quality).data();
+    const bool changed = new_class != status_class_ || plan.idle;
+    if (!should_emit(status_at_ms_, now_ms_, kStatusIntervalMs, changed)) return;
+    Json as_json = encode(now);
+    if (as_json == status_sent_) return;
+    status_sent_ = std::move(as_json);
+    status_class_ = new_class;
+    status_at_ms_ = now_ms_;
+    plan.status = std::move(now);
+}
+
+}  // namespace tidegate

@@ -1,0 +1,257 @@
+// The planner: readings, events, rows and outcomes in, a plan out. It composes the policies below it and has no arithmetic of its own.
+//
+//   restore → step, step, step …        the same inputs give the same plans, bit for bit, native and in Wasm
+//
+// Effects are asynchronous: each effect that answers has a continuation here, called with its outcome in a later step. A change of an op's state is made
+// in memory when the commit that stores it is planned, and taken back when that commit did not happen. A lane is reserved from the moment something
+// is planned for it until the commit that ends it is known to be stored, so nothing is ever decided twice.
+//
+// Parts: planner.cpp (step, restore, rows, the end of a turn), planner_send.cpp (choosing, forming, sending), planner_settle.cpp (answers),
+// planner_conflict.cpp (412), planner_commands.cpp (what people ask), planner_status.cpp (what people see).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tidegate/connectivity.h"
+#include "tidegate/eta.h"
+#include "tidegate/gate.h"
+#include "tidegate/history.h"
+#include "tidegate/outbox.h"
+#include "tidegate/priority.h"
+#include "tidegate/protocol.h"
+#include "tidegate/random.h"
+#include "tidegate/verdict.h"
+#include "tidegate/wire.h"
+
+namespace tidegate {
+
+inline constexpr int kMaxConflictRounds = 3;
+inline constexpr double kMaxLoadBytes = 16.0 * 1024 * 1024;   // payload bytes one batch may bring into memory
+inline constexpr std::size_t kMaxHeadsLookedAt = 1024;        // lanes one choice looks at
+inline constexpr double kStorageRetryMs = 1000;               // after a failed commit
+inline constexpr std::size_t kSnapshotFromOps = 256;          // fewer rows are read faster than a snapshot pays
+inline constexpr double kAuthRetryMs = 60000;                 // an owner's lanes after a 401, unless somebody resumes them
+
+class Planner {
+public:
+    Planner();
+
+    // Call first. snapshot: bytes of `snapshot()` or empty; state: {core?, settings?, rules?} as stored. Answers the highest sequence number known;
+    // rows above it have to be given to the next steps. Error "snapshot-damaged" / "snapshot-version": restore without it, and give all rows.
+    // A stored setting or rule that no longer reads is left at its default and named in status.warnings.
+    Result<std::uint64_t> restore(std::string_view snapshot, const Json& state);
+
+    // One step. Error: the input is malformed; nothing changed.
+    Result<Plan> step(const Json& input);
+
+    // Payload bytes. put: an unknown slot is ignored. bytes: null when there are none.
+    void put(std::uint64_t slot, std::string bytes);
+    const std::string* bytes(std::uint64_t slot) const;
+
+    // Ops and sequence number, versioned and checksummed (snapshot.h).
+    std::string snapshot() const;
+
+    // Why an op is not moving: {id, state, reason, sentence, untilMs?}. Error "unknown-op".
+    Result<Json> explain(std::string_view op_id) const;
+
+    std::uint64_t known_seq() const { return outbox_.known_seq(); }
+
+private:
+    using Continuation = std::function<void(const OutcomeIn&)>;
+
+    // One op of a batch.
+    struct Item {
+        std::uint64_t seq = 0;
+        std::uint64_t base_slot = 0, next_slot = 0, body_slot = 0;
+        bool base_missing = false, base_deleted = false, chained = false, frozen_now = false;
+        std::string base_etag;
+        std::string_view base, next, body;
+        Codec codec = Codec::full;
+        // To take back when the begin commit does not happen.
+        OpState old_state = OpState::queued;
+        Codec old_codec = Codec::none;
+        Action old_action = Action::update;
+        double old_last_attempt = 0;
+        bool marked = false;
+    };
+    struct Batch {
+        std::uint64_t id = 0;
+        bool single = false;  // one REST request instead of the batch endpoint
+        bool probe = false;
+        std::vector<Item> items;
+        std::vector<FoldRun> folds;
+        std::set<std::string> lanes;  // names: a lane may go when its last op does
+        std::vector<std::uint64_t> slots;
+        std::uint64_t frame_slot = 0, answer_slot = 0;
+        bool gzip = false;
+        bool retried = false;
+        double body_bytes = 0, started_ms = 0;
+        int in_flight = 1;
+    };
+    using BatchPtr = std::shared_ptr<Batch>;
+
+    // A 412 being worked on.
+    struct Task {
+        std::uint64_t id = 0, seq = 0;
+        std::string lane, etag;
+        bool missing = false;  // gone from the server
+        std::uint64_t theirs_slot = 0, base_slot = 0;
+        std::vector<std::pair<std::uint64_t, std::uint64_t>> nexts;  // (seq, slot) of this op and the later ones of the lane
+        std::vector<std::uint64_t> slots;
+    };
+    using TaskPtr = std::shared_ptr<Task>;
+
+    struct CommitSpec {
+        std::vector<Write> writes;
+        std::vector<std::string> lanes;
+        std::vector<std::uint64_t> slots;          // freed when it is over
+        std::function<void()> ok;
+        std::function<void(bool stale)> failed;    // empty: the same commit is tried again until it is stored
+    };
+
+    // planner.cpp
+    void take_rows(const std::vector<Json>& rows);
+    void take_readings(const ReadingsIn& readings);
+    void take_event(const EventIn& event);
+    void take_outcome(const OutcomeIn& outcome);
+    void finish_turn(Plan& plan);
+    std::optional<double> next_wake() const;
+    bool work_waits_for_time() const;
+    void end_session();
+    std::uint64_t new_slot();
+    std::uint64_t keep(std::string bytes);
+    void drop_slots(const std::vector<std::uint64_t>& slots);
+    std::string_view view(std::uint64_t slot) const;
+    void emit_load(std::vector<LoadItem> items, Continuation then);
+    void emit_commit(CommitSpec spec);
+    void emit_send(Effect send, Continuation then);
+    void emit_notify(std::string event, Json detail);
+    void retry_commits();
+    Json core_state() const;
+    void read_core_state(const Json& core);
+    Write row_write(const Op& op) const;
+    void score_op(Op& op);
+    void rescore_all();
+
+    // planner_send.cpp
+    GateResult gate() const;
+    bool may_send(std::string* why = nullptr) const;
+    void plan_sends();
+    bool start_batch(const GateResult& gate, const Profile& link);
+    struct Choice;
+    void collect(const GateResult& gate, Choice& choice, Batch& batch);
+    void collect_lane(Op& head, const GateResult& gate, Choice& choice, Batch& batch);
+    bool group_ready(const Op& op, const GateResult& gate);
+    void take_chosen(Choice& choice, const Profile& link, Batch& batch);
+    bool op_ready(const Op& op, const GateResult& gate) const;
+    void load_batch(const BatchPtr& batch);
+    void form_batch(const BatchPtr& batch, const OutcomeIn& loaded);
+    bool form_item(Batch& batch, std::size_t index, CommitSpec& spec);
+    void cut_to_budget(Batch& batch);
+    void begin_batch(const BatchPtr& batch, CommitSpec spec);
+    void mark_sending(Batch& batch, Item& item, CommitSpec& spec);
+    void quarantine(Op& op, const char* reason, CommitSpec& spec);
+    void take_back(Batch& batch);
+    void append_folds(const Batch& batch, std::vector<Write>& writes);
+    void release_batch(Batch& batch);
+    Effect batch_request(Batch& batch);
+    Effect single_request(Batch& batch);
+    double estimated_bytes(const Op& op) const;
+
+    // planner_settle.cpp
+    void settle(const BatchPtr& batch, const OutcomeIn& outcome);
+    void settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn& outcome, std::int64_t status, CommitSpec& spec);
+    void settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec& spec, std::vector<TaskPtr>& tasks);
+    void settle_single(Batch& batch, const OutcomeIn& outcome, CommitSpec& spec, std::vector<TaskPtr>& tasks);
+    void settle_op(Batch& batch, Item& item, const WireResult& result, bool others_succeed, const OutcomeIn& outcome, CommitSpec& spec,
+                   std::vector<TaskPtr>& tasks);
+    void op_done(Item& item, const std::string& etag, CommitSpec& spec);
+    void op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec);
+    void op_again(Op& op, const Ruling& ruling, std::int64_t status, bool counts, const OutcomeIn& outcome, CommitSpec& spec);
+    void origin_failed(const Ruling& ruling, const OutcomeIn& outcome);
+    void origin_answered();
+    void note_exchange(const Batch& batch, const OutcomeIn& outcome, bool captive);
+    void note_error(const Ruling& ruling, std::int64_t status, const std::string& detail);
+    std::optional<double> asked_wait(const OutcomeIn& outcome) const;
+    void unfreeze(Op& op, CommitSpec& spec);
+
+    // planner_conflict.cpp
+    void start_conflict(const TaskPtr& task);
+    void fetch_theirs(const TaskPtr& task);
+    void load_conflict(const TaskPtr& task);
+    void resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded);
+    void end_task(const TaskPtr& task);
+    bool rebase_later(const TaskPtr& task, std::string under_old, std::string under_new, std::uint64_t& last_seq, std::string& last_text,
+                      CommitSpec& spec);
+    void write_doc(const Op& op, std::string text, CommitSpec& spec);
+    void write_base(const Lane& lane, const std::string& etag, bool deleted, std::optional<std::string> bytes, CommitSpec& spec);
+    void write_audit(const Op& op, const char* strategy, const std::vector<Json>& clashes, CommitSpec& spec);
+
+    // planner_commands.cpp
+    Json take_command(const CommandIn& command);
+    Json cancel_op(const std::string& id);
+    Json retry_op(const std::string& id, bool drop);
+    Json set_priority(const std::string& id, const std::string& priority);
+    Json set_settings(const std::optional<Json>& value);
+    Json set_rules(const std::optional<Json>& value);
+    Json list_ops(const std::optional<Json>& options) const;
+    void leave_outbox(Op& op, const char* kind, const std::string& by, CommitSpec& spec);
+
+    // planner_status.cpp
+    Status status() const;
+    Json metrics() const;
+    EngineState engine_state(std::string& reason) const;
+    Json shown(const Op& op) const;
+
+    // What is remembered (core_state writes it) ----------------------------------------------------------------------------
+    Connectivity link_;
+    Eta eta_;
+    Totals totals_;
+    bool paused_ = false;
+    bool gzip_ok_ = true, delta_ok_ = true;
+    double origin_retry_ms_ = 0, origin_wait_ms_ = 0;
+    int origin_failures_ = 0;
+    bool origin_wait_is_network_ = false;
+    double last_session_end_ms_ = 0, last_success_ms_ = 0, last_attempt_ms_ = 0, average_session_ms_ = 0;
+    double bytes_today_ = 0, today_ = 0;
+    double delta_ratio_ = 0.15;
+    std::uint64_t next_session_ = 1;
+    std::optional<OpError> last_error_;
+    std::map<std::string, double> auth_paused_;  // owner → until
+    std::uint64_t split_ops_ = 0;                // learned ceiling of ops per batch after a 413 or a refused batch; 0 none
+
+    Settings settings_;
+    RuleSet rules_;
+    std::vector<std::string> warnings_, unknown_settings_;
+    Outbox outbox_;
+
+    // What lives in memory only ------------------------------------------------------------------------------------------------
+    double now_ms_ = 0;
+    Random random_{0};
+    ReadingsIn readings_;
+    std::optional<EventIn> event_;
+    std::optional<Session> session_;
+    Plan* plan_ = nullptr;
+    std::map<std::uint64_t, Continuation> pending_;
+    std::map<std::uint64_t, std::string> slots_;
+    std::map<std::uint64_t, BatchPtr> batches_;
+    std::vector<CommitSpec> failed_commits_;
+    double storage_retry_ms_ = 0;
+    std::uint64_t next_effect_ = 1, next_slot_ = 1, next_batch_ = 1;
+    int sends_in_flight_ = 0, tasks_open_ = 0;
+    bool snapshot_stored_ = false, core_dirty_ = false;
+    bool manual_ = false;
+    double status_at_ms_ = 0;
+    std::string status_class_;
+    Json status_sent_;
+};
+
+}  // namespace tidegate

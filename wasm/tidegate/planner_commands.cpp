@@ -1,0 +1,220 @@
+// What people and apps ask for.
+#include <algorithm>
+
+#include "tidegate/planner.h"
+#include "tidegate/time.h"
+
+namespace tidegate {
+namespace {
+
+constexpr std::size_t kMaxListed = 1000;
+
+Json failure(const char* code, const char* path, const std::string& message) {
+    return {{"error", {{"code", code}, {"path", path}, {"message", message}}}};
+}
+Json failure(const Error& error) { return failure(error.code.c_str(), error.path.c_str(), error.message); }
+Json fine() { return {{"ok", true}}; }
+Json fine(const char* name, Json value) { return {{"ok", true}, {name, std::move(value)}}; }
+
+Write put_state(const char* key, Json value) {
+    Write write;
+    write.store = "state";
+    write.key = key;
+    write.value = std::move(value);
+    return write;
+}
+
+}  // namespace
+
+Json Planner::take_command(const CommandIn& command) {
+    const std::string& type = command.type;
+    if (type == "pause" || type == "resume") {
+        paused_ = type == "pause";
+        if (!paused_) auth_paused_.clear();
+        core_dirty_ = true;
+        return fine();
+    }
+    if (type == "flush") {
+        manual_ = true;
+        origin_retry_ms_ = origin_wait_is_network_ ? 0 : origin_retry_ms_;
+        if (!session_) session_.emplace();
+        session_->manual = true;
+        session_->trigger = "manual";
+        return fine();
+    }
+    if (type == "cancel") return cancel_op(command.id);
+    if (type == "retry") return retry_op(command.id, false);
+    if (type == "drop") return retry_op(command.id, true);
+    if (type == "setPriority") return set_priority(command.id, command.priority);
+    if (type == "settings") return set_settings(command.value);
+    if (type == "rules") return set_rules(command.value);
+    if (type == "status") {
+        Status now = status();
+        return fine("status", encode(now));
+    }
+    if (type == "metrics") return fine("metrics", metrics());
+    if (type == "explain") {
+        const auto answer = explain(command.id);
+        return answer ? fine("explain", answer.value()) : failure(answer.error());
+    }
+    if (type == "op") {
+        const Op* op = outbox_.find_id(command.id);
+        return op ? fine("op", shown(*op)) : failure("unknown-op", "/id", "no op " + command.id + " is in the outbox");
+    }
+    if (type == "ops") return fine("ops", list_ops(command.value));
+    return failure("unknown-command", "/type", "type: expected a command, got \"" + type.substr(0, 60) + "\"");
+}
+
+// The end of an op by somebody's will: a record says whose.
+void Planner::leave_outbox(Op& op, const char* kind, const std::string& by, CommitSpec& spec) {
+    append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, Json{{"kind", kind}, {"opId", op.id}, {"by", by}, {"at", now_ms_}});
+    Write row;
+    row.store = "ops";
+    row.key = op.seq;
+    row.remove = true;
+    spec.writes.push_back(std::move(row));
+    Write payload;
+    payload.store = "payloads";
+    payload.prefix = std::to_string(op.seq) + ":";
+    payload.remove = true;
+    spec.writes.push_back(std::move(payload));
+    const std::uint64_t seq = op.seq;
+    Lane& lane = *op.lane;
+    const std::uint64_t by_batch = next_batch_++;
+    outbox_.reserve(lane, by_batch);
+    const std::string lane_name = lane.name;
+    const auto release = [this, lane_name, by_batch] {
+        if (Lane* l = outbox_.find_lane(lane_name); l && l->reserved_by == by_batch) outbox_.release(*l);
+    };
+    spec.ok = [this, seq, release] {
+        outbox_.remove(seq);
+        release();
+    };
+    spec.failed = [release](bool) { release(); };
+}
+
+Json Planner::cancel_op(const std::string& id) {
+    Op* op = outbox_.find_id(id);
+    if (!op) return failure("unknown-op", "/id", "no op " + id + " is in the outbox");
+    if (op->lane->reserved_by || op->state == OpState::sending)
+        return failure("in-flight", "/id", "op " + id + " is being sent: it can be cancelled when its answer is known");
+    if (op->unknown) return failure("in-flight", "/id", "op " + id + " was sent and had no answer: it may have been applied, so it cannot be cancelled");
+    if (!op->parked() && outbox_.after(*op)) return failure("has-later", "/id", "later changes of the same entity build on op " + id + ": cancel those first");
+    if (!op->rare().group.empty()) return failure("in-group", "/id", "op " + id + " belongs to an atomic group");
+    CommitSpec spec;
+    spec.lanes = {op->lane->name};
+    if (!op->parked() || op->lane->ops.back() == op->seq) {
+        // The app sees again what lies under the op: the one before it, else the acknowledged version, else nothing.
+        const Op* before = nullptr;
+        for (const std::uint64_t seq : op->lane->ops)
+            if (seq < op->seq && !outbox_.find(seq)->parked()) before = outbox_.find(seq);
+        Write doc;
+        doc.store = "docs";
+        doc.key = op->lane->name;
+        const bool created_here = op->action == Action::create && !before;
+        const bool deleted_before = before && before->action == Action::remove;
+        if (created_here || deleted_before) {
+            doc.remove = true;
+        } else {
+            doc.value = Json{{"entity", op->lane->entity}, {"entityId", op->lane->entity_id}, {"owner", op->lane->owner},
+                             {"contentType", before ? before->rare().content_type : op->rare().content_type}, {"deleted", false},
+                             {"opId", before ? Json(before->id) : Json()}, {"seq", before ? before->seq : 0}};
+            doc.from = before ? StoreRef{"payloads", std::to_string(before->seq) + ":next"} : StoreRef{"bases", op->lane->name};
+        }
+        spec.writes.push_back(std::move(doc));
+    }
+    leave_outbox(*op, "cancelled", "user", spec);
+    emit_commit(std::move(spec));
+    return fine();
+}
+
+Json Planner::retry_op(const std::string& id, bool drop) {
+    Op* op = outbox_.find_id(id);
+    if (!op) return failure("unknown-op", "/id", "no op " + id + " is in the outbox");
+    if (op->lane->reserved_by) return failure("in-flight", "/id", "op " + id + " is being worked on");
+    if (drop && !op->parked() && op->state != OpState::conflict)
+        return failure("not-parked", "/id", "op " + id + " is still on its way: cancel it instead");
+    CommitSpec spec;
+    if (drop) {
+        leave_outbox(*op, "cancelled", "user", spec);
+        emit_commit(std::move(spec));
+        return fine();
+    }
+    const bool was_parked = op->parked() || op->state == OpState::conflict;
+    outbox_.change(*op, [&](Op& o) {
+        o.until_ms = 0;
+        o.wait_ms = 0;
+        o.attempts = 0;
+        o.failures = 0;
+        o.rounds = 0;
+        // A refused body may be sent again under a new key; what may have been applied keeps its key and body.
+        if (was_parked && !o.unknown) unfreeze(o, spec);
+        o.state = o.unknown ? OpState::unknown : OpState::queued;
+        if (o.extra) o.extra->reason.clear();
+    });
+    spec.writes.push_back(row_write(*op));
+    emit_commit(std::move(spec));
+    return fine();
+}
+
+Json Planner::set_priority(const std::string& id, const std::string& priority) {
+    Op* op = outbox_.find_id(id);
+    if (!op) return failure("unknown-op", "/id", "no op " + id + " is in the outbox");
+    const auto band = parse_band(priority);
+    if (!band) return failure("wrong-value", "/priority", "priority: expected critical, high, normal or low, got \"" + priority.substr(0, 60) + "\"");
+    outbox_.change(*op, [&](Op& o) { o.band = static_cast<std::uint8_t>(*band); });
+    score_op(*op);
+    CommitSpec spec;
+    spec.writes.push_back(row_write(*op));
+    emit_commit(std::move(spec));
+    return fine();
+}
+
+Json Planner::set_settings(const std::optional<Json>& value) {
+    if (!value || value->is_null()) return fine("settings", settings_to_json(settings_));
+    std::vector<std::string> unknown;
+    const auto next = patch_settings(settings_, *value, unknown);
+    if (!next) return failure(next.error());
+    settings_ = next.value();
+    Json stored = settings_to_json(settings_);
+    for (const std::string& key : unknown) {
+        stored[key] = (*value)[key];
+        if (std::find(unknown_settings_.begin(), unknown_settings_.end(), key) == unknown_settings_.end()) unknown_settings_.push_back(key);
+    }
+    CommitSpec spec;
+    spec.writes.push_back(put_state("settings", stored));
+    emit_commit(std::move(spec));
+    Json answer = fine("settings", settings_to_json(settings_));
+    if (!unknown.empty()) answer["unknown"] = unknown;
+    return answer;
+}
+
+Json Planner::set_rules(const std::optional<Json>& value) {
+    if (!value || value->is_null()) return fine("rules", rules_.source());
+    auto next = RuleSet::parse(*value);
+    if (!next) return failure(next.error());
+    rules_ = std::move(next.value());
+    rescore_all();
+    CommitSpec spec;
+    spec.writes.push_back(put_state("rules", rules_.source()));
+    emit_commit(std::move(spec));
+    return fine("rules", rules_.source());
+}
+
+Json Planner::list_ops(const std::optional<Json>& options) const {
+    std::string state;
+    std::uint64_t after = 0;
+    std::size_t limit = 100;
+    if (options && options->is_object()) {
+        if (const auto it = options->find("state"); it != options->end() && it->is_string()) state = it->get<std::string>();
+        if (const auto it = options->find("after"); it != options->end() && it->is_number_unsigned()) after = it->get<std::uint64_t>();
+        if (const auto it = options->find("limit"); it != options->end() && it->is_number_unsigned())
+            limit = std::min<std::size_t>(kMaxListed, it->get<std::size_t>());
+    }
+    Json out = Json::array();
+    for (auto it = outbox_.ops().upper_bound(after); it != outbox_.ops().end() && out.size() < limit; ++it)
+        if (state.empty() || state == name_of(it->second.state)) out.push_back(shown(it->second));
+    return out;
+}
+
+}  // namespace tidegate

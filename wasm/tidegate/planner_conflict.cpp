@@ -1,0 +1,271 @@
+// A 412: the server's version is not our base. Theirs is read, the strategy decides, the lane behind is rebased, everything in one commit.
+#include <algorithm>
+
+#include "tidegate/conflict.h"
+#include "tidegate/planner.h"
+#include "tidegate/time.h"
+
+namespace tidegate {
+namespace {
+
+// Losing values kept in one audit entry are cut at this size each; the documents themselves may be large.
+constexpr std::size_t kMaxAuditValueBytes = 4096;
+
+Json audit_text(const std::string& text) {
+    if (text.empty()) return nullptr;
+    if (text.size() > kMaxAuditValueBytes) return text.substr(0, kMaxAuditValueBytes) + "…";
+    return text;
+}
+
+}  // namespace
+
+void Planner::start_conflict(const TaskPtr& task) {
+    const Op* op = outbox_.find(task->seq);
+    if (!op) return end_task(task);
+    // Theirs came with the answer, or is known to be gone, or what matters is the version alone (a delete, a blob).
+    const bool need_body = op->is_json() && op->action != Action::remove;
+    if (task->theirs_slot || task->missing || (!need_body && !task->etag.empty())) load_conflict(task);
+    else fetch_theirs(task);
+}
+
+void Planner::fetch_theirs(const TaskPtr& task) {
+    const Op& op = *outbox_.find(task->seq);
+    Effect get;
+    get.method = "GET";
+    get.url = "entities/" + op.lane->name.substr(op.lane->name.find(':') + 1);
+    get.headers = Json{{"accept", "application/json, application/problem+json"}};
+    get.timeout_ms = timeout_ms(link_, op.size_bytes);
+    get.owner = op.lane->owner;
+    task->slots.push_back(task->theirs_slot = new_slot());
+    get.answer_slot = task->theirs_slot;
+    emit_send(std::move(get), [this, task](const OutcomeIn& outcome) {
+        const std::int64_t status = outcome.status.value_or(0);
+        if (session_) ++session_->requests;
+        if (status >= 200 && status <= 299 && !outcome.failure) {
+            if (outcome.headers && outcome.headers->is_object()) task->etag = outcome.headers->value("etag", std::string());
+            return load_conflict(task);
+        }
+        if (status == 404 || status == 410) {
+            task->missing = true;
+            task->theirs_slot = 0;
+            return load_conflict(task);
+        }
+        // Not to be had now: the op goes back and will meet its 412 again.
+        if (Op* op = outbox_.find(task->seq)) {
+            origin_failed(status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network")), outcome);
+            outbox_.change(*op, [](Op& o) { o.state = o.unknown ? OpState::unknown : OpState::queued; });
+        }
+        end_task(task);
+    });
+}
+
+void Planner::load_conflict(const TaskPtr& task) {
+    std::vector<LoadItem> items;
+    const auto want = [&](const char* store, std::string key) {
+        const std::uint64_t slot = new_slot();
+        task->slots.push_back(slot);
+        items.push_back({slot, store, std::move(key)});
+        return slot;
+    };
+    task->nexts.clear();
+    task->base_slot = want("bases", task->lane);
+    for (Op* op = outbox_.find(task->seq); op; op = outbox_.after(*op))
+        if (op->action != Action::remove && op->is_json()) task->nexts.emplace_back(op->seq, want("payloads", std::to_string(op->seq) + ":next"));
+    emit_load(std::move(items), [this, task](const OutcomeIn& outcome) { resolve_conflict(task, outcome); });
+}
+
+void Planner::end_task(const TaskPtr& task) {
+    drop_slots(task->slots);
+    --tasks_open_;
+    if (Lane* lane = outbox_.find_lane(task->lane); lane && lane->reserved_by == task->id) outbox_.release(*lane);
+}
+
+void Planner::write_base(const Lane& lane, const std::string& etag, bool deleted, std::optional<std::string> text, CommitSpec& spec) {
+    Write base;
+    base.store = "bases";
+    base.key = lane.name;
+    base.value = Json{{"etag", etag}};
+    if (deleted) (*base.value)["deleted"] = true;
+    if (text) {
+        base.slot = keep(std::move(*text));
+        spec.slots.push_back(*base.slot);
+    }
+    spec.writes.push_back(std::move(base));
+}
+
+// What the app sees of the entity from now on.
+void Planner::write_doc(const Op& op, std::string text, CommitSpec& spec) {
+    Write doc;
+    doc.store = "docs";
+    doc.key = op.lane->name;
+    doc.value = Json{{"entity", op.lane->entity}, {"entityId", op.lane->entity_id}, {"owner", op.lane->owner},
+                     {"contentType", op.rare().content_type}, {"deleted", false}, {"opId", op.id}, {"seq", op.seq}};
+    doc.slot = keep(std::move(text));
+    spec.slots.push_back(*doc.slot);
+    spec.writes.push_back(std::move(doc));
+}
+
+void Planner::write_audit(const Op& op, const char* strategy, const std::vector<Json>& clashes, CommitSpec& spec) {
+    append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries,
+                  Json{{"kind", "conflict"},
+                       {"opId", op.id},
+                       {"entity", op.lane->entity},
+                       {"entityId", op.lane->entity_id},
+                       {"strategy", strategy},
+                       {"round", op.rounds},
+                       {"clashes", clashes},
+                       {"at", now_ms_}});
+    ++totals_.conflicts;
+    if (session_) ++session_->conflicts;
+    emit_notify("sync.conflict", Json{{"opId", op.id}, {"entity", op.lane->entity}, {"entityId", op.lane->entity_id}, {"clashes", clashes.size()}});
+}
+
+// Later ops of the lane were edited on top of `under_old`; they continue on top of `under_new`. False: one of them may have been applied as it is, and has to
+// meet its own answer first. last_*: the newest document of the lane.
+bool Planner::rebase_later(const TaskPtr& task, std::string under_old, std::string under_new, std::uint64_t& last_seq, std::string& last_text,
+                           CommitSpec& spec) {
+    for (std::size_t i = 1; i < task->nexts.size(); ++i) {
+        const auto [seq, slot] = task->nexts[i];
+        Op* later = outbox_.find(seq);
+        if (!later) continue;
+        if (later->unknown || !bytes(slot)) return false;
+        const std::string old_next(view(slot));
+        std::string new_next = rebase(under_old, old_next, under_new);
+        under_old = old_next;
+        under_new = new_next;
+        outbox_.change(*later, [&](Op& o) {
+            unfreeze(o, spec);
+            o.size_bytes = static_cast<double>(new_next.size());
+        });
+        Write put;
+        put.store = "payloads";
+        put.key = std::to_string(seq) + ":next";
+        put.slot = keep(new_next);
+        spec.slots.push_back(*put.slot);
+        spec.writes.push_back(std::move(put));
+        spec.writes.push_back(row_write(*later));
+        last_seq = seq;
+        last_text = std::move(new_next);
+    }
+    return true;
+}
+
+void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
+    Op* found = outbox_.find(task->seq);
+    if (!found || loaded.error) {
+        if (found) outbox_.change(*found, [](Op& o) { o.state = o.unknown ? OpState::unknown : OpState::queued; });
+        if (loaded.error) storage_retry_ms_ = now_ms_ + kStorageRetryMs;
+        return end_task(task);
+    }
+    Op& op = *found;
+    const bool mergeable = op.is_json() && op.action != Action::remove;
+    std::string strategy_name = settings_.conflict_strategy;
+    if (settings_.conflict_strategies && settings_.conflict_strategies->contains(op.lane->entity))
+        strategy_name = (*settings_.conflict_strategies)[op.lane->entity].get<std::string>();
+    const Strategy strategy = parse_strategy(strategy_name);
+
+    CommitSpec spec;
+    spec.lanes = {task->lane};
+    std::optional<std::string_view> base, theirs;
+    if (bytes(task->base_slot)) base = view(task->base_slot);
+    if (task->theirs_slot && bytes(task->theirs_slot)) theirs = view(task->theirs_slot);
+    const std::string ours(task->nexts.empty() ? std::string_view() : view(task->nexts.front().second));
+
+    Resolution resolution;
+    if (mergeable) {
+        resolution = resolve(strategy, base, ours, theirs);
+    } else {
+        // A delete or a blob: nothing to merge. The later write (ours) goes over theirs, or gives way to it.
+        resolution.next = strategy == Strategy::server_wins ? Resolution::Next::yield : Resolution::Next::send;
+        resolution.clashes.push_back({"", "", std::string(name_of(op.action)), std::string(theirs.value_or("")), Side::ours});
+    }
+
+    std::vector<Json> clashes;
+    for (const Clash& clash : resolution.clashes)
+        clashes.push_back({{"path", clash.path},
+                           {"base", audit_text(clash.base)},
+                           {"ours", audit_text(clash.ours)},
+                           {"theirs", audit_text(clash.theirs)},
+                           {"winner", clash.winner == Side::ours ? "ours" : "theirs"}});
+
+    if (resolution.next == Resolution::Next::send && op.rounds >= kMaxConflictRounds) {
+        // The server keeps changing under us: a person decides. The op holds its lane.
+        outbox_.change(op, [](Op& o) {
+            o.state = OpState::conflict;
+            o.make_rare().reason = "Changed on the server again and again";
+            o.make_rare().error = OpError{ErrorClass::conflict, "Changed on the server again and again", 412};
+        });
+        spec.writes.push_back(row_write(op));
+        spec.ok = [this, task] { end_task(task); };
+        emit_commit(std::move(spec));
+        return;
+    }
+
+    write_audit(op, strategy_name.c_str(), clashes, spec);
+    const bool gone = task->missing || !theirs;
+    write_base(*op.lane, task->etag, task->missing, mergeable && theirs ? std::optional(std::string(*theirs)) : std::nullopt, spec);
+    std::uint64_t last_seq = op.seq;
+    std::string last_text = resolution.document;
+    const bool leaves = resolution.next != Resolution::Next::send;
+    if (mergeable && !(leaves && gone)) rebase_later(task, ours, resolution.document, last_seq, last_text, spec);
+    if (mergeable && !last_text.empty()) write_doc(*outbox_.find(last_seq), last_text, spec);
+
+    if (leaves) {
+        // Either the server has it already (perhaps from an earlier send whose answer was lost), or its version stands.
+        const bool done = resolution.next == Resolution::Next::same;
+        append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries,
+                      Json{{"kind", done ? "done" : "cancelled"}, {"opId", op.id}, {"by", done ? "already on the server" : "server-wins"}, {"at", now_ms_}});
+        Write row;
+        row.store = "ops";
+        row.key = op.seq;
+        row.remove = true;
+        spec.writes.push_back(std::move(row));
+        Write payload;
+        payload.store = "payloads";
+        payload.prefix = std::to_string(op.seq) + ":";
+        payload.remove = true;
+        spec.writes.push_back(std::move(payload));
+        if (session_) {
+            ++session_->processed;
+            ++session_->succeeded;
+        }
+        emit_notify("op.done", Json{{"id", op.id}, {"entity", op.lane->entity}, {"entityId", op.lane->entity_id}});
+    } else {
+        outbox_.change(op, [&](Op& o) {
+            o.state = OpState::queued;
+            o.unknown = false;
+            ++o.rounds;
+            if (task->missing && o.action == Action::update) o.action = Action::create;
+            if (!task->missing && o.action == Action::create) o.action = Action::update;
+            unfreeze(o, spec);
+            if (mergeable) o.size_bytes = static_cast<double>(resolution.document.size());
+        });
+        if (mergeable) {
+            Write put;
+            put.store = "payloads";
+            put.key = std::to_string(op.seq) + ":next";
+            put.slot = keep(resolution.document);
+            spec.slots.push_back(*put.slot);
+            spec.writes.push_back(std::move(put));
+        }
+        spec.writes.push_back(row_write(op));
+    }
+    const std::uint64_t seq = op.seq;
+    if (leaves) outbox_.change(op, [](Op& o) { o.state = OpState::conflict; });
+    spec.ok = [this, task, seq, leaves] {
+        if (leaves) outbox_.remove(seq);
+        end_task(task);
+    };
+    spec.failed = [this, task](bool stale) {
+        Op* again = outbox_.find(task->seq);
+        if (!again) return end_task(task);
+        // New ops of the lane arrived: look again with all of them; the bytes are read anew from the store, which still has the old ones.
+        // The store refused: the op goes back, and meets its 412 again once the store takes writes.
+        outbox_.change(*again, [stale](Op& o) { o.state = stale ? OpState::conflict : OpState::queued; });
+        if (stale) load_conflict(task);
+        else end_task(task);
+    };
+    emit_commit(std::move(spec));
+}
+
+}  // namespace tidegate

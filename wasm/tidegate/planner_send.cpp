@@ -1,0 +1,559 @@
+// Choosing what goes, forming its bytes, storing the mark, sending.
+#include <algorithm>
+
+#include "tidegate/batch.h"
+#include "tidegate/fields.h"
+#include "tidegate/form.h"
+#include "tidegate/planner.h"
+#include "tidegate/time.h"
+
+namespace tidegate {
+namespace {
+
+constexpr std::size_t kMaxChain = 256;            // ops of one lane that one batch looks at
+constexpr double kLineBytes = kOpOverheadBytes;   // what an op costs on the wire besides its body
+constexpr std::size_t kGzipFromBytes = 860;       // below this a gzip header and dictionary gain nothing
+
+Band shown_band(const Op& op) { return effective_band(static_cast<Band>(op.band), op.score); }
+
+}  // namespace
+
+// What one choice looks at: candidates for choose_batch, and the op (with the run that folds into it) behind each.
+struct Planner::Choice {
+    struct Pick {
+        Op* op;
+        std::optional<FoldRun> run;
+    };
+    std::vector<Candidate> candidates;
+    std::vector<Pick> picks;
+    std::map<const Lane*, std::uint32_t> lanes;
+    std::map<std::string, std::uint32_t> groups;
+    std::optional<std::string> owner;
+};
+
+GateResult Planner::gate() const {
+    GateSettings g;
+    g.enabled = settings_.enabled;
+    g.consent = settings_.consent == "granted";
+    g.requires_network = settings_.requires_network;
+    g.requires_charging = settings_.requires_charging;
+    g.minimum_battery_level = settings_.minimum_battery_level;
+    g.unmetered_only = settings_.unmetered_only;
+    g.respect_save_data = settings_.respect_save_data;
+    g.requires_idle = settings_.requires_idle;
+    if (settings_.quiet_hours)
+        g.quiet_hours = QuietHours{static_cast<double>(settings_.quiet_hours->from_minute), static_cast<double>(settings_.quiet_hours->to_minute)};
+    g.unknown_readings = settings_.unknown_readings == "strict" ? UnknownReadings::strict : UnknownReadings::open;
+    g.min_interval_ms = settings_.min_interval;
+    g.priority_threshold = parse_band(settings_.priority_threshold).value_or(Band::low);
+    g.pause_on_poor = settings_.pause_on_poor;
+    g.data_budget_per_day = settings_.data_budget_per_day;
+    g.battery_budget_per_day = settings_.battery_budget_per_day;
+
+    Readings r;
+    r.online = readings_.online;
+    r.connection_type = readings_.connection_type.value_or("");
+    r.metered = readings_.metered;
+    r.save_data = readings_.save_data;
+    r.battery_level = readings_.battery_level;
+    r.charging = readings_.charging;
+    r.battery_at_ms = readings_.at_ms;
+    r.idle = readings_.idle;
+    r.utc_offset_minutes = readings_.utc_offset_minutes;
+
+    GateState s;
+    s.paused = paused_;
+    if (last_session_end_ms_ > 0) s.last_session_end_ms = last_session_end_ms_;
+    s.bytes_today = bytes_today_;
+    // Failures alone never close the gate: waiting after them is the origin's backoff. Only the platform's "offline" closes it.
+    s.quality = link_.quality == Quality::offline && !link_.reading_offline ? Quality::poor : link_.quality;
+    return check_gate(g, r, s, now_ms_, manual_ || (session_ && session_->manual) || (session_ && session_->requests > 0));
+}
+
+bool Planner::may_send(std::string* why) const {
+    const auto no = [why](const char* sentence) {
+        if (why) *why = sentence;
+        return false;
+    };
+    if (!failed_commits_.empty() || remaining_ms(storage_retry_ms_, now_ms_, kStorageRetryMs) > 0) return no("The device could not store a change");
+    if (remaining_ms(origin_retry_ms_, now_ms_) > 0)
+        return no(origin_wait_is_network_ ? "Waiting to try the network again" : "The server asked to wait");
+    if (event_ && event_->deadline_ms && now_ms_ + timeout_ms(link_, 0) > *event_->deadline_ms) return no("The browser's time for this event is over");
+    return true;
+}
+
+void Planner::plan_sends() {
+    outbox_.wake(now_ms_);
+    for (auto it = auth_paused_.begin(); it != auth_paused_.end();)
+        it = remaining_ms(it->second, now_ms_, kAuthRetryMs) > 0 ? std::next(it) : auth_paused_.erase(it);
+    if (!may_send()) return;
+    const GateResult g = gate();
+    if (!g.min_band) return;
+    const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
+    const int limit = origin_failures_ > 0 ? 1 : std::max(1, link.max_concurrent);
+    while (static_cast<int>(batches_.size()) < limit)
+        if (!start_batch(g, link)) break;
+}
+
+bool Planner::op_ready(const Op& op, const GateResult& gate) const {
+    if (op.parked() || op.state == OpState::conflict || op.state == OpState::sending) return false;
+    if (op.until_ms > now_ms_ && remaining_ms(op.until_ms, now_ms_) > 0) return false;
+    if (auth_paused_.count(op.lane->owner) || outbox_.blocked_by(op)) return false;
+    return may_pass(gate, shown_band(op), op.created_at);
+}
+
+// Every member can go now, and nothing stands before it in its lane but members.
+bool Planner::group_ready(const Op& op, const GateResult& gate) {
+    for (const std::uint64_t seq : outbox_.group_members(op.rare().group)) {
+        Op* member = outbox_.find(seq);
+        if (member->lane->reserved_by || !op_ready(*member, gate) || !member->is_json()) return false;
+        for (Op* before = outbox_.head(*member->lane); before && before->seq < seq; before = outbox_.after(*before))
+            if (before->rare().group != op.rare().group) return false;
+    }
+    return true;
+}
+
+double Planner::estimated_bytes(const Op& op) const {
+    if (op.codec != Codec::none) return op.body_bytes + kLineBytes;
+    if (op.action == Action::remove) return kLineBytes;
+    const bool delta = op.action == Action::update && settings_.delta && delta_ok_;
+    return kLineBytes + (delta ? std::max(64.0, op.size_bytes * delta_ratio_) : op.size_bytes);
+}
+
+// Adds the ops of a lane that may go in one batch: its head, and what follows as long as each can rest on the result of the one before.
+void Planner::collect_lane(Op& head, const GateResult& gate, Choice& choice, Batch& batch) {
+    const std::uint32_t lane = static_cast<std::uint32_t>(choice.lanes.size());
+    if (!choice.lanes.emplace(head.lane, lane).second) return;
+    std::uint32_t place = 0;
+    const Op* before = nullptr;
+    for (Op* op = &head; op && place < kMaxChain;) {
+        if (before && (op->action == Action::create || before->action == Action::remove || !op->is_json() || !op_ready(*op, gate) ||
+                       op->rare().group != before->rare().group || batch.single))
+            break;
+        std::optional<FoldRun> run;
+        if (settings_.coalesce) run = outbox_.fold_run(*op);
+        if (run && (run->survivor == 0 || run->folded.size() >= kMaxFoldsAtOnce)) {
+            if (!before) batch.folds.push_back(std::move(*run));  // a commit of its own; the lane goes next time
+            break;
+        }
+        if (run) op = outbox_.find(run->survivor);
+        Candidate candidate;
+        candidate.order_key = op->order_key;
+        candidate.value = cost_of_delay(static_cast<Band>(op->band), op->score);
+        candidate.bytes = static_cast<std::uint32_t>(std::min(4e9, estimated_bytes(*op)));
+        candidate.lane = lane;
+        candidate.chain = place++;
+        if (!op->rare().group.empty())
+            candidate.group = choice.groups.emplace(op->rare().group, static_cast<std::uint32_t>(choice.groups.size() + 1)).first->second;
+        choice.candidates.push_back(candidate);
+        choice.picks.push_back({op, std::move(run)});
+        before = op;
+        op = outbox_.after(*op);
+    }
+}
+
+void Planner::collect(const GateResult& gate, Choice& choice, Batch& batch) {
+    std::size_t looked_at = 0;
+    for (const auto& [key, seq] : outbox_.ready()) {
+        if (++looked_at > kMaxHeadsLookedAt) break;
+        Op& head = *outbox_.find(seq);
+        if (!op_ready(head, gate)) continue;
+        if (choice.owner && *choice.owner != head.lane->owner) continue;  // one request carries one owner's credentials
+        const bool single = settings_.mode == "rest" || !head.is_json();
+        if (single) {
+            if (!choice.candidates.empty() || !batch.folds.empty()) continue;
+            batch.single = true;
+            choice.owner = head.lane->owner;
+            collect_lane(head, gate, choice, batch);
+            return;
+        }
+        if (head.rare().group.empty()) {
+            collect_lane(head, gate, choice, batch);
+        } else if (group_ready(head, gate)) {
+            for (const std::uint64_t member : outbox_.group_members(head.rare().group))
+                collect_lane(*outbox_.head(*outbox_.find(member)->lane), gate, choice, batch);
+        } else {
+            continue;
+        }
+        choice.owner = head.lane->owner;
+    }
+}
+
+// Turns the chosen candidates into items, within what may be loaded at once.
+void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
+    BatchBudget budget;
+    budget.max_bytes = std::min(link.batch_bytes, settings_.max_batch_bytes);
+    budget.max_ops = settings_.batching ? std::min<std::size_t>(link.batch_ops, static_cast<std::size_t>(settings_.max_batch_ops)) : 1;
+    if (split_ops_) budget.max_ops = std::min<std::size_t>(budget.max_ops, split_ops_);
+    if (batch.single) budget.max_ops = 1;
+    budget.short_window = link.prioritize;
+    double load = 0;
+    for (const std::size_t index : choose_batch(choice.candidates, budget)) {
+        Choice::Pick& pick = choice.picks[index];
+        load += 2 * pick.op->size_bytes;
+        if (!batch.items.empty() && load > kMaxLoadBytes && pick.op->rare().group.empty()) break;
+        Item item;
+        item.seq = pick.op->seq;
+        batch.items.push_back(item);
+        if (pick.run) batch.folds.push_back(std::move(*pick.run));
+    }
+}
+
+bool Planner::start_batch(const GateResult& gate, const Profile& link) {
+    auto batch = std::make_shared<Batch>();
+    batch->id = next_batch_++;
+    Choice choice;
+    collect(gate, choice, *batch);
+    take_chosen(choice, link, *batch);
+    if (batch->items.empty() && batch->folds.empty()) return false;
+    if (!session_) session_.emplace();
+    if (session_->start_ms == 0) {
+        session_->number = next_session_++;
+        session_->start_ms = now_ms_;
+        session_->battery_at_start = readings_.battery_level;
+        if (event_ && !event_->trigger.empty()) session_->trigger = event_->trigger;
+        eta_ = eta_started(eta_, now_ms_);
+        emit_notify("sync.started", session_->to_json(std::nullopt, std::nullopt));
+    }
+    for (const Item& item : batch->items) batch->lanes.insert(outbox_.find(item.seq)->lane->name);
+    for (const FoldRun& run : batch->folds) batch->lanes.insert(outbox_.find(run.folded.front())->lane->name);
+    for (const std::string& lane : batch->lanes) outbox_.reserve(*outbox_.find_lane(lane), batch->id);
+    batches_[batch->id] = batch;
+    load_batch(batch);
+    return true;
+}
+
+// --- bytes ----------------------------------------------------------------------------------------------------------------------
+
+void Planner::load_batch(const BatchPtr& batch) {
+    std::vector<LoadItem> wanted;
+    const auto want = [&](std::uint64_t& slot, const char* store, std::string key) {
+        if (slot) return;
+        slot = new_slot();
+        batch->slots.push_back(slot);
+        wanted.push_back({slot, store, std::move(key)});
+    };
+    Item* before = nullptr;
+    for (Item& item : batch->items) {
+        const Op& op = *outbox_.find(item.seq);
+        const std::string stem = std::to_string(op.seq);
+        item.chained = before && outbox_.find(before->seq)->lane == op.lane;
+        Action action = op.action;
+        for (const FoldRun& run : batch->folds)
+            if (run.survivor == op.seq) action = run.action;
+        const bool frozen = op.codec != Codec::none;
+        const bool delta = !frozen && action == Action::update && op.is_json() && settings_.delta && delta_ok_;
+        if (frozen && op.codec != Codec::full) want(item.body_slot, "payloads", stem + ":body");
+        else if (action != Action::remove) want(item.next_slot, "payloads", stem + ":next");
+        if (item.chained && delta) want(before->next_slot, "payloads", std::to_string(before->seq) + ":next");
+        if (!item.chained && action != Action::create) want(item.base_slot, "bases", op.lane->name);
+        before = &item;
+    }
+    if (wanted.empty()) {
+        form_batch(batch, OutcomeIn{});
+        return;
+    }
+    emit_load(std::move(wanted), [this, batch](const OutcomeIn& outcome) { form_batch(batch, outcome); });
+}
+
+void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
+    if (loaded.error) {
+        storage_retry_ms_ = now_ms_ + kStorageRetryMs;
+        last_error_ = OpError{ErrorClass::storage, loaded.error->message, std::nullopt};
+        release_batch(*batch);
+        return;
+    }
+    const auto missing = [&loaded](std::uint64_t slot) {
+        return std::find(loaded.missing.begin(), loaded.missing.end(), slot) != loaded.missing.end();
+    };
+    for (Item& item : batch->items) {
+        item.base_missing = item.base_slot == 0 || missing(item.base_slot);
+        for (const Json& meta : loaded.metas) {
+            if (!item.base_slot || number_field(meta, "slot", 0, 9e15, 0) != static_cast<double>(item.base_slot) || !meta["value"].is_object())
+                continue;
+            item.base_etag = meta["value"].value("etag", std::string());
+            item.base_deleted = bool_field(meta["value"], "deleted", false);
+        }
+    }
+    CommitSpec spec;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < batch->items.size(); ++i) {
+        if (!form_item(*batch, i, spec)) {
+            // What rests on a refused op in this batch waits for the next one, where it rests on the base.
+            const Lane* lane = outbox_.find(batch->items[i].seq)->lane;
+            std::size_t j = i + 1;
+            while (j < batch->items.size() && outbox_.find(batch->items[j].seq)->lane == lane) ++j;
+            batch->items.erase(batch->items.begin() + static_cast<std::ptrdiff_t>(i), batch->items.begin() + static_cast<std::ptrdiff_t>(j));
+            --i;
+            continue;
+        }
+        ++kept;
+    }
+    cut_to_budget(*batch);
+    begin_batch(batch, std::move(spec));
+}
+
+void Planner::quarantine(Op& op, const char* reason, CommitSpec& spec) {
+    outbox_.change(op, [&](Op& o) {
+        o.state = OpState::quarantined;
+        o.make_rare().reason = reason;
+        o.make_rare().error = OpError{ErrorClass::storage, reason, std::nullopt};
+    });
+    spec.writes.push_back(row_write(op));
+    emit_notify("op.quarantined", Json{{"id", op.id}, {"reason", reason}});
+}
+
+// Gives the item its codec and body. False: the op can never be sent as it is; it was parked.
+bool Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
+    Item& item = batch.items[index];
+    Op& op = *outbox_.find(item.seq);
+    Action action = op.action;
+    for (const FoldRun& run : batch.folds)
+        if (run.survivor == op.seq) action = run.action;
+    if (item.next_slot && !bytes(item.next_slot)) return quarantine(op, "Its payload is missing from the store", spec), false;
+    if (item.body_slot && !bytes(item.body_slot)) return quarantine(op, "Its frozen body is missing from the store", spec), false;
+    item.next = view(item.next_slot);
+    if (op.codec != Codec::none) {
+        item.codec = op.codec;
+        item.body = item.body_slot ? view(item.body_slot) : item.next;
+        return true;
+    }
+    if (action == Action::remove) {
+        item.codec = Codec::none;
+        return true;
+    }
+    item.codec = Codec::full;
+    item.body = item.next;
+    if (!op.is_json()) return true;
+    std::optional<std::string_view> base;
+    if (item.chained) {
+        if (const Item& before = batch.items[index - 1]; before.next_slot) base = before.next;
+    } else if (!item.base_missing && !item.base_deleted) {
+        base = view(item.base_slot);
+    }
+    if (action != Action::update || !settings_.delta || !delta_ok_ || (base && base->empty())) base.reset();
+    auto form = choose_form(base, item.next);
+    if (!form) {
+        op_dead(op, {Verdict::dead, true, false, ErrorClass::validation, "Validation failed"}, 0, form.error().message, spec);
+        return false;
+    }
+    if (base && !item.next.empty()) {
+        const double sent = form.value().codec == Codec::full ? static_cast<double>(item.next.size()) : static_cast<double>(form.value().body.size());
+        delta_ratio_ = std::clamp(0.8 * delta_ratio_ + 0.2 * sent / static_cast<double>(item.next.size()), 0.01, 1.0);
+    }
+    if (form.value().codec == Codec::full) return true;
+    item.codec = form.value().codec;
+    item.frozen_now = true;
+    item.body_slot = keep(std::move(form.value().body));
+    batch.slots.push_back(item.body_slot);
+    item.body = view(item.body_slot);
+    return true;
+}
+
+// The estimate was by full sizes and a learned ratio; the real sizes are known now. What does not fit goes next time, groups whole.
+void Planner::cut_to_budget(Batch& batch) {
+    const double most = link_.server_batch_bytes > 0 ? std::min(settings_.max_batch_bytes, link_.server_batch_bytes) : settings_.max_batch_bytes;
+    double sum = 0;
+    std::size_t count = 0;
+    for (const Item& item : batch.items) {
+        sum += static_cast<double>(item.body.size()) + 2 * kLineBytes;
+        if (count > 0 && sum > most && outbox_.find(item.seq)->rare().group.empty()) break;
+        ++count;
+    }
+    if (count == batch.items.size()) return;
+    // A run that was to fold into a cut op stays unfolded.
+    for (std::size_t i = count; i < batch.items.size(); ++i) {
+        const std::uint64_t seq = batch.items[i].seq;
+        batch.folds.erase(std::remove_if(batch.folds.begin(), batch.folds.end(), [seq](const FoldRun& run) { return run.survivor == seq; }),
+                          batch.folds.end());
+    }
+    batch.items.resize(count);
+}
+
+// --- the mark, then the request ---------------------------------------------------------------------------------------------------
+
+void Planner::append_folds(const Batch& batch, std::vector<Write>& writes) {
+    for (const FoldRun& run : batch.folds) {
+        const Op* survivor = run.survivor ? outbox_.find(run.survivor) : nullptr;
+        for (const std::uint64_t seq : run.folded) {
+            const Op& op = *outbox_.find(seq);
+            Json record = {{"kind", survivor ? "folded" : "cancelled"}, {"opId", op.id}, {"at", now_ms_}};
+            if (survivor) record["into"] = survivor->id;
+            else record["by"] = outbox_.find(run.folded.back())->id;
+            append_record(writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, std::move(record));
+            Write row;
+            row.store = "ops";
+            row.key = seq;
+            row.remove = true;
+            writes.push_back(std::move(row));
+            Write payload;
+            payload.store = "payloads";
+            payload.prefix = std::to_string(seq) + ":";
+            payload.remove = true;
+            writes.push_back(std::move(payload));
+        }
+        const bool sent_now = std::any_of(batch.items.begin(), batch.items.end(), [&run](const Item& item) { return item.seq == run.survivor; });
+        if (!survivor || sent_now) continue;
+        Write row = row_write(*survivor);
+        (*row.value)["action"] = name_of(run.action);
+        writes.push_back(std::move(row));
+    }
+}
+
+void Planner::mark_sending(Batch& batch, Item& item, CommitSpec& spec) {
+    Op& op = *outbox_.find(item.seq);
+    item.old_state = op.state;
+    item.old_codec = op.codec;
+    item.old_action = op.action;
+    item.old_last_attempt = op.last_attempt;
+    item.marked = true;
+    batch.retried = batch.retried || op.sends > 0;
+    outbox_.change(op, [&](Op& o) {
+        for (const FoldRun& run : batch.folds)
+            if (run.survivor == o.seq) o.action = run.action;
+        o.state = OpState::sending;
+        o.codec = item.codec;
+        o.body_bytes = static_cast<double>(item.body.size());
+        o.last_attempt = now_ms_;
+        ++o.sends;
+    });
+    spec.writes.push_back(row_write(op));
+    if (!item.frozen_now) return;
+    Write body;
+    body.store = "payloads";
+    body.key = std::to_string(op.seq) + ":body";
+    body.slot = item.body_slot;
+    spec.writes.push_back(std::move(body));
+}
+
+void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
+    if (batch->items.empty() && batch->folds.empty() && spec.writes.empty()) {
+        release_batch(*batch);
+        return;
+    }
+    append_folds(*batch, spec.writes);
+    for (Item& item : batch->items) mark_sending(*batch, item, spec);
+    spec.lanes.assign(batch->lanes.begin(), batch->lanes.end());
+    const bool sends = !batch->items.empty();
+    Effect request;
+    if (sends) request = batch->single ? single_request(*batch) : batch_request(*batch);
+    spec.ok = [this, batch, sends] {
+        for (const FoldRun& run : batch->folds) {
+            if (Op* survivor = outbox_.find(run.survivor)) outbox_.change(*survivor, [&](Op& o) { o.action = run.action; });
+            for (const std::uint64_t seq : run.folded) outbox_.remove(seq);
+            totals_.folded += static_cast<std::int64_t>(run.folded.size());
+        }
+        batch->folds.clear();
+        if (!sends) release_batch(*batch);
+    };
+    spec.failed = [this, batch](bool) {
+        take_back(*batch);
+        release_batch(*batch);
+    };
+    emit_commit(std::move(spec));
+    if (!sends) return;
+    batch->started_ms = now_ms_;
+    batch->in_flight = static_cast<int>(batches_.size());
+    last_attempt_ms_ = now_ms_;
+    emit_send(std::move(request), [this, batch](const OutcomeIn& outcome) {
+        if (!outcome.skipped.value_or(false)) settle(batch, outcome);
+    });
+}
+
+void Planner::take_back(Batch& batch) {
+    for (Item& item : batch.items) {
+        Op* op = item.marked ? outbox_.find(item.seq) : nullptr;
+        if (!op) continue;
+        outbox_.change(*op, [&](Op& o) {
+            o.state = item.old_state;
+            o.codec = item.old_codec;
+            o.action = item.old_action;
+            o.last_attempt = item.old_last_attempt;
+            --o.sends;
+        });
+        item.marked = false;
+    }
+}
+
+void Planner::release_batch(Batch& batch) {
+    for (const std::string& name : batch.lanes)
+        if (Lane* lane = outbox_.find_lane(name); lane && lane->reserved_by == batch.id) outbox_.release(*lane);
+    drop_slots(batch.slots);
+    batches_.erase(batch.id);
+}
+
+Effect Planner::batch_request(Batch& batch) {
+    std::string frame;
+    append_head(frame);
+    const Item* before = nullptr;
+    for (const Item& item : batch.items) {
+        const Op& op = *outbox_.find(item.seq);
+        WireOp wire;
+        wire.id = op.id;
+        wire.key = std::string(op.key());
+        wire.action = op.action;
+        wire.entity = op.lane->entity;
+        wire.entity_id = op.lane->entity_id;
+        wire.codec = item.codec;
+        wire.group = op.rare().group;
+        wire.body = item.body;
+        if (item.chained && before) {
+            wire.after = outbox_.find(before->seq)->id;
+        } else if (op.action == Action::create || (op.action == Action::update && (item.base_missing || item.base_deleted))) {
+            // Nothing of it was ever acknowledged here: it is new to the server, whatever the app called it.
+            wire.action = Action::create;
+            wire.if_none_match = true;
+        } else {
+            wire.if_match = item.base_etag;
+        }
+        append_op(frame, wire);
+        batch.body_bytes += static_cast<double>(item.body.size());
+        before = &item;
+    }
+    Effect send;
+    send.method = "POST";
+    send.url = "batch";
+    send.headers = Json{{"content-type", "application/x-ndjson"}, {"accept", "application/x-ndjson, application/problem+json"}};
+    batch.gzip = settings_.compression && gzip_ok_ && frame.size() >= kGzipFromBytes;
+    send.gzip = batch.gzip;
+    send.timeout_ms = timeout_ms(link_, static_cast<double>(frame.size()));
+    send.owner = outbox_.find(batch.items.front().seq)->lane->owner;
+    batch.frame_slot = keep(std::move(frame));
+    batch.answer_slot = new_slot();
+    batch.slots.push_back(batch.frame_slot);
+    batch.slots.push_back(batch.answer_slot);
+    send.slot = batch.frame_slot;
+    send.answer_slot = batch.answer_slot;
+    return send;
+}
+
+Effect Planner::single_request(Batch& batch) {
+    const Item& item = batch.items.front();
+    const Op& op = *outbox_.find(item.seq);
+    static constexpr const char* kTypes[] = {"", "application/json", "application/merge-patch+json", "application/json-patch+json"};
+    Effect send;
+    Json headers = {{"idempotency-key", "\"" + std::string(op.key()) + "\""}, {"accept", "application/json, application/problem+json"}};
+    const bool unseen = op.action == Action::create || (op.action == Action::update && (item.base_missing || item.base_deleted));
+    if (unseen) headers["if-none-match"] = "*";
+    else if (!item.base_etag.empty()) headers["if-match"] = item.base_etag;
+    if (op.action == Action::remove) {
+        send.method = "DELETE";
+    } else {
+        send.method = item.codec == Codec::full ? "PUT" : "PATCH";
+        headers["content-type"] = op.is_json() ? kTypes[static_cast<std::size_t>(item.codec)] : op.rare().content_type;
+        batch.slots.push_back(batch.frame_slot = keep(std::string(item.body)));
+        send.slot = batch.frame_slot;
+    }
+    send.url = "entities/" + op.lane->name.substr(op.lane->name.find(':') + 1);
+    send.headers = std::move(headers);
+    batch.body_bytes = static_cast<double>(item.body.size());
+    batch.gzip = settings_.compression && gzip_ok_ && op.is_json() && item.body.size() >= kGzipFromBytes;
+    send.gzip = batch.gzip;
+    send.timeout_ms = timeout_ms(link_, batch.body_bytes);
+    send.owner = op.lane->owner;
+    batch.slots.push_back(batch.answer_slot = new_slot());
+    send.answer_slot = batch.answer_slot;
+    return send;
+}
+
+}  // namespace tidegate

@@ -1,0 +1,349 @@
+// What an answer means for the ops it carried. Every change is stored by one commit before the lanes are free again.
+#include <algorithm>
+#include <charconv>
+
+#include "tidegate/backoff.h"
+#include "tidegate/conflict.h"
+#include "tidegate/planner.h"
+#include "tidegate/retry_after.h"
+#include "tidegate/time.h"
+
+namespace tidegate {
+namespace {
+
+std::string header(const OutcomeIn& outcome, const char* name) {
+    if (!outcome.headers || !outcome.headers->is_object()) return "";
+    const auto it = outcome.headers->find(name);
+    return it != outcome.headers->end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+BackoffPolicy policy_of(const Settings& settings, double loss) {
+    BackoffPolicy policy;
+    policy.strategy = parse_retry_strategy(settings.retry_strategy).value_or(RetryStrategy::exponential);
+    policy.jitter = parse_jitter(settings.jitter).value_or(Jitter::full);
+    policy.base_ms = settings.base_delay;
+    policy.max_ms = settings.max_delay;
+    policy.pressure = loss;
+    return policy;
+}
+
+Write remove_write(const char* store, Json key) {
+    Write write;
+    write.store = store;
+    write.key = std::move(key);
+    write.remove = true;
+    return write;
+}
+
+Write remove_payloads(std::uint64_t seq) {
+    Write write;
+    write.store = "payloads";
+    write.prefix = std::to_string(seq) + ":";
+    write.remove = true;
+    return write;
+}
+
+}  // namespace
+
+// --- one answer ---------------------------------------------------------------------------------------------------------------------
+
+void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
+    CommitSpec spec;
+    std::vector<TaskPtr> tasks;
+    if (session_) ++session_->requests;
+    const double moved = outcome.sent_bytes + outcome.body_bytes;
+    if (session_) session_->network_bytes += moved;
+    bytes_today_ += moved;
+
+    const bool answered = outcome.status.has_value() && !outcome.failure;
+    const std::int64_t status = outcome.status.value_or(0);
+    const bool ok = answered && status >= 200 && status <= 299;
+    const std::string type = header(outcome, "content-type");
+    const bool captive = answered && looks_captive(static_cast<int>(status), type, true);
+    note_exchange(*batch, outcome, captive);
+    if (!answered) {
+        settle_request(*batch, rule_on_failure(outcome.failure.value_or("network")), outcome, 0, spec);
+    } else if (captive) {
+        settle_request(*batch, {Verdict::again, false, false, ErrorClass::network, "Network wants a sign-in"}, outcome, status, spec);
+    } else if (batch->single) {
+        settle_single(*batch, outcome, spec, tasks);
+    } else if (ok) {
+        settle_results(*batch, outcome, spec, tasks);
+    } else {
+        settle_request(*batch, rule_on(status, parse_problem(view(batch->answer_slot)).type), outcome, status, spec);
+    }
+    // Lanes with a conflict stay reserved, by the task that works on it.
+    for (const TaskPtr& task : tasks) {
+        ++tasks_open_;
+        batch->lanes.erase(task->lane);
+        if (Lane* lane = outbox_.find_lane(task->lane)) outbox_.reserve(*lane, task->id);
+    }
+    spec.ok = [this, batch, tasks] {
+        release_batch(*batch);
+        for (const TaskPtr& task : tasks) start_conflict(task);
+    };
+    emit_commit(std::move(spec));
+}
+
+void Planner::note_exchange(const Batch& batch, const OutcomeIn& outcome, bool captive) {
+    Exchange exchange;
+    const std::string failure = outcome.failure.value_or("");
+    exchange.end = captive                 ? Exchange::End::captive
+                   : failure == "timeout"  ? Exchange::End::timeout
+                   : failure == "aborted" || failure == "blocked" ? Exchange::End::cancelled
+                   : !failure.empty()      ? Exchange::End::failed
+                                           : Exchange::End::answered;
+    exchange.started_ms = outcome.started_at_ms;
+    exchange.ended_ms = outcome.ended_at_ms;
+    exchange.bytes = outcome.sent_bytes + outcome.body_bytes;
+    exchange.retried = batch.retried;
+    exchange.in_flight = batch.in_flight;
+    const Quality before = link_.quality;
+    link_ = after_exchange(link_, exchange, now_ms_, random_);
+    if (link_.quality != before) emit_notify("sync.connectivity", Json{{"connectionQuality", name(link_.quality)}});
+}
+
+std::optional<double> Planner::asked_wait(const OutcomeIn& outcome) const { return parse_retry_after(header(outcome, "retry-after"), now_ms_); }
+
+void Planner::note_error(const Ruling& ruling, std::int64_t status, const std::string& detail) {
+    ++totals_.errors_by_class[static_cast<std::size_t>(ruling.error_class)];
+    last_error_ = OpError{ruling.error_class, ruling.sentence, status ? std::optional(status) : std::nullopt};
+    if (session_) session_->note_error(detail.empty() ? ruling.sentence : std::string(ruling.sentence) + ": " + detail);
+}
+
+// The request failed as a whole: the origin waits, and no op is charged for it.
+void Planner::origin_failed(const Ruling& ruling, const OutcomeIn& outcome) {
+    ++origin_failures_;
+    origin_wait_ms_ = wait_ms(policy_of(settings_, link_.loss), origin_failures_, origin_wait_ms_, random_);
+    const auto asked = asked_wait(outcome);
+    if (asked) origin_wait_ms_ = std::max(origin_wait_ms_, *asked);
+    origin_retry_ms_ = now_ms_ + origin_wait_ms_;
+    origin_wait_is_network_ = ruling.error_class == ErrorClass::network && !asked;
+}
+
+void Planner::origin_answered() {
+    origin_failures_ = 0;
+    origin_wait_ms_ = 0;
+    origin_retry_ms_ = 0;
+    last_success_ms_ = now_ms_;
+}
+
+void Planner::unfreeze(Op& op, CommitSpec& spec) {
+    if (op.codec != Codec::none && op.codec != Codec::full) spec.writes.push_back(remove_write("payloads", std::to_string(op.seq) + ":body"));
+    if (op.codec == Codec::none) return;
+    // A changed body takes a new stored key: id, id.2, id.3 …
+    const std::string& old = op.rare().key;
+    int n = 1;
+    if (old.size() > op.id.size() + 1) std::from_chars(old.data() + op.id.size() + 1, old.data() + old.size(), n);
+    op.make_rare().key = op.id + "." + std::to_string(n + 1);
+    op.codec = Codec::none;
+    op.body_bytes = 0;
+}
+
+void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn& outcome, std::int64_t status, CommitSpec& spec) {
+    const std::string detail = status ? parse_problem(view(batch.answer_slot)).text : outcome.message;
+    note_error(ruling, status, detail);
+    const std::size_t count = batch.items.size();
+    bool kill_only_item = false;
+    if (ruling.verdict == Verdict::split) {
+        link_ = after_too_large(link_, batch.body_bytes);
+        split_ops_ = std::max<std::uint64_t>(1, count / 2);
+        kill_only_item = count == 1;
+    } else if (ruling.verdict == Verdict::plain) {
+        if (batch.gzip) gzip_ok_ = false;
+        else if (delta_ok_) delta_ok_ = false;
+        else kill_only_item = count == 1;
+    } else if (ruling.verdict == Verdict::auth) {
+        const std::string& owner = outbox_.find(batch.items.front().seq)->lane->owner;
+        auth_paused_[owner] = now_ms_ + kAuthRetryMs;
+        emit_notify("sync.auth", Json{{"owner", owner}});
+    } else if (ruling.verdict == Verdict::dead && (status == 400 || status == 422)) {
+        // Something in it is refused and the server does not say what: halves find it.
+        split_ops_ = std::max<std::uint64_t>(1, count / 2);
+        kill_only_item = count == 1;
+    } else {
+        origin_failed(ruling, outcome);
+    }
+    for (Item& item : batch.items) {
+        Op& op = *outbox_.find(item.seq);
+        if (kill_only_item) {
+            op_dead(op, ruling, status, detail, spec);
+            continue;
+        }
+        outbox_.change(op, [&](Op& o) {
+            // What an earlier send left unknown stays so; a known refusal of this one tells nothing about that one.
+            if (!ruling.known_not_applied) o.unknown = true;
+            o.state = o.unknown ? OpState::unknown : OpState::queued;
+            ++o.failures;
+            o.make_rare().error = OpError{ruling.error_class, ruling.sentence, status ? std::optional(status) : std::nullopt};
+            if (ruling.verdict == Verdict::plain && !o.unknown && !batch.gzip) unfreeze(o, spec);
+        });
+        spec.writes.push_back(row_write(op));
+    }
+}
+
+// --- per op -------------------------------------------------------------------------------------------------------------------------
+
+void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec& spec, std::vector<TaskPtr>& tasks) {
+    const auto answer = parse_answer(view(batch.answer_slot));
+    if (!answer) {
+        settle_request(batch, {Verdict::again, false, false, ErrorClass::server, "Answer not understood"}, outcome, 0, spec);
+        return;
+    }
+    origin_answered();
+    if (answer.value().max_batch_bytes > 0) link_ = after_server_limit(link_, answer.value().max_batch_bytes);
+    std::map<std::string_view, const WireResult*> by_id;
+    bool any_success = false;
+    for (const WireResult& result : answer.value().results) {
+        by_id.emplace(result.id, &result);  // the first of a doubled result counts
+        any_success = any_success || (result.status >= 200 && result.status <= 299);
+    }
+    if (any_success) split_ops_ = split_ops_ ? std::min<std::uint64_t>(split_ops_ * 2, kMaxBatchOps) : 0;
+    for (Item& item : batch.items) {
+        const Op& op = *outbox_.find(item.seq);
+        const auto it = by_id.find(op.id);
+        const WireResult absent;
+        settle_op(batch, item, it == by_id.end() ? absent : *it->second, any_success, outcome, spec, tasks);
+    }
+}
+
+void Planner::settle_single(Batch& batch, const OutcomeIn& outcome, CommitSpec& spec, std::vector<TaskPtr>& tasks) {
+    Item& item = batch.items.front();
+    WireResult result;
+    result.id = outbox_.find(item.seq)->id;
+    result.status = outcome.status.value_or(0);
+    result.etag = header(outcome, "etag");
+    const bool ok = result.status >= 200 && result.status <= 299;
+    if (!ok) {
+        const Problem problem = parse_problem(view(batch.answer_slot));
+        result.problem_type = problem.type;
+        result.problem_text = problem.text;
+    }
+    const Ruling ruling = rule_on(result.status, result.problem_type);
+    const bool about_origin = ruling.verdict == Verdict::again || ruling.verdict == Verdict::refused || ruling.verdict == Verdict::auth ||
+                              (ruling.verdict == Verdict::plain && (batch.gzip || delta_ok_));
+    // A 5xx for one op while others of the origin succeed is about that op; the first of its kind is taken as the origin's.
+    const bool others_succeed = last_success_ms_ > 0 && last_success_ms_ >= item.old_last_attempt && item.old_last_attempt > 0;
+    if (about_origin && !(ruling.counts && others_succeed)) {
+        settle_request(batch, ruling, outcome, result.status, spec);
+        return;
+    }
+    if (ok) origin_answered();
+    settle_op(batch, item, result, others_succeed, outcome, spec, tasks);
+}
+
+void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool others_succeed, const OutcomeIn& outcome, CommitSpec& spec,
+                        std::vector<TaskPtr>& tasks) {
+    Op& op = *outbox_.find(item.seq);
+    if (result.status == 0) {
+        // Promised and not there: unknown, never done.
+        op_again(op, {Verdict::again, false, false, ErrorClass::server, "The answer lacks a result for it"}, 0, false, outcome, spec);
+        return;
+    }
+    const Ruling ruling = rule_on(result.status, result.problem_type);
+    const bool gone_already = op.action == Action::remove && (result.status == 404 || result.status == 410 || (result.status == 412 && result.missing));
+    if (ruling.verdict == Verdict::done || gone_already) {
+        op_done(item, result.etag, spec);
+        return;
+    }
+    switch (ruling.verdict) {
+        case Verdict::conflict: {
+            auto task = std::make_shared<Task>();
+            task->id = next_batch_++;
+            task->seq = op.seq;
+            task->lane = op.lane->name;
+            task->etag = result.etag;
+            task->missing = result.missing;
+            if (result.body) task->slots.push_back(task->theirs_slot = keep(std::string(*result.body)));
+            outbox_.change(op, [](Op& o) { o.state = OpState::conflict; });
+            tasks.push_back(std::move(task));
+            return;
+        }
+        case Verdict::dependency:
+        case Verdict::plain:
+            if (ruling.verdict == Verdict::plain) delta_ok_ = false;
+            outbox_.change(op, [&](Op& o) {
+                o.state = OpState::queued;
+                o.unknown = false;
+                unfreeze(o, spec);
+            });
+            spec.writes.push_back(row_write(op));
+            return;
+        case Verdict::quarantine:
+            note_error(ruling, result.status, result.problem_text);
+            quarantine(op, ruling.sentence, spec);
+            return;
+        case Verdict::dead:
+        case Verdict::split:  // one op that is too large for the server
+            op_dead(op, ruling, result.status, result.problem_text, spec);
+            return;
+        default:
+            op_again(op, ruling, result.status, ruling.counts && others_succeed, outcome, spec);
+            return;
+    }
+    (void)batch;
+}
+
+void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
+    Op& op = *outbox_.find(item.seq);
+    Write base;
+    base.store = "bases";
+    base.key = op.lane->name;
+    base.value = Json{{"etag", etag}};
+    if (!op.is_json()) (*base.value)["contentType"] = op.rare().content_type;
+    if (op.action == Action::remove) (*base.value)["deleted"] = true;
+    else base.from = StoreRef{"payloads", std::to_string(op.seq) + ":next"};
+    spec.writes.push_back(std::move(base));
+    spec.writes.push_back(remove_write("ops", op.seq));
+    spec.writes.push_back(remove_payloads(op.seq));
+    if (session_) {
+        ++session_->processed;
+        ++session_->succeeded;
+        session_->synced_bytes += op.size_bytes;
+    }
+    eta_ = eta_completed(eta_, work_of(op.size_bytes), now_ms_);
+    emit_notify("op.done", Json{{"id", op.id}, {"entity", op.lane->entity}, {"entityId", op.lane->entity_id}});
+    outbox_.remove(op.seq);
+}
+
+void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec) {
+    note_error(ruling, status, detail);
+    outbox_.change(op, [&](Op& o) {
+        o.state = OpState::dead;
+        OpExtra& rare = o.make_rare();
+        rare.reason = detail.empty() ? ruling.sentence : std::string(ruling.sentence) + ": " + detail.substr(0, 200);
+        if (o.unknown) rare.reason += " (an earlier send had no answer: it may have been applied)";
+        rare.error = OpError{ruling.error_class, rare.reason, status ? std::optional(status) : std::nullopt};
+    });
+    spec.writes.push_back(row_write(op));
+    ++totals_.dead;
+    if (session_) {
+        ++session_->processed;
+        ++session_->failed;
+    }
+    emit_notify("op.dead", Json{{"id", op.id}, {"entity", op.lane->entity}, {"entityId", op.lane->entity_id}, {"reason", op.rare().reason}});
+}
+
+// It waits and is repeated with the same body under the same key. `counts`: the answer was about this op alone.
+void Planner::op_again(Op& op, const Ruling& ruling, std::int64_t status, bool counts, const OutcomeIn& outcome, CommitSpec& spec) {
+    note_error(ruling, status, "");
+    if (counts && op.attempts + 1 >= settings_.max_retry_attempts) {
+        outbox_.change(op, [](Op& o) { ++o.attempts; });
+        op_dead(op, ruling, status, "refused " + std::to_string(op.attempts) + " times while others succeeded", spec);
+        return;
+    }
+    outbox_.change(op, [&](Op& o) {
+        if (!ruling.known_not_applied) o.unknown = true;
+        o.state = o.unknown ? OpState::unknown : OpState::queued;
+        o.attempts += counts ? 1 : 0;
+        ++o.failures;
+        o.wait_ms = wait_ms(policy_of(settings_, link_.loss), o.failures, o.wait_ms, random_);
+        if (const auto asked = asked_wait(outcome)) o.wait_ms = std::max(o.wait_ms, *asked);
+        o.until_ms = now_ms_ + o.wait_ms;
+        o.make_rare().reason = ruling.sentence;
+        o.make_rare().error = OpError{ruling.error_class, ruling.sentence, status ? std::optional(status) : std::nullopt};
+    });
+    spec.writes.push_back(row_write(op));
+}
+
+}  // namespace tidegate

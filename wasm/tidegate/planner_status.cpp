@@ -1,0 +1,182 @@
+// What people see: one true status, metrics, and why an op is not moving.
+#include <algorithm>
+
+#include "tidegate/planner.h"
+#include "tidegate/time.h"
+
+namespace tidegate {
+
+EngineState Planner::engine_state(std::string& reason) const {
+    const Tally& tally = outbox_.tally();
+    if (!settings_.enabled || settings_.consent != "granted" || paused_) {
+        reason = gate().sentence;
+        return EngineState::paused;
+    }
+    if (!batches_.empty() || tasks_open_ > 0) return EngineState::running;
+    const std::int64_t can_go = tally.unfinished - tally.of(OpState::conflict);
+    if (can_go > 0) {
+        const GateResult g = gate();
+        if (!g.open && g.closed_by == "network") {
+            reason = g.sentence;
+            return EngineState::offline;
+        }
+        if (!g.min_band) {
+            reason = g.sentence;
+            return EngineState::waiting;
+        }
+        std::string why;
+        if (!may_send(&why)) {
+            reason = why;
+            return last_error_ && (last_error_->error_class == ErrorClass::storage || last_error_->error_class == ErrorClass::quota) ? EngineState::failed
+                                                                                                                                  : EngineState::waiting;
+        }
+        if (!auth_paused_.empty() && outbox_.ready().empty()) reason = "Sign-in needed";
+        if (outbox_.ready().empty() && !outbox_.timers().empty()) {
+            reason = "Waiting to try again";
+            return EngineState::waiting;
+        }
+        return EngineState::scheduled;
+    }
+    if (readings_.online && !*readings_.online) {
+        reason = "The device is offline";
+        return EngineState::offline;
+    }
+    if (tally.of(OpState::conflict) > 0) {
+        reason = "A conflict waits for a decision";
+        return EngineState::waiting;
+    }
+    if (tally.of(OpState::dead) + tally.of(OpState::quarantined) > 0) {
+        reason = "Some changes were refused and wait for a decision";
+        return EngineState::failed;
+    }
+    return totals_.sessions > 0 ? EngineState::completed : EngineState::idle;
+}
+
+Status Planner::status() const {
+    const Tally& tally = outbox_.tally();
+    Status s;
+    std::string reason;
+    s.state = engine_state(reason);
+    if (!reason.empty()) s.reason = reason;
+    s.is_active = !batches_.empty() || tasks_open_ > 0;
+    Progress& p = s.current_progress;
+    p.completed_items = session_ ? session_->succeeded : 0;
+    p.failed_items = session_ ? session_->failed : 0;
+    p.total_items = p.completed_items + p.failed_items + tally.unfinished;
+    if (last_attempt_ms_ > 0) p.last_sync_attempt = last_attempt_ms_;
+    if (totals_.sessions > 0) p.average_sync_duration = average_session_ms_ / 1000.0;
+
+    std::optional<EtaEstimate> eta;
+    if (session_ && tally.unfinished > 0)
+        eta = eta_of(eta_, tally.bytes + static_cast<double>(tally.unfinished) * kEtaOpBytes, now_ms_);
+    if (!batches_.empty() && !batches_.begin()->second->items.empty()) {
+        if (const Op* op = outbox_.find(batches_.begin()->second->items.front().seq)) {
+            CurrentOperation current;
+            current.type = std::string(name_of(op->action)) + " " + op->lane->entity;
+            current.entity_id = op->lane->entity_id;
+            const double total = static_cast<double>(std::max<std::int64_t>(1, p.total_items));
+            current.progress = 100.0 * static_cast<double>(p.completed_items + p.failed_items) / total;
+            if (eta) current.estimated_time_remaining = eta->seconds;
+            p.current_operation = std::move(current);
+        }
+    }
+    if (eta) {
+        s.estimated_completion_time = now_ms_ + eta->seconds * 1000.0;
+        s.eta_low_ms = eta->low * 1000.0;
+        s.eta_high_ms = eta->high * 1000.0;
+    }
+
+    ConnectivityShown& c = s.connectivity;
+    c.is_online = readings_.online.value_or(true);
+    c.connection_type = readings_.connection_type.value_or("unknown");
+    if (c.connection_type != "wifi" && c.connection_type != "cellular" && c.connection_type != "ethernet") c.connection_type = "unknown";
+    c.connection_quality = name(link_.quality);
+    c.stability = stability(link_);
+    if (link_.last_connected_ms > 0) c.last_connected = link_.last_connected_ms;
+    if (link_.goodput_slow > 0) c.network_speed = link_.goodput_slow * 8.0 / 1e6;
+    if (link_.srtt_ms > 0) c.rtt = link_.srtt_ms;
+    c.battery_level = readings_.battery_level;
+    c.is_charging = readings_.charging;
+
+    s.queue_size = tally.unfinished;
+    s.high_priority = tally.high;
+    s.dead_letters = tally.of(OpState::dead) + tally.of(OpState::quarantined);
+    s.conflicts = tally.of(OpState::conflict);
+    s.unknown = tally.of(OpState::unknown) + tally.of(OpState::sending);
+    if (tally.unfinished > 0)
+        s.average_wait = std::max(0.0, now_ms_ - tally.created_sum / static_cast<double>(tally.unfinished));
+    if (session_ && now_ms_ > session_->start_ms && session_->start_ms > 0 && session_->succeeded > 0)
+        s.rate_per_minute = static_cast<double>(session_->succeeded) * kMinuteMs / (now_ms_ - session_->start_ms);
+    s.last_error = last_error_;
+    if (last_success_ms_ > 0) s.last_sync_time = last_success_ms_;
+    s.failure_count = origin_failures_;
+    if (origin_retry_ms_ > now_ms_) s.next_retry_time = due_ms(origin_retry_ms_, now_ms_);
+    s.unknown_readings = gate().unknown;
+    s.warnings = warnings_;
+    for (const std::string& key : unknown_settings_) s.warnings.push_back("Setting \"" + key + "\" is not known; it is kept and has no effect");
+    // Critical used for everything is critical for nothing.
+    if (tally.unfinished >= 10 && tally.critical * 5 > tally.unfinished)
+        s.warnings.push_back("More than 20 % of the queue is critical: priorities have little effect");
+    return s;
+}
+
+Json Planner::metrics() const {
+    Json out = totals_.to_json();
+    out["current"] = session_ ? session_->to_json(std::nullopt, readings_.battery_level) : Json();
+    return out;
+}
+
+Json Planner::shown(const Op& op) const {
+    static const char* const kBands[] = {"low", "normal", "high", "critical"};
+    Json out = {{"id", op.id},
+                {"seq", op.seq},
+                {"entity", op.lane->entity},
+                {"entityId", op.lane->entity_id},
+                {"owner", op.lane->owner},
+                {"action", name_of(op.action)},
+                {"priority", kBands[op.band]},
+                {"score", op.score},
+                {"state", name_of(op.state)},
+                {"createdAt", op.created_at},
+                {"attempts", op.attempts},
+                {"sends", op.sends},
+                {"sizeBytes", op.size_bytes}};
+    if (op.state == OpState::queued && op.until_ms > now_ms_) out["state"] = "waiting";
+    if (op.state == OpState::queued && outbox_.blocked_by(op)) out["state"] = "blocked";
+    if (op.last_attempt > 0) out["lastAttempt"] = op.last_attempt;
+    if (op.until_ms > now_ms_) out["nextAttempt"] = op.until_ms;
+    if (!op.rare().reason.empty()) out["reason"] = op.rare().reason;
+    if (op.rare().error) {
+        OpError copy = *op.rare().error;
+        out["error"] = encode(copy);
+    }
+    return out;
+}
+
+Result<Json> Planner::explain(std::string_view op_id) const {
+    const Op* op = const_cast<Outbox&>(outbox_).find_id(op_id);
+    if (!op) return Error{"unknown-op", "/id", "no op " + std::string(op_id.substr(0, 128)) + " is in the outbox"};
+    Json out = {{"id", op->id}, {"state", name_of(op->state)}};
+    const auto because = [&out](const char* reason, const std::string& sentence, std::optional<double> until = std::nullopt) {
+        out["reason"] = reason;
+        out["sentence"] = sentence;
+        if (until) out["untilMs"] = *until;
+        return out;
+    };
+    if (op->parked()) return because(name_of(op->state), op->rare().reason);
+    if (op->state == OpState::sending) return because("sending", "It is being sent");
+    if (op->state == OpState::conflict) return because("conflict", "The server has another version; it is being resolved or waits for a decision");
+    if (const Op* parent = outbox_.blocked_by(*op)) return because("blocked", "It waits for op " + parent->id);
+    if (const Op* first = outbox_.head(*op->lane); first && first->seq < op->seq && !settings_.coalesce)
+        return because("lane", "An earlier change of the same entity goes first: op " + first->id);
+    if (op->lane->reserved_by) return because("lane", "A change of the same entity is being worked on");
+    const GateResult g = gate();
+    if (!may_pass(g, effective_band(static_cast<Band>(op->band), op->score), op->created_at)) return because(g.closed_by.c_str(), g.sentence, g.look_again_ms);
+    if (auth_paused_.count(op->lane->owner)) return because("auth", "Sign-in needed", auth_paused_.at(op->lane->owner));
+    std::string why;
+    if (!may_send(&why)) return because("origin", why, origin_retry_ms_ > now_ms_ ? std::optional(due_ms(origin_retry_ms_, now_ms_)) : std::nullopt);
+    if (op->until_ms > now_ms_) return because("backoff", op->rare().reason, due_ms(op->until_ms, now_ms_));
+    return because("ready", "It goes with the next batch");
+}
+
+}  // namespace tidegate

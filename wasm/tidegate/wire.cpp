@@ -1,0 +1,119 @@
+#include "tidegate/wire.h"
+
+namespace tidegate {
+namespace {
+
+// Takes the next line off `rest`, without its line break.
+std::string_view take_line(std::string_view& rest) {
+    const std::size_t end = rest.find('\n');
+    std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    return line;
+}
+
+std::string text_of(const Json& object, const char* name) {
+    const auto it = object.find(name);
+    return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+double number_of(const Json& object, const char* name) {
+    const auto it = object.find(name);
+    return it != object.end() && it->is_number() ? it->get<double>() : 0;
+}
+
+bool truth_of(const Json& object, const char* name) {
+    const auto it = object.find(name);
+    return it != object.end() && it->is_boolean() && it->get<bool>();
+}
+
+Problem problem_of(const Json& object) {
+    if (!object.is_object()) return {};
+    Problem problem{text_of(object, "type"), text_of(object, "detail")};
+    if (problem.text.empty()) problem.text = text_of(object, "title");
+    return problem;
+}
+
+// True when the line was a result line.
+bool read_result(const Json& line, std::string_view& rest, WireResult& out) {
+    if (!line.is_object()) return false;
+    out.id = text_of(line, "id");
+    const double status = number_of(line, "status");
+    if (out.id.empty() || !(status >= 100 && status <= 599)) return false;
+    out.status = static_cast<std::int64_t>(status);
+    out.etag = text_of(line, "etag");
+    out.missing = truth_of(line, "missing");
+    if (const auto it = line.find("problem"); it != line.end()) {
+        const Problem problem = problem_of(*it);
+        out.problem_type = problem.type;
+        out.problem_text = problem.text;
+    }
+    if (truth_of(line, "body")) {
+        if (rest.empty()) return false;
+        out.body = take_line(rest);
+    }
+    return true;
+}
+
+}  // namespace
+
+void append_head(std::string& frame) {
+    frame += "{\"protocol\":" + std::to_string(kWireVersion) + "}\n";
+}
+
+void append_op(std::string& frame, const WireOp& op) {
+    Json line = Json::object();
+    line["id"] = op.id;
+    if (!op.key.empty() && op.key != op.id) line["key"] = op.key;
+    line["action"] = name_of(op.action);
+    line["entity"] = op.entity;
+    line["entityId"] = op.entity_id;
+    if (!op.after.empty()) line["after"] = op.after;
+    else if (op.if_none_match) line["ifNoneMatch"] = "*";
+    else if (!op.if_match.empty()) line["ifMatch"] = op.if_match;
+    if (!op.group.empty()) line["group"] = op.group;
+    const bool has_body = op.action != Action::remove;
+    if (has_body) {
+        line["codec"] = name_of(op.codec);
+        line["body"] = true;
+    }
+    frame += dump_json(line);
+    frame += '\n';
+    if (!has_body) return;
+    const std::size_t start = frame.size();
+    frame.append(op.body);
+    for (std::size_t i = start; i < frame.size(); ++i)
+        if (frame[i] == '\n' || frame[i] == '\r') frame[i] = ' ';
+    frame += '\n';
+}
+
+Result<WireAnswer> parse_answer(std::string_view text) {
+    std::string_view rest = text;
+    const auto head = parse_json(take_line(rest));
+    if (!head || !head.value().is_object() || !head.value().contains("protocol") || !head.value().contains("results"))
+        return Error{"wire-head", "", "the answer does not begin with a protocol head line"};
+    const Json& h = head.value();
+    if (number_of(h, "protocol") != kWireVersion)
+        return Error{"wire-version", "/protocol", "protocol: expected " + std::to_string(kWireVersion) + ", got " + quote_value(h["protocol"])};
+    WireAnswer answer;
+    answer.promised = static_cast<std::int64_t>(number_of(h, "results"));
+    answer.idempotency_retention_s = number_of(h, "idempotencyRetention");
+    answer.max_batch_bytes = number_of(h, "maxBatchBytes");
+    answer.max_batch_ops = static_cast<std::int64_t>(number_of(h, "maxBatchOps"));
+    while (!rest.empty()) {
+        const std::string_view line = take_line(rest);
+        if (line.empty()) continue;
+        const auto json = parse_json(line);
+        WireResult result;
+        if (json && read_result(json.value(), rest, result)) answer.results.push_back(std::move(result));
+        else ++answer.bad_lines;
+    }
+    return answer;
+}
+
+Problem parse_problem(std::string_view text) {
+    const auto json = parse_json(text);
+    return json ? problem_of(json.value()) : Problem{};
+}
+
+}  // namespace tidegate
