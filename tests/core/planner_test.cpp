@@ -397,7 +397,7 @@ TEST_CASE("settings are validated with path and value, unknown keys are kept and
     CHECK(kept["unknown"][0] == "colour");
     CHECK(w.values["state"]["settings"]["colour"] == "blue");
     w.restart();
-    CHECK(w.command({{"type", "settings"}})["settings"]["requiresCharging"] == true);
+    CHECK(w.command({{"type", "settings"}})["value"]["requiresCharging"] == true);
 }
 
 TEST_CASE("a snapshot restores the same queue; a damaged one is refused") {

@@ -14,7 +14,7 @@ Json failure(const char* code, const char* path, const std::string& message) {
 }
 Json failure(const Error& error) { return failure(error.code.c_str(), error.path.c_str(), error.message); }
 Json fine() { return {{"ok", true}}; }
-Json fine(const char* name, Json value) { return {{"ok", true}, {name, std::move(value)}}; }
+Json fine(Json value) { return {{"ok", true}, {"value", std::move(value)}}; }
 
 Write put_state(const char* key, Json value) {
     Write write;
@@ -50,18 +50,18 @@ Json Planner::take_command(const CommandIn& command) {
     if (type == "rules") return set_rules(command.value);
     if (type == "status") {
         Status now = status();
-        return fine("status", encode(now));
+        return fine(encode(now));
     }
-    if (type == "metrics") return fine("metrics", metrics());
+    if (type == "metrics") return fine(metrics());
     if (type == "explain") {
         const auto answer = explain(command.id);
-        return answer ? fine("explain", answer.value()) : failure(answer.error());
+        return answer ? fine(answer.value()) : failure(answer.error());
     }
     if (type == "op") {
         const Op* op = outbox_.find_id(command.id);
-        return op ? fine("op", shown(*op)) : failure("unknown-op", "/id", "no op " + command.id + " is in the outbox");
+        return op ? fine(shown(*op)) : failure("unknown-op", "/id", "no op " + command.id + " is in the outbox");
     }
-    if (type == "ops") return fine("ops", list_ops(command.value));
+    if (type == "ops") return fine(list_ops(command.value));
     return failure("unknown-command", "/type", "type: expected a command, got \"" + type.substr(0, 60) + "\"");
 }
 
@@ -171,7 +171,7 @@ Json Planner::set_priority(const std::string& id, const std::string& priority) {
 }
 
 Json Planner::set_settings(const std::optional<Json>& value) {
-    if (!value || value->is_null()) return fine("settings", settings_to_json(settings_));
+    if (!value || value->is_null()) return fine(settings_to_json(settings_));
     std::vector<std::string> unknown;
     const auto next = patch_settings(settings_, *value, unknown);
     if (!next) return failure(next.error());
@@ -184,13 +184,13 @@ Json Planner::set_settings(const std::optional<Json>& value) {
     CommitSpec spec;
     spec.writes.push_back(put_state("settings", stored));
     emit_commit(std::move(spec));
-    Json answer = fine("settings", settings_to_json(settings_));
+    Json answer = fine(settings_to_json(settings_));
     if (!unknown.empty()) answer["unknown"] = unknown;
     return answer;
 }
 
 Json Planner::set_rules(const std::optional<Json>& value) {
-    if (!value || value->is_null()) return fine("rules", rules_.source());
+    if (!value || value->is_null()) return fine(rules_.source());
     auto next = RuleSet::parse(*value);
     if (!next) return failure(next.error());
     rules_ = std::move(next.value());
@@ -198,7 +198,7 @@ Json Planner::set_rules(const std::optional<Json>& value) {
     CommitSpec spec;
     spec.writes.push_back(put_state("rules", rules_.source()));
     emit_commit(std::move(spec));
-    return fine("rules", rules_.source());
+    return fine(rules_.source());
 }
 
 Json Planner::list_ops(const std::optional<Json>& options) const {

@@ -1,0 +1,71 @@
+#include "tidegate/protocol.h"
+
+#include <doctest/doctest.h>
+
+using namespace tidegate;
+
+TEST_CASE("decode names the field, the value and what was expected") {
+    const auto error_of = [](const char* text) { return decode<Input>(parse_json(text).value()).error(); };
+    CHECK(error_of("[]").path == "");
+    CHECK(error_of("{\"seed\":1}").path == "/nowMs");
+    CHECK(error_of("{\"nowMs\":1,\"seed\":-1}").path == "/seed");
+    CHECK(error_of("{\"nowMs\":1,\"seed\":1.5}").message.find("1.5") != std::string::npos);
+    CHECK(error_of("{\"nowMs\":1,\"seed\":1,\"outcomes\":[{\"id\":1},{\"id\":\"x\"}]}").path == "/outcomes/1/id");
+    CHECK(error_of("{\"nowMs\":1,\"seed\":1,\"readings\":{\"online\":\"yes\"}}").message.find("true or false") != std::string::npos);
+    CHECK(error_of("{\"nowMs\":1,\"seed\":9007199254740993}").code == "out-of-range");
+}
+
+TEST_CASE("absent, null and unknown fields are harmless") {
+    const auto input = decode<Input>(parse_json("{\"nowMs\":1,\"seed\":2,\"event\":null,\"__proto__\":{\"x\":1},\"later\":[1]}").value());
+    REQUIRE(input.ok());
+    CHECK_FALSE(input.value().event);
+}
+
+TEST_CASE("settings: defaults are those of the documentation") {
+    const Json s = settings_to_json(Settings{});
+    CHECK(s["minimumBatteryLevel"] == 20);
+    CHECK(s["maxRetryAttempts"] == 5);
+    CHECK(s["baseDelay"] == 1000);
+    CHECK(s["maxDelay"] == 300000);
+    CHECK(s["syncIntervalSeconds"] == 30);
+    CHECK(s["syncIntervalMinutes"] == 5);
+    CHECK(s["maximumConcurrentOperations"] == 3);
+    CHECK(s["retryStrategy"] == "exponential");
+    CHECK(s["jitter"] == "full");
+    CHECK(s["respectSaveData"] == true);
+}
+
+TEST_CASE("settings: every wrong type and range is refused by path, and nothing changes") {
+    const Json base = settings_to_json(Settings{});
+    for (const auto& [key, value] : base.items()) {
+        std::vector<std::string> unknown;
+        const Json wrong = value.is_boolean() ? Json("no") : value.is_number() ? Json(true) : Json(7);
+        const auto refused = patch_settings(Settings{}, Json{{key, wrong}}, unknown);
+        CAPTURE(key);
+        REQUIRE_FALSE(refused.ok());
+        CHECK(refused.error().path.rfind("/" + key, 0) == 0);
+    }
+    std::vector<std::string> unknown;
+    CHECK_FALSE(patch_settings(Settings{}, Json{{"maxDelay", 10}}, unknown).ok());
+    CHECK_FALSE(patch_settings(Settings{}, Json{{"baseDelay", -1}}, unknown).ok());
+    CHECK_FALSE(patch_settings(Settings{}, Json{{"quietHours", {{"fromMinute", 0}, {"toMinute", 2000}}}}, unknown).ok());
+    CHECK_FALSE(patch_settings(Settings{}, Json{{"conflictStrategies", {{"E", "coin-toss"}}}}, unknown).ok());
+    CHECK(unknown.empty());
+}
+
+TEST_CASE("settings: aliases and letter case are understood") {
+    std::vector<std::string> unknown;
+    const auto s = patch_settings(Settings{}, Json{{"syncOnlyWhenCharging", true}, {"requiresBatteryNotLow", false}, {"priorityThreshold", "HIGH"}}, unknown);
+    REQUIRE(s.ok());
+    CHECK(s.value().requires_charging);
+    CHECK(s.value().minimum_battery_level == 0);
+    CHECK(s.value().priority_threshold == "high");
+    CHECK(unknown.empty());
+}
+
+TEST_CASE("JSON deeper than the cap is refused before a tree exists") {
+    const std::string deep(100000, '[');
+    CHECK(parse_json(deep).error().code == "json-depth");
+    CHECK(parse_json("{\"a\":\"[[[[[[\"}", 2).ok());
+    CHECK(parse_json("1e400").ok() == false);
+}
