@@ -6,6 +6,8 @@ import { at, fail, filesBelow, hashOf, isMain, mustRun, say, stamp } from './lib
 import { ensureNode, ensureNpmPackages, ensureSystemPackages, toolsFor } from './setup.mjs';
 
 const kBuildFiles = ['CMakeLists.txt', 'CMakePresets.json', 'package-lock.json', ...filesBelow('cmake')];
+const kGlueTypes = '/** Made by Emscripten; used by wasm/load.js only. */\nexport default function createTidegate(options?: object): Promise<any>;\n';
+const isJs = (path) => path.endsWith('.js');
 const isCpp = (path) => /\.(cpp|h)$/.test(path);
 
 /** Configures a preset once and builds targets of it (all when none is named). */
@@ -21,7 +23,6 @@ async function buildModule() {
   const done = ['tidegate.mjs', 'tidegate.wasm', 'tidegate.simd.wasm'].every((name) => existsSync(at('dist', name)));
   if (done && stamp.matches('module', inputs)) return false;
 
-  if (!existsSync(at('wasm/bindings.cpp'))) { say('wasm/bindings.cpp is not there yet, no Wasm module'); return false; }
   ensureSystemPackages(toolsFor.start);
   say('building the Wasm module (SIMD and baseline)');
   cmakeBuild('wasm', ['module']);
@@ -35,8 +36,9 @@ async function buildModule() {
   const { minify } = await import('terser');
   const { code } = await minify(glue, { module: true, compress: { passes: 2 }, mangle: true });
   mkdirSync(at('dist'), { recursive: true });
-  for (const old of readdirSync(at('dist'))) if (/^tidegate.*\.(wasm|mjs)$/.test(old)) rmSync(at('dist', old));
+  for (const old of readdirSync(at('dist'))) if (/^tidegate.*\.(wasm|mjs|d\.mts)$/.test(old)) rmSync(at('dist', old));
   writeFileSync(at('dist', 'tidegate.mjs'), code);
+  writeFileSync(at('dist', 'tidegate.d.mts'), kGlueTypes);
   const manifest = {};
   for (const name of ['tidegate', 'tidegate.simd']) {
     const hash = createHash('sha256').update(readFileSync(built(`${name}.wasm`))).digest('hex').slice(0, 12);
@@ -48,12 +50,24 @@ async function buildModule() {
   return true;
 }
 
+/** dist/demo: the sample app, bundled, with everything a static server needs. */
+async function buildBundledDemo() {
+  const inputs = hashOf(['package-lock.json', 'dist/manifest.json', 'dist/tidegate.mjs', ...filesBelow('wasm', isJs), ...filesBelow('sw', isJs), ...filesBelow('web')]);
+  if (existsSync(at('dist/demo/index.html')) && stamp.matches('demo', inputs)) return false;
+  say('bundling the demo');
+  const { buildDemo } = await import('../web/demo/build.mjs');
+  await buildDemo(at('dist/demo'));
+  stamp.write('demo', inputs);
+  return true;
+}
+
 /** Makes dist/ current. Returns whether anything had to be built. */
 export async function build() {
   ensureNode();
   ensureNpmPackages();
   const module = await buildModule();
-  return module;
+  const demo = await buildBundledDemo();
+  return module || demo;
 }
 
 if (isMain(import.meta.url)) {

@@ -6,26 +6,35 @@ import { basename, extname } from 'node:path';
 import { test } from 'node:test';
 import { at, filesBelow } from '../../scripts/lib.mjs';
 
-// A module is a header with its sources; planner_*.cpp belong to planner.
+// A module is a header with its sources. planner_send.cpp belongs to planner, diff_array.cpp to diff, patch_tree.h to patch.
 const kLayers = [
-  ['result', 'json', 'random', 'time', 'assert', 'hash'],
+  ['result', 'random', 'time', 'assert', 'words', 'simd', 'hash', 'json', 'json_text', 'json_value', 'canonical', 'fields'],
   ['describe', 'protocol'],
-  ['priority', 'gate', 'connectivity', 'batch', 'backoff', 'budget', 'form', 'conflict', 'merge', 'diff', 'patch', 'binary_delta', 'eta',
-    'throttle', 'verdict', 'wire'],
-  ['outbox', 'phases', 'history'],
+  ['priority', 'gate', 'connectivity', 'batch', 'backoff', 'retry_after', 'budget', 'form', 'conflict', 'merge', 'diff', 'patch', 'binary_delta',
+    'eta', 'throttle', 'verdict', 'wire'],
+  ['outbox', 'snapshot', 'phases', 'history'],
   ['planner'],
   ['bindings', 'delta_exports', 'schema'],
 ];
 
+// Within a layer: who may include whom.
 const kSideways = {
-  json: ['result', 'hash'],
+  json: ['result'],
+  json_text: ['result', 'simd'],
+  json_value: ['json_text', 'hash'],
+  canonical: ['result', 'hash', 'json_text', 'json_value'],
+  fields: ['json'],
   protocol: ['describe'],
   conflict: ['merge', 'diff', 'patch'],
   merge: ['diff', 'patch'],
   form: ['diff', 'patch', 'binary_delta'],
 };
 
-const moduleOf = (path) => basename(path, extname(path)).replace(/^planner_.*/, 'planner');
+const kParts = { planner: /^planner_/, diff: /^diff_/, patch: /^patch_/, json_value: /^json_escape$/ };
+const moduleOf = (path) => {
+  const stem = basename(path, extname(path));
+  return Object.keys(kParts).find((module) => kParts[module].test(stem)) ?? stem;
+};
 const layerOf = (module) => kLayers.findIndex((layer) => layer.includes(module));
 const sources = filesBelow('wasm', (path) => /\.(h|cpp)$/.test(path));
 
