@@ -1,0 +1,212 @@
+// The door: what a caller hands to save(), checked and turned into the rows that one transaction appends. Needs no core and no worker.
+// Whatever passes here is kept until the server or a person has answered it, so whatever cannot be sent is refused here, by name.
+import { TidegateError } from './errors.js';
+
+/** @import { AcceptItem, NewRow } from './store-contract.d.ts' */
+/** @import { SaveItem } from './index.d.ts' */
+
+export const kMaxOpBytes = 16 * 2 ** 20;        // the ceiling; above that is the upload path
+export const kDefaultOpBytes = 2 ** 20;
+export const kMaxQueuedOps = 100_000;
+export const kMaxQueuedBytes = 256 * 2 ** 20;
+export const kMaxDepth = 256;
+export const kMaxFieldBytes = 256;
+export const kMaxAtomicOps = 50;
+const kPriorities = ['critical', 'high', 'normal', 'low'];
+const kActions = ['save', 'create', 'update', 'delete'];
+const kJson = 'application/json';   // written as "" in rows and docs, because nearly all are
+
+
+/**
+ * @typedef {object} AcceptContext
+ * @property {string} owner
+ * @property {number} schemaVersion
+ * @property {number} maxOpBytes
+ * @property {(entity: string) => string[]} fieldNames  names (or JSON Pointers) of the fields that rules look at
+ * @property {import('./clock.js').Clock} clock
+ * @property {import('./random.js').Random} random
+ */
+
+/**
+ * One checked item, ready for `store.accept`. Throws TidegateError; nothing was stored then.
+ * @param {SaveItem} item @param {AcceptContext} context @param {string} path  where the item stands in the caller's argument @param {string} [group]
+ * @returns {Promise<AcceptItem>}
+ */
+export async function buildRow(item, context, path, group) {
+  if (item === null || typeof item !== 'object') throw wrongType(path, item, 'an object {entity, entityId, doc}');
+  const nowMs = context.clock.now();
+  const { entity, action = 'save', priority = 'normal', entityId = context.random.uuid(nowMs) } = item;
+  checkEntity(entity, `${path}/entity`);
+  checkEntityId(entityId, `${path}/entityId`);
+  oneOf(action, kActions, `${path}/action`);
+  oneOf(priority, kPriorities, `${path}/priority`);
+  const dependsOn = checkDependsOn(item.dependsOn, `${path}/dependsOn`);
+  const body = action === 'delete' ? noBody(item, path) : await encodeBody(item, `${path}/doc`);
+  const sizeBytes = body.bytes?.length ?? 0;
+  if (sizeBytes > context.maxOpBytes)
+    throw new TidegateError('limit', `${path}/doc`, `${path}/doc: expected at most ${context.maxOpBytes} bytes (maxOpBytes), got ${sizeBytes}`);
+  const fields = pickFields(body.json, context.fieldNames(entity));
+
+  /** @type {NewRow} */
+  const row = {
+    id: context.random.uuid(nowMs), lane: laneOf(context.owner, entity, entityId), owner: context.owner, entity, entityId, action, priority,
+    schemaVersion: item.schemaVersion ?? context.schemaVersion, createdAt: nowMs, contentType: body.contentType, sizeBytes, state: 'queued',
+  };
+  if (fields) row.fields = fields;
+  if (dependsOn.length > 0) row.dependsOn = dependsOn;
+  if (group) row.group = group;
+  if (item.coalesce === false) row.noFold = true;
+  return { row, bytes: body.bytes };
+}
+
+/** The FIFO an op belongs to. @param {string} owner @param {string} entity @param {string} entityId */
+export const laneOf = (owner, entity, entityId) => `${lanePrefix(owner, entity)}${encodeURIComponent(entityId)}`;
+
+/** What the lanes of one entity type start with. @param {string} owner @param {string} entity */
+export const lanePrefix = (owner, entity) => `${encodeURIComponent(owner)}:${entity}/`;
+
+/** @param {unknown} entity @param {string} path @returns {asserts entity is string} */
+export function checkEntity(entity, path) {
+  if (typeof entity !== 'string') throw wrongType(path, entity, 'a string');
+  if (!/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/.test(entity)) throw outOfRange(path, entity, 'a letter, then up to 63 letters, digits, "_", "." or "-"');
+}
+
+/** @param {unknown} entityId @param {string} path @returns {asserts entityId is string} */
+export function checkEntityId(entityId, path) {
+  if (typeof entityId !== 'string') throw wrongType(path, entityId, 'a string');
+  // eslint-disable-next-line no-control-regex
+  const legal = entityId.length >= 1 && entityId.length <= 128 && !/[\u0000-\u001f\u007f-\u009f/]/.test(entityId) && isWellFormed(entityId);
+  if (!legal || entityId === '.' || entityId === '..')
+    throw outOfRange(path, entityId, '1–128 characters without control characters, "/" or half surrogates, and neither "." nor ".."');
+}
+
+/** @param {unknown} owner @param {string} path @returns {asserts owner is string} */
+export function checkOwner(owner, path) {
+  if (typeof owner !== 'string') throw wrongType(path, owner, 'a string');
+  if (owner.length > 128 || !isWellFormed(owner)) throw outOfRange(path, owner, 'at most 128 characters without half surrogates');
+}
+
+/** @param {unknown} dependsOn @param {string} path @returns {string[]} */
+function checkDependsOn(dependsOn, path) {
+  if (dependsOn === undefined) return [];
+  if (!Array.isArray(dependsOn)) throw wrongType(path, dependsOn, 'an array of op ids');
+  dependsOn.forEach((id, i) => {
+    if (typeof id !== 'string' || id === '' || id.length > 128) throw wrongType(`${path}/${i}`, id, 'an op id');
+  });
+  return [...new Set(dependsOn)];
+}
+
+/** @param {SaveItem} item @param {string} path */
+function noBody(item, path) {
+  if (item.doc !== undefined) throw wrongType(`${path}/doc`, item.doc, 'nothing, because a delete has no document');
+  return { bytes: null, json: undefined, contentType: '' };
+}
+
+/** JSON becomes UTF-8 once, here; bytes are copied, so that the caller may go on using theirs. @param {SaveItem} item @param {string} path */
+async function encodeBody({ doc, contentType }, path) {
+  if (contentType !== undefined && (typeof contentType !== 'string' || !/^[\w.+-]+\/[\w.+-]+(\s*;[ -~]*)?$/.test(contentType)))
+    throw outOfRange('/contentType', contentType, 'a media type such as "image/png"');
+  if (typeof Blob !== 'undefined' && doc instanceof Blob)
+    return { bytes: new Uint8Array(await doc.arrayBuffer()), json: undefined, contentType: contentType ?? (doc.type || 'application/octet-stream') };
+  if (doc instanceof ArrayBuffer) return { bytes: new Uint8Array(doc.slice(0)), json: undefined, contentType: contentType ?? 'application/octet-stream' };
+  if (ArrayBuffer.isView(doc)) {
+    const view = new Uint8Array(doc.buffer, doc.byteOffset, doc.byteLength);
+    return { bytes: new Uint8Array(view), json: undefined, contentType: contentType ?? 'application/octet-stream' };
+  }
+  if (contentType !== undefined && contentType !== kJson) throw wrongType(path, doc, `bytes or a Blob, because contentType is ${contentType}`);
+  checkJson(doc, path, 1);
+  return { bytes: new TextEncoder().encode(JSON.stringify(doc)), json: doc, contentType: '' };
+}
+
+/**
+ * Refuses what JSON would change in silence or cannot say: NaN, functions, bigints, half surrogates, cycles, too deep nesting.
+ * An object with `toJSON` speaks for itself; `undefined` in an object is a property that is not there, as JSON has it.
+ * @param {any} value @param {string} path @param {number} depth
+ */
+function checkJson(value, path, depth) {
+  switch (typeof value) {
+    case 'boolean': return;
+    case 'string':
+      if (!isWellFormed(value)) throw outOfRange(path, value, 'text without half surrogates');
+      return;
+    case 'number':
+      if (!Number.isFinite(value)) throw outOfRange(path, value, 'a finite number');
+      return;
+    case 'object': break;
+    default: throw wrongType(path, value, 'a JSON value');
+  }
+  if (value === null) return;
+  if (typeof value.toJSON === 'function') return checkJson(value.toJSON(), path, depth);
+  if (depth > kMaxDepth) throw new TidegateError('limit', path, `${shorten(path)}: expected at most ${kMaxDepth} levels of nesting (cycles have no end)`);
+  if (Array.isArray(value)) return value.forEach((item, i) => checkJson(item, `${path}/${i}`, depth + 1));
+  for (const key of Object.keys(value)) {
+    const at = `${path}/${key.replace(/~/g, '~0').replace(/\//g, '~1')}`;
+    if (!isWellFormed(key)) throw outOfRange(at, key, 'a name without half surrogates');
+    if (value[key] !== undefined) checkJson(value[key], at, depth + 1);
+  }
+}
+
+/** Engines without isWellFormed (before 2023) let the core refuse the op instead. @param {any} text */
+const isWellFormed = (text) => text.isWellFormed?.() ?? true;
+
+/**
+ * Copies the named fields, in order, as long as they fit into 256 bytes of JSON; one that does not fit is left out (a rule sees it as absent).
+ * A name is a JSON Pointer when it starts with "/", else a path with dots.
+ * @param {any} doc @param {string[]} names
+ */
+function pickFields(doc, names) {
+  if (doc === null || typeof doc !== 'object') return undefined;
+  /** @type {[string, unknown][]} */
+  const fields = [];
+  let left = kMaxFieldBytes - 2;
+  for (const name of names) {
+    const value = valueAt(doc, name);
+    if (value === undefined) continue;
+    const copy = JSON.stringify({ [name]: value });
+    const size = new TextEncoder().encode(copy).length - 1;
+    if (size > left) continue;
+    left -= size;
+    fields.push([name, JSON.parse(copy)[name]]);
+  }
+  return fields.length > 0 ? Object.fromEntries(fields) : undefined;
+}
+
+/** @param {any} doc @param {string} name */
+function valueAt(doc, name) {
+  const steps = name.startsWith('/') ? name.slice(1).split('/').map((step) => step.replace(/~1/g, '/').replace(/~0/g, '~')) : name.split('.');
+  let value = doc;
+  for (const step of steps) {
+    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, step)) return undefined;
+    value = value[step];
+  }
+  return typeof value === 'function' ? undefined : value;
+}
+
+/** The field names a set of rules looks at, wherever in their conditions. @param {any} rules @returns {string[]} */
+export function fieldsOfRules(rules) {
+  if (rules === null || typeof rules !== 'object') return [];
+  if (Array.isArray(rules)) return [...new Set(rules.flatMap(fieldsOfRules))];
+  const own = typeof rules.field === 'string' ? [rules.field] : [];
+  return [...new Set([...own, ...Object.values(rules).flatMap(fieldsOfRules)])];
+}
+
+/** @param {string} value @param {string[]} words @param {string} path */
+export function oneOf(value, words, path) {
+  if (!words.includes(value)) throw outOfRange(path, value, `one of ${words.join(', ')}`);
+}
+
+/** @param {string} path @param {unknown} value @param {string} expected */
+const wrongType = (path, value, expected) => new TidegateError('wrong-type', path, `${shorten(path)}: expected ${expected}, got ${quote(value)}`);
+
+/** @param {string} path @param {unknown} value @param {string} expected */
+const outOfRange = (path, value, expected) => new TidegateError('out-of-range', path, `${shorten(path)}: expected ${expected}, got ${quote(value)}`);
+
+/** @param {string} path */
+const shorten = (path) => (path.length > 120 ? `${path.slice(0, 60)}…${path.slice(-50)}` : path);
+
+/** The bad value, short enough for a message. @param {unknown} value */
+export function quote(value) {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (value === null || typeof value !== 'object') return typeof value === 'function' ? 'a function' : typeof value === 'bigint' ? `${value}n` : String(value);
+  return Array.isArray(value) ? 'an array' : `an object (${value.constructor?.name ?? 'no prototype'})`;
+}

@@ -1,0 +1,202 @@
+// The calls of the client, the same in page, worker and Node: writing goes through the store at once, everything else is asked of whoever drains.
+import { Appender } from './append.js';
+import {
+  buildRow, checkEntity, checkEntityId, checkOwner, fieldsOfRules, kDefaultOpBytes, kMaxAtomicOps, kMaxOpBytes, kMaxQueuedBytes, kMaxQueuedOps,
+  laneOf, lanePrefix, quote,
+} from './accept.js';
+import { TidegateError, closedError } from './errors.js';
+
+/** @import { Client, ClientOptions, Listener, Op, SaveItem, SaveOptions, Status } from './index.d.ts' */
+/** @import { Clock } from './clock.js' */
+/** @import { Random } from './random.js' */
+/** @import { Store } from './store-contract.d.ts' */
+/** @import { CommandIn, EventIn, OpRow } from '../wasm/protocol.js' */
+
+const kOpsPage = 100;
+const kOpsScan = 500;
+const kCeilings = { maxOpBytes: kMaxOpBytes, maxQueuedOps: kMaxQueuedOps, maxQueuedBytes: kMaxQueuedBytes };
+
+/**
+ * @typedef {{event?: EventIn, commands?: CommandIn[]}} Request
+ * @typedef {(request: Request, until: 'answers' | 'end') => Promise<any>} Ask  answers of the commands, or how the drain ended
+ *
+ * @typedef {object} CallDeps
+ * @property {Store} store
+ * @property {Clock} clock
+ * @property {Random} random
+ * @property {Ask} ask
+ * @property {() => void} accepted  something new is in the store
+ * @property {() => Record<string, boolean>} supported
+ * @property {Set<Listener>} listeners
+ * @property {() => Promise<void>} close  ends everything behind the calls
+ */
+
+/** @param {ClientOptions} options @param {CallDeps} deps @returns {Promise<Client>} */
+export async function createCalls(options, deps) {
+  const { store, clock, random, ask, accepted, supported, listeners } = deps;
+  const { owner = '', schemaVersion = 0, fields = {} } = options;
+  checkOwner(owner, '/owner');
+  const limits = readLimits(options);
+  const appender = new Appender(store, { maxOps: limits.maxQueuedOps, maxBytes: limits.maxQueuedBytes });
+  let ruleFields = fieldsOfRules(await store.get('state', 'rules'));
+  let closed = false;
+  const context = {
+    owner, schemaVersion, clock, random, maxOpBytes: limits.maxOpBytes,
+    fieldNames: (/** @type {string} */ entity) => [...new Set([...(fields[entity] ?? []), ...ruleFields])],
+  };
+
+  /** One command and its answer. @param {CommandIn} command */
+  const command = async (command) => {
+    if (closed) throw closedError();
+    const [answer] = await ask({ commands: [command] }, 'answers');
+    if (answer?.error) throw new TidegateError(answer.error.code, answer.error.path ?? '', answer.error.message);
+    return answer;
+  };
+
+  /** @param {SaveItem[]} items @param {string} path @param {string} [group] */
+  const append = async (items, path, group) => {
+    if (closed) throw closedError();
+    const rows = [];
+    for (const [i, item] of items.entries()) rows.push(await buildRow(item, context, path && `${path}/${i}`, group));
+    const seqs = await appender.append(rows);
+    accepted();
+    return rows.map(({ row }, i) => ({ id: row.id, entityId: row.entityId, seq: seqs[i] }));
+  };
+
+  /** @param {string} entity @param {string} entityId */
+  const laneFor = (entity, entityId) => {
+    checkEntity(entity, '/entity');
+    checkEntityId(entityId, '/entityId');
+    return laneOf(owner, entity, entityId);
+  };
+
+  return {
+    save: async (entity, entityId, doc, options = {}) =>
+      (await append([{ ...options, entity, entityId: entityId ?? undefined, doc }], ''))[0],
+
+    saveAll: async (items, { atomic = false } = {}) => {
+      if (!Array.isArray(items)) throw new TidegateError('wrong-type', '/items', `items: expected an array, got ${quote(items)}`);
+      if (atomic && items.length > kMaxAtomicOps)
+        throw new TidegateError('limit', '/items', `items: expected at most ${kMaxAtomicOps} in an atomic group, got ${items.length}`);
+      return items.length === 0 ? [] : append(items, '/items', atomic ? random.uuid(clock.now()) : '');
+    },
+
+    delete: async (entity, entityId, options = {}) => (await append([{ ...options, entity, entityId, action: 'delete' }], ''))[0],
+
+    get: async (entity, entityId) => shownDoc(await store.get('docs', laneFor(entity, entityId)))?.doc,
+
+    list: async (entity, { after, limit } = {}) => {
+      checkEntity(entity, '/entity');
+      const prefix = lanePrefix(owner, entity);
+      const found = await store.list('docs', { prefix, after: after === undefined ? undefined : laneFor(entity, after), limit });
+      return found.flatMap(({ value }) => shownDoc(value) ?? []);
+    },
+
+    ops: ({ state, limit = kOpsPage, after = 0 } = {}) => listOps(store, owner, state, limit, after),
+    op: async (id) => {
+      const row = await store.rowById(id);
+      return row && row.owner === owner ? shownOp(row) : undefined;
+    },
+    history: (options = {}) => store.list('history', options),
+
+    cancel: async (id) => { await command({ type: 'cancel', id }); },
+    retry: async (id) => { await command({ type: 'retry', id }); },
+    drop: async (id) => { await command({ type: 'drop', id }); },
+    setPriority: async (id, priority) => { await command({ type: 'setPriority', id, priority }); },
+    explain: async (id) => (await command({ type: 'explain', id })).explain,
+    pause: async () => { await command({ type: 'pause' }); },
+    resume: async () => { await command({ type: 'resume' }); },
+
+    sync: async (options) => {
+      if (closed) throw closedError();
+      const end = await ask({ event: { type: 'manual', trigger: 'manual' }, commands: [{ type: 'flush', value: options }] }, 'end');
+      if (!end.ok) throw end.error;
+      return { reject: end.reject, wakeAtMs: end.wakeAtMs };
+    },
+
+    status: async () => ({ ...(await command({ type: 'status' })).status, supported: supported() }),
+    metrics: async () => (await command({ type: 'metrics' })).metrics,
+    settings: async (changes) => (await command(changes === undefined ? { type: 'settings' } : { type: 'settings', value: changes })).settings,
+    rules: async () => (await command({ type: 'rules' })).rules,
+    setRules: async (rules) => {
+      await command({ type: 'rules', value: rules });
+      ruleFields = fieldsOfRules(rules);
+    },
+
+    subscribe: (listener) => {
+      if (typeof listener !== 'function') throw new TidegateError('wrong-type', '/listener', `listener: expected a function, got ${quote(listener)}`);
+      listeners.add(listener);
+      return () => { listeners.delete(listener); };
+    },
+    isSupported: supported,
+
+    close: async () => {
+      if (closed) return;
+      closed = true;
+      listeners.clear();
+      await appender.close();
+      await deps.close();
+      await store.close();
+    },
+  };
+}
+
+/** Calls every listener; one that throws harms nobody. @param {Set<Listener>} listeners @param {string} type @param {any} detail */
+export function tell(listeners, type, detail) {
+  const event = type === 'status' ? { type, status: detail } : { type, detail };
+  for (const listener of [...listeners]) {
+    try {
+      listener(/** @type {any} */ (event));
+    } catch (error) {
+      console.error('tidegate: a listener threw', error);
+    }
+  }
+}
+
+/** Limits a caller may lower, or raise up to the ceiling. @param {any} options */
+function readLimits(options) {
+  const limits = { maxOpBytes: kDefaultOpBytes, maxQueuedOps: kMaxQueuedOps, maxQueuedBytes: kMaxQueuedBytes };
+  for (const [name, ceiling] of Object.entries(kCeilings)) {
+    const value = options[name];
+    if (value === undefined) continue;
+    if (!Number.isInteger(value) || value < 1 || value > ceiling)
+      throw new TidegateError('out-of-range', `/${name}`, `${name}: expected a whole number from 1 to ${ceiling}, got ${quote(value)}`);
+    limits[/** @type {keyof typeof limits} */ (name)] = value;
+  }
+  return limits;
+}
+
+/** What an app sees of a document: JSON parsed, anything else as a Blob; nothing where it is deleted. @param {any} doc */
+function shownDoc(doc) {
+  if (!doc || doc.deleted || !doc.bytes) return undefined;
+  const { entity, entityId, contentType, opId, seq, bytes } = doc;
+  const json = contentType === '' || contentType === undefined || contentType === 'application/json';
+  const content = json ? JSON.parse(new TextDecoder().decode(bytes)) : new Blob([bytes], { type: contentType });
+  return { entity, entityId, contentType: json ? 'application/json' : contentType, opId, seq, doc: content };
+}
+
+/** An op as it is shown (docs/guide-service-worker.md). @param {OpRow} row @returns {Op} */
+function shownOp(row) {
+  const { id, seq, entity, entityId, action, priority, createdAt, attempts = 0, sizeBytes = 0, state = 'queued' } = row;
+  /** @type {Op} */
+  const op = { id, seq, entity, entityId, action, priority: priority ?? 'normal', score: row.score, state, localVersion: seq, createdAt, attempts, sizeBytes };
+  if (row.reason) op.reason = row.reason;
+  if (row.lastAttempt) op.lastAttempt = row.lastAttempt;
+  if (row.untilMs) op.nextAttempt = row.untilMs;
+  if (row.error) op.error = row.error;
+  return op;
+}
+
+/** @param {Store} store @param {string} owner @param {string | undefined} state @param {number} limit @param {number} after */
+async function listOps(store, owner, state, limit, after) {
+  const found = [];
+  for (let from = after; ;) {
+    const rows = await store.rows(from, kOpsScan);
+    for (const row of rows) {
+      if (row.owner !== owner || (state !== undefined && (row.state ?? 'queued') !== state)) continue;
+      if (found.push(shownOp(row)) === limit) return found;
+    }
+    if (rows.length < kOpsScan) return found;
+    from = rows[rows.length - 1].seq;
+  }
+}

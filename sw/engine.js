@@ -1,0 +1,32 @@
+// Puts a drain together for the realm it runs in: worker, page or Node. What differs between them comes in as an argument.
+import { createPlanner } from '../wasm/index.js';
+import { createTransport } from './transport.js';
+import { Turns } from './turns.js';
+
+/** @import { ClientOptions } from './index.d.ts' */
+/** @import { Clock } from './clock.js' */
+/** @import { Locks } from './locks.js' */
+/** @import { Random } from './random.js' */
+/** @import { Store } from './store-contract.d.ts' */
+/** @import { ReadingsIn } from '../wasm/protocol.js' */
+
+/**
+ * @typedef {object} Realm
+ * @property {Store} store
+ * @property {Clock} clock
+ * @property {Random} random
+ * @property {Locks} locks
+ * @property {string} [base]  what a relative endpoint is relative to
+ * @property {() => any} wasm  the core's bytes, module or response, asked for when a drain first needs it
+ * @property {() => ReadingsIn} readings
+ * @property {(type: string, detail: any) => void} publish
+ */
+
+/** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize'>} options @param {Realm} realm */
+export function createEngine({ endpoint, allow, authorize }, { wasm, base, ...realm }) {
+  const transport = createTransport({ endpoint: String(endpoint), base, allow, authorize, clock: realm.clock });
+  return new Turns({ ...realm, transport, createPlanner: () => createPlanner(wasm) });
+}
+
+/** The way sw/calls.js asks a drain of its own realm. @param {Turns} turns @returns {import('./calls.js').Ask} */
+export const askOf = (turns) => (request, until) => turns.ask(request)[until === 'end' ? 'end' : 'answers'];

@@ -1,0 +1,125 @@
+// The types users see.
+import type { OpError, OpState, Status as CoreStatus, Settings } from '../wasm/protocol.js';
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json | undefined };
+export type Priority = 'critical' | 'high' | 'normal' | 'low';
+export type Document = unknown | Blob | ArrayBuffer | ArrayBufferView;
+export type Authorize = (owner: string) => Record<string, string> | Promise<Record<string, string>>;
+
+export interface SaveOptions {
+  /** Default: decided by whether the entity is there. */
+  action?: 'save' | 'create' | 'update' | 'delete';
+  priority?: Priority;
+  /** Ids of ops that must be done before. */
+  dependsOn?: string[];
+  /** For bytes and Blobs; JSON needs none. */
+  contentType?: string;
+  /** False: this write is sent as it is, never folded with another. */
+  coalesce?: boolean;
+  schemaVersion?: number;
+}
+export interface SaveItem extends SaveOptions { entity: string; entityId?: string; doc?: Document }
+/** A save that is on the disk. `id` is the op's id and its first idempotency key. */
+export interface Saved { id: string; entityId: string; seq: number }
+export interface Listed { entity: string; entityId: string; contentType: string; opId: string; seq: number; doc: any }
+
+export interface Op {
+  id: string; seq: number; entity: string; entityId: string; action: string; priority: string; score?: number; state: OpState;
+  localVersion: number; createdAt: number; lastAttempt?: number; nextAttempt?: number; attempts: number; sizeBytes: number; reason?: string; error?: OpError;
+}
+export type Status = CoreStatus & { supported: Record<string, boolean> };
+export type SyncEvent = { type: 'status'; status: CoreStatus } | { type: string; detail: any };
+export type Listener = (event: any) => void;
+
+/** How everybody opens a client. */
+export interface ClientOptions {
+  /** Where the API lives, "/api/v1" or a whole URL. */
+  endpoint: string | URL;
+  /** The account whose ops these are; ops of another owner are neither shown nor sent with this one's credentials. Default "". */
+  owner?: string;
+  /** Headers for an owner's requests. In a page with a service worker give it to createSyncWorker(): the worker sends. */
+  authorize?: Authorize;
+  /** Further origins that may be spoken to. */
+  allow?: string[];
+  /** Per entity, the fields that rules look at (dotted names or JSON Pointers), besides those the stored rules name. */
+  fields?: Record<string, string[]>;
+  /** The app's own version of its documents. */
+  schemaVersion?: number;
+  /** Default 1 MiB, at most 16 MiB. */
+  maxOpBytes?: number;
+  /** Default and at most 100 000. */
+  maxQueuedOps?: number;
+  /** Default and at most 256 MiB. */
+  maxQueuedBytes?: number;
+  /** Where the core's Wasm file lies. Default: beside the package's own files. */
+  wasm?: string | URL;
+}
+export interface ConnectOptions extends ClientOptions {
+  /** The app's module service worker, which calls createSyncWorker(). Without one the page drains. */
+  worker?: string | URL;
+  scope?: string | URL;
+}
+export interface NodeOptions extends ClientOptions {
+  /** The SQLite file. */
+  path: string;
+  /** False: only sync() drains; neither saves nor timers do. Default true. */
+  autoSync?: boolean;
+}
+export interface ShellOptions {
+  /** Changes whenever an asset does; a cache belongs to one version. */
+  version: string;
+  /** Relative to the worker's scope. */
+  assets: string[];
+  /** The asset that answers navigations, for example "./index.html". */
+  navigate?: string;
+}
+export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm'> {
+  shell?: ShellOptions;
+  /** Take over from an older worker at once. Default false. */
+  skipWaiting?: boolean;
+}
+
+export interface Client {
+  /** Resolves when the write is on the disk; it is sent later. No id: a new UUID. */
+  save(entity: string, entityId: string | null | undefined, doc: Document, options?: SaveOptions): Promise<Saved>;
+  /** One transaction for all. `atomic`: the server applies all or none (at most 50). */
+  saveAll(items: SaveItem[], options?: { atomic?: boolean }): Promise<Saved[]>;
+  delete(entity: string, entityId: string, options?: SaveOptions): Promise<Saved>;
+  /** The document as the app last saved or received it: JSON parsed, anything else a Blob. */
+  get(entity: string, entityId: string): Promise<any>;
+  /** In the order of ids; `after` is the last entityId of the page before. */
+  list(entity: string, options?: { after?: string; limit?: number }): Promise<Listed[]>;
+  /** Unfinished ops in accept order; `after` is the last `seq` of the page before. Default limit 100. */
+  ops(options?: { state?: OpState; limit?: number; after?: number }): Promise<Op[]>;
+  op(id: string): Promise<Op | undefined>;
+  /** What is no longer in the outbox: done, folded, cancelled; sessions; audit. */
+  history(options?: { prefix?: string; after?: string; limit?: number }): Promise<{ key: string; value: any }[]>;
+  cancel(id: string): Promise<void>;
+  retry(id: string): Promise<void>;
+  /** Gives a dead letter up. */
+  drop(id: string): Promise<void>;
+  setPriority(id: string, priority: Priority): Promise<void>;
+  /** The first thing that keeps an op from going. */
+  explain(id: string): Promise<{ id: string; state: OpState; reason: string; sentence: string; untilMs?: number }>;
+  /** Drains now and resolves when the drain is over; `wakeAtMs` says when the core wants to look again. */
+  sync(options?: Record<string, unknown>): Promise<{ reject: boolean; wakeAtMs: number | null }>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  status(): Promise<Status>;
+  metrics(): Promise<any>;
+  /** Reads, or changes what is named and then reads. */
+  settings(changes?: Partial<Settings>): Promise<Settings>;
+  rules(): Promise<any[]>;
+  setRules(rules: any[]): Promise<void>;
+  /** Returns what unsubscribes. */
+  subscribe(listener: Listener): () => void;
+  isSupported(): Record<string, boolean>;
+  /** Leaves no timer, listener, lock or connection. What is queued stays. */
+  close(): Promise<void>;
+}
+
+export function connect(options: ConnectOptions): Promise<Client>;
+export function openClient(options: NodeOptions): Promise<Client>;
+export function createSyncWorker(options: WorkerOptions): void;
+export class TidegateError extends Error { code: string; path: string }
+export class StoreError extends Error { code: 'quota' | 'closed' | 'blocked' | 'newer-schema' | 'corrupt' | 'full' | 'internal' }

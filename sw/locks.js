@@ -1,0 +1,25 @@
+// One drain at a time over all tabs, workers and processes. The lock tells at once that its holder died, which a lease alone tells only when it runs
+// out; the lease's fencing token (sw/store-rules.js) keeps out a holder that was only frozen.
+
+/**
+ * @typedef {object} Locks
+ * @property {(signal: AbortSignal) => Promise<(() => void) | null>} take  waits for the lock; resolves with its release, or null when `signal` aborted first
+ * @property {() => Promise<() => void>} steal  takes it from a holder whose lease ran out
+ */
+
+const kLockName = 'tidegate';
+
+/** Web Locks; where the engine has none, the lease alone decides. @param {LockManager | undefined} manager @param {string} [name] @returns {Locks} */
+export function webLocks(manager, name = kLockName) {
+  if (!manager) return { take: async () => null, steal: async () => () => {} };
+  /** @param {LockOptions} options @returns {Promise<(() => void) | null>} */
+  const request = (options) => new Promise((resolve) => {
+    const held = () => new Promise((release) => resolve(() => release(undefined)));
+    // Rejects when aborted before it was granted, and when stolen afterwards (resolving again does nothing then; commits are fenced).
+    manager.request(name, options, held).catch(() => resolve(null));
+  });
+  return {
+    take: (signal) => request({ signal }),
+    steal: async () => (await request({ steal: true })) ?? (() => {}),
+  };
+}

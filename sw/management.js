@@ -1,0 +1,61 @@
+// The management paths that the worker answers in place of the server: GET status, POST start, pause, resume, GET or PUT settings, GET metrics.
+// They are for code of the app's own origin: a navigation (which a foreign page may cause, a form included) is never answered here.
+
+/** @import { Ask } from './calls.js' */
+
+const kPath = 'sync/background/';
+const kMaxSettingsBytes = 65_536;
+
+/** @type {Record<string, Record<string, (body: any) => {event?: any, command: any}>>} */
+const kRoutes = {
+  status: { GET: () => ({ command: { type: 'status' } }) },
+  start: { POST: () => ({ event: { type: 'manual', trigger: 'manual' }, command: { type: 'flush' } }) },
+  pause: { POST: () => ({ command: { type: 'pause' } }) },
+  resume: { POST: () => ({ command: { type: 'resume' } }) },
+  settings: { GET: () => ({ command: { type: 'settings' } }), PUT: (value) => ({ command: { type: 'settings', value } }) },
+  metrics: { GET: () => ({ command: { type: 'metrics' } }) },
+};
+
+/** The name of the management call a request is for, or null. @param {Request} request @param {URL} endpoint */
+export function managementCall(request, endpoint) {
+  const url = new URL(request.url);
+  const root = endpoint.pathname.replace(/\/?$/, '/') + kPath;
+  if (url.origin !== endpoint.origin || !url.pathname.startsWith(root) || request.mode === 'navigate') return null;
+  return url.pathname.slice(root.length);
+}
+
+/** @param {string} name @param {Request} request @param {Ask} ask @returns {Promise<Response>} */
+export async function answerManagement(name, request, ask) {
+  const methods = Object.hasOwn(kRoutes, name) ? kRoutes[name] : undefined;
+  if (!methods) return problem(404, 'urn:tidegate:not-found', `no such management call: ${name.slice(0, 40)}`);
+  const route = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
+  if (!route) return problem(405, 'urn:tidegate:bad-request', `${name}: expected ${Object.keys(methods).join(' or ')}, got ${request.method}`, { allow: Object.keys(methods).join(', ') });
+  try {
+    const { event, command } = route(request.method === 'PUT' ? await readJson(request) : undefined);
+    const [answer] = await ask({ event, commands: [command] }, 'answers');
+    if (answer?.error) return problem(400, 'urn:tidegate:bad-request', answer.error.message, {}, answer.error.path);
+    return json(200, 'application/json', answer?.[name] ?? { ok: true });
+  } catch (error) {
+    const { code = '', message } = /** @type {any} */ (error);
+    return code === 'bad-json' ? problem(400, 'urn:tidegate:bad-request', message) : problem(500, 'urn:tidegate:internal', message);
+  }
+}
+
+/** @param {Request} request */
+async function readJson(request) {
+  const text = await request.text();
+  if (text.length > kMaxSettingsBytes) throw Object.assign(new Error(`settings: expected at most ${kMaxSettingsBytes} characters, got ${text.length}`), { code: 'bad-json' });
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw Object.assign(new Error('settings: expected a JSON object'), { code: 'bad-json' });
+  }
+}
+
+/** @param {number} status @param {string} type @param {any} body @param {Record<string, string>} [headers] */
+const json = (status, type, body, headers = {}) =>
+  new Response(JSON.stringify(body), { status, headers: { 'content-type': type, 'cache-control': 'no-store', ...headers } });
+
+/** RFC 9457. @param {number} status @param {string} type @param {string} detail @param {Record<string, string>} [headers] @param {string} [field] */
+const problem = (status, type, detail, headers, field) =>
+  json(status, 'application/problem+json', { type, title: type.slice('urn:tidegate:'.length), status, detail, ...(field && { field }) }, headers);

@@ -1,0 +1,54 @@
+// The store contract (docs/architecture.md), kept by sw/store.js on IndexedDB and sw/sqlite-store.js on SQLite.
+import type { OpRow } from '../wasm/protocol.js';
+
+export type KeyedStore = 'payloads' | 'bases' | 'docs' | 'state' | 'history';
+
+/** A row before the store gave it its sequence; "save" becomes create or update inside the transaction. */
+type Always = 'id' | 'lane' | 'owner' | 'entity' | 'entityId' | 'priority' | 'schemaVersion' | 'createdAt' | 'contentType' | 'sizeBytes';
+export type NewRow = Required<Pick<OpRow, Always>> & {
+  action: 'save' | 'create' | 'update' | 'delete';
+  fields?: Record<string, unknown>;
+  dependsOn?: string[];
+  group?: string;
+  noFold?: boolean;
+  state: 'queued';
+};
+export interface AcceptItem { row: NewRow; bytes: Uint8Array | null }
+export interface AcceptLimits { maxOps: number; maxBytes: number }
+export interface Totals { ops: number; bytes: number }
+export interface Lease { token: number; holder: string | null; untilMs: number; ttlMs: number; codeVersion: string }
+
+export interface Write {
+  store: string;
+  key?: string | number;
+  prefix?: string;
+  value?: any;
+  bytes?: Uint8Array;
+  from?: { store: string; key: string };
+  remove?: boolean;
+}
+
+export interface Granted {
+  token: number;
+  /** Its bytes, or {…, bytes}. */
+  snapshot: any;
+  core: any;
+  settings: any;
+  rules: any;
+}
+
+export interface Store {
+  /** One strict transaction: rows, payloads, docs. Resolves on complete. */
+  accept(items: AcceptItem[], limits: AcceptLimits): Promise<number[]>;
+  rows(afterSeq: number, limit: number): Promise<OpRow[]>;
+  rowById(id: string): Promise<OpRow | undefined>;
+  get(store: 'ops', key: number): Promise<OpRow | undefined>;
+  get(store: KeyedStore, key: string): Promise<any>;
+  getMany(store: string, keys: (string | number)[]): Promise<any[]>;
+  list(store: KeyedStore, options?: { prefix?: string; after?: string; limit?: number }): Promise<{ key: string; value: any }[]>;
+  acquireLease(ask: { holder: string; nowMs: number; ttlMs: number; codeVersion: string; takeover?: boolean }): Promise<Granted | null>;
+  renewLease(ask: { token: number; nowMs: number; ttlMs: number }): Promise<boolean>;
+  releaseLease(ask: { token: number }): Promise<void>;
+  commit(commit: { token: number; knownSeq: number; lanes: string[]; writes: Write[] }): Promise<'ok' | 'fenced' | 'stale'>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,88 @@
+// What the two stores have in common: the names, the lease, how a write becomes a record. Pure; docs/architecture.md is the contract.
+import { StoreError } from './errors.js';
+
+/** @import { AcceptItem, AcceptLimits, Lease, Totals, Write } from './store-contract.d.ts' */
+
+export const kSchemaVersion = 1;
+/** All stores but `ops`: string keys, arbitrary records. */
+export const kKeyedStores = ['payloads', 'bases', 'docs', 'state', 'history'];
+/** Names in `state` that a drain is handed with its lease. */
+export const kDrainState = ['snapshot', 'core', 'settings', 'rules'];
+export const kListLimit = 1000;
+
+/** The first string after every string that starts with `prefix` (keys are ASCII: lanes and ids are percent-encoded). @param {string} prefix */
+export const prefixEnd = (prefix) => prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
+
+/** The bytes inside a record: the record itself, or its `bytes`. @param {any} record @returns {Uint8Array | undefined} */
+export const bytesOf = (record) => [record, record?.bytes].find((part) => part instanceof Uint8Array);
+
+/** A record without its bytes; undefined when it is bytes alone. @param {any} record */
+export function metaOf(record) {
+  if (record instanceof Uint8Array) return undefined;
+  if (!(record?.bytes instanceof Uint8Array)) return record;
+  const { bytes: _, ...meta } = record;
+  return meta;
+}
+
+/** The record a write puts down. @param {Write} write @param {Uint8Array | undefined} bytes */
+export function recordOf(write, bytes) {
+  if (write.store === 'ops') return { ...write.value, seq: write.key };
+  if (write.value === undefined) return bytes;
+  return bytes === undefined ? write.value : { ...write.value, bytes };
+}
+
+/**
+ * The lease after `holder` asked for it, or null while another holder lives. A lease is over when its time is; also when it claims to last longer than any
+ * lease does, because then the clock was set back. `takeover` is for a caller that holds the origin-wide lock, so that nobody else can be alive.
+ * Every lease has a new token, the fencing token: commits of earlier holders are refused from then on.
+ * @param {Lease | undefined} lease
+ * @param {{holder: string, nowMs: number, ttlMs: number, codeVersion: string, takeover?: boolean}} ask
+ * @returns {Lease | null}
+ */
+export function nextLease(lease, { holder, nowMs, ttlMs, codeVersion, takeover = false }) {
+  const left = lease?.holder ? lease.untilMs - nowMs : 0;
+  const held = left > 0 && left <= Math.max(ttlMs, lease?.ttlMs ?? 0);
+  if (held && lease?.holder !== holder && !takeover) return null;
+  return { token: (lease?.token ?? 0) + 1, holder, untilMs: nowMs + ttlMs, ttlMs, codeVersion };
+}
+
+/** Whether a commit or renewal under `token` may write. @param {Lease | undefined} lease @param {number} token */
+export const holdsLease = (lease, token) => lease?.token === token && lease.holder !== null;
+
+/**
+ * The totals after `items` were added. Throws "full" when the outbox would outgrow its limits: accepting refuses, it never evicts.
+ * @param {Totals} totals @param {AcceptItem[]} items @param {AcceptLimits} limits
+ * @returns {Totals}
+ */
+export function addTotals(totals, items, { maxOps, maxBytes }) {
+  const ops = totals.ops + items.length;
+  const bytes = items.reduce((sum, { row }) => sum + row.sizeBytes, totals.bytes);
+  if (ops > maxOps) throw new StoreError('full', `outbox: expected at most ${maxOps} operations (maxQueuedOps), got ${ops}`);
+  if (bytes > maxBytes) throw new StoreError('full', `outbox: expected at most ${maxBytes} bytes (maxQueuedBytes), got ${bytes}`);
+  return { ops, bytes };
+}
+
+/** The totals after the rows `removed` left. @param {Totals} totals @param {({sizeBytes: number} | undefined)[]} removed */
+export function subtractTotals(totals, removed) {
+  const gone = removed.filter((row) => row !== undefined);
+  return { ops: totals.ops - gone.length, bytes: gone.reduce((sum, row) => sum - row.sizeBytes, totals.bytes) };
+}
+
+/**
+ * Turns "save" into create or update by whether `docs` shows the entity, in order, so that the second of two saves of a new entity is an update.
+ * @param {AcceptItem[]} items @param {Map<string, boolean>} exists  lane → shown; changed as the items pass
+ */
+export function resolveActions(items, exists) {
+  return items.map(({ row }) => {
+    const action = row.action === 'save' ? (exists.get(row.lane) ? 'update' : 'create') : row.action;
+    exists.set(row.lane, action !== 'delete');
+    return { ...row, action };
+  });
+}
+
+/** The optimistic document an accepted row leaves in `docs`. @param {any} row @param {number} seq @param {Uint8Array | null} bytes */
+export function docOf(row, seq, bytes) {
+  const { entity, entityId, owner, contentType } = row;
+  const doc = { entity, entityId, owner, contentType, deleted: row.action === 'delete', opId: row.id, seq };
+  return bytes ? { ...doc, bytes } : doc;
+}

@@ -1,0 +1,274 @@
+// The store on IndexedDB, and the only file that names it. Every write is one strict transaction and counts from its `complete` event on:
+// a request may succeed and its transaction still abort (quota), so `success` means nothing.
+import { openDB, unwrap } from 'idb';
+import { StoreError } from './errors.js';
+import {
+  addTotals, bytesOf, docOf, holdsLease, kDrainState, kKeyedStores, kListLimit, kSchemaVersion, nextLease, prefixEnd, recordOf, resolveActions,
+  subtractTotals,
+} from './store-rules.js';
+
+/** @import { IDBPDatabase, IDBPTransaction } from 'idb' */
+/** @import { Clock } from './clock.js' */
+/** @import { Store } from './store-contract.d.ts' */
+
+/** How long an open may be blocked by another (perhaps frozen) tab before we say so. */
+const kOpenTimeoutMs = 10_000;
+/** How often a lost connection is opened anew within one call. */
+const kConnectTries = 3;
+
+/** Whether this realm has IndexedDB at all. */
+export const storeSupported = () => typeof indexedDB !== 'undefined';
+
+/**
+ * @param {{clock: Clock, name?: string}} options
+ * @returns {Promise<Store>} throws StoreError
+ */
+export async function openStore({ clock, name = 'tidegate' }) {
+  const connection = new Connection(name, clock);
+  await connection.get();
+  return createStore(connection);
+}
+
+/** One connection, opened anew when the browser takes it away (site data cleared, another version wants to upgrade). */
+class Connection {
+  /** @type {Promise<IDBPDatabase<any>> | null} */
+  #db = null;
+  #closed = false;
+
+  /** @param {string} name @param {Clock} clock */
+  constructor(name, clock) {
+    this.name = name;
+    this.clock = clock;
+  }
+
+  /** @returns {Promise<IDBPDatabase<any>>} */
+  get() {
+    if (this.#closed) return Promise.reject(new StoreError('closed', `store ${this.name}: it was closed`));
+    if (!this.#db) {
+      const opening = this.#open();
+      this.#db = opening;
+      opening.catch(() => this.forget(opening));
+    }
+    return this.#db;
+  }
+
+  /** The next call opens anew. @param {Promise<IDBPDatabase<any>>} db */
+  forget(db) {
+    if (this.#db === db) this.#db = null;
+  }
+
+  async close() {
+    this.#closed = true;
+    const db = await this.#db?.catch(() => null);
+    db?.close();
+  }
+
+  async #open() {
+    const stop = new AbortController();
+    /** @type {Promise<IDBPDatabase<any>>} */
+    const opening = openDB(this.name, kSchemaVersion, {
+      upgrade,
+      blocking: (_old, _new, event) => {
+        this.#db = null;
+        /** @type {IDBDatabase} */ (event.target).close();
+      },
+      terminated: () => { this.#db = null; },
+    });
+    const timeout = this.clock.sleep(kOpenTimeoutMs, stop.signal).then(() => null);
+    try {
+      const db = await Promise.race([opening, timeout]);
+      if (db) return db;
+      opening.then((late) => late.close(), () => {});
+      throw new StoreError('blocked', `store ${this.name}: another tab kept the database from opening for ${kOpenTimeoutMs} ms`);
+    } catch (error) {
+      throw storeError(error);
+    } finally {
+      stop.abort();
+    }
+  }
+
+  /**
+   * Runs `body` in one transaction and resolves with its result on `complete`. A transaction that cannot even begin means the connection is gone;
+   * then nothing ran, and a new connection is tried. `body` may await requests of `tx` and nothing else.
+   * @template T
+   * @param {string[]} stores @param {'readonly'|'readwrite'} mode @param {(tx: any) => Promise<T>} body @param {'strict'|'relaxed'} [durability]
+   * @returns {Promise<T>}
+   */
+  async run(stores, mode, body, durability = 'strict') {
+    for (let tries = 1; ; tries++) {
+      const db = await this.get();
+      let tx;
+      try {
+        tx = db.transaction(stores, mode, { durability });
+      } catch (error) {
+        this.#db = null;
+        if (tries < kConnectTries) continue;
+        throw storeError(error);
+      }
+      return await settle(tx, body);
+    }
+  }
+}
+
+/** @template T @param {any} tx @param {(tx: any) => Promise<T>} body @returns {Promise<T>} */
+async function settle(tx, body) {
+  const raw = /** @type {IDBTransaction} */ (/** @type {unknown} */ (unwrap(tx)));
+  const ended = new Promise((resolve) => {
+    raw.addEventListener('complete', resolve);
+    raw.addEventListener('abort', resolve);
+  });
+  tx.done.catch(() => {});
+  try {
+    const result = await body(tx);
+    await tx.done;
+    return result;
+  } catch (error) {
+    try { raw.abort(); } catch { /* it has ended already */ }
+    await ended;
+    throw storeError(error instanceof StoreError || !raw.error ? error : raw.error);
+  }
+}
+
+/** @param {IDBPDatabase<any>} db @param {number} oldVersion */
+function upgrade(db, oldVersion) {
+  if (oldVersion >= 1) return;
+  db.createObjectStore('ops', { keyPath: 'seq', autoIncrement: true }).createIndex('id', 'id', { unique: true });
+  for (const name of kKeyedStores) db.createObjectStore(name);
+}
+
+/** @type {Record<string, StoreError['code']>} */
+const kCodes = { QuotaExceededError: 'quota', VersionError: 'newer-schema', InvalidStateError: 'closed', UnknownError: 'corrupt', DataError: 'corrupt' };
+
+/** @param {any} error */
+function storeError(error) {
+  if (error instanceof StoreError) return error;
+  return new StoreError(kCodes[error?.name] ?? 'internal', `IndexedDB: ${error?.name ?? 'Error'}: ${error?.message ?? error}`, error);
+}
+
+/** @param {Connection} connection @returns {Store} */
+function createStore(connection) {
+  const everything = ['ops', ...kKeyedStores];
+  return {
+    accept: (items, limits) => connection.run(['ops', 'payloads', 'docs', 'state'], 'readwrite', (tx) => accept(tx, items, limits)),
+
+    rows: (afterSeq, limit) =>
+      connection.run(['ops'], 'readonly', (tx) => tx.objectStore('ops').getAll(IDBKeyRange.lowerBound(afterSeq, true), limit)),
+
+    rowById: (id) => connection.run(['ops'], 'readonly', (tx) => tx.objectStore('ops').index('id').get(id)),
+
+    get: (/** @type {string} */ store, /** @type {any} */ key) => connection.run([store], 'readonly', (tx) => tx.objectStore(store).get(key)),
+
+    getMany: (store, keys) =>
+      connection.run([store], 'readonly', (tx) => Promise.all(keys.map((key) => tx.objectStore(store).get(key)))),
+
+    list: (store, { prefix = '', after, limit = kListLimit } = {}) =>
+      connection.run([store], 'readonly', async (tx) => {
+        const range = rangeOf(prefix, after);
+        const [keys, values] = await Promise.all([tx.objectStore(store).getAllKeys(range, limit), tx.objectStore(store).getAll(range, limit)]);
+        return keys.map((/** @type {string} */ key, /** @type {number} */ i) => ({ key, value: values[i] }));
+      }),
+
+    acquireLease: (ask) => connection.run(['state'], 'readwrite', (tx) => acquireLease(tx.objectStore('state'), ask), 'relaxed'),
+    renewLease: ({ token, nowMs, ttlMs }) =>
+      changeLease(connection, token, (lease) => ({ ...lease, untilMs: nowMs + ttlMs, ttlMs })),
+    releaseLease: async ({ token }) => {
+      await changeLease(connection, token, (lease) => ({ ...lease, holder: null, untilMs: 0 }));
+    },
+
+    commit: (commit) => connection.run(everything, 'readwrite', (tx) => performCommit(tx, commit)),
+    close: () => connection.close(),
+  };
+}
+
+/** @param {string} prefix @param {string | undefined} after */
+function rangeOf(prefix, after) {
+  if (prefix === '') return after === undefined ? null : IDBKeyRange.lowerBound(after, true);
+  return IDBKeyRange.bound(after ?? prefix, prefixEnd(prefix), after !== undefined, true);
+}
+
+/** @param {any} tx @param {any[]} items @param {any} limits */
+async function accept(tx, items, limits) {
+  const [ops, payloads, docs, state] = ['ops', 'payloads', 'docs', 'state'].map((name) => tx.objectStore(name));
+  const lanes = [...new Set(items.map(({ row }) => row.lane))];
+  const [totals, ...shown] = await Promise.all([readTotals(tx), ...lanes.map((lane) => docs.get(lane))]);
+  const next = addTotals(totals, items, limits);
+  const rows = resolveActions(items, new Map(lanes.map((lane, i) => [lane, shown[i] !== undefined && !shown[i].deleted])));
+  const seqs = await all(rows, (row) => ops.add(row));
+  /** @type {[any, any, string][]} */
+  const writes = [[state, next, 'totals']];
+  rows.forEach((row, i) => {
+    const { bytes } = items[i];
+    if (bytes) writes.push([payloads, bytes, `${seqs[i]}:next`]);
+    writes.push([docs, docOf(row, seqs[i], bytes), row.lane]);
+  });
+  await all(writes, ([store, record, key]) => store.put(record, key));
+  return seqs;
+}
+
+/**
+ * Issues a request per item and awaits them all. When one cannot even be issued, the earlier ones reject with the aborted transaction; nobody waits for them.
+ * @template T @param {T[]} items @param {(item: T, i: number) => Promise<any>} request
+ */
+function all(items, request) {
+  return Promise.all(items.map((item, i) => {
+    const promise = request(item, i);
+    promise.catch(() => {});
+    return promise;
+  }));
+}
+
+/** Counted once, kept in the same transactions that change it from then on. @param {any} tx */
+async function readTotals(tx) {
+  const totals = await tx.objectStore('state').get('totals');
+  if (totals) return totals;
+  const rows = await tx.objectStore('ops').getAll();
+  return rows.reduce((/** @type {any} */ sum, /** @type {any} */ row) => ({ ops: sum.ops + 1, bytes: sum.bytes + row.sizeBytes }), { ops: 0, bytes: 0 });
+}
+
+/** @param {any} state @param {any} ask @returns {Promise<any>} */
+async function acquireLease(state, ask) {
+  const [lease, ...found] = await Promise.all(['lease', ...kDrainState].map((key) => state.get(key)));
+  const next = nextLease(lease, ask);
+  if (!next) return null;
+  await state.put(next, 'lease');
+  return { token: next.token, ...Object.fromEntries(kDrainState.map((key, i) => [key, found[i]])) };
+}
+
+/** @param {Connection} connection @param {number} token @param {(lease: any) => any} change */
+function changeLease(connection, token, change) {
+  return connection.run(['state'], 'readwrite', async (tx) => {
+    const state = tx.objectStore('state');
+    const lease = await state.get('lease');
+    if (!holdsLease(lease, token)) return false;
+    await state.put(change(lease), 'lease');
+    return true;
+  }, 'relaxed');
+}
+
+/** @param {any} tx @param {Parameters<Store['commit']>[0]} commit @returns {Promise<'ok'|'fenced'|'stale'>} */
+async function performCommit(tx, { token, knownSeq, lanes, writes }) {
+  const state = tx.objectStore('state');
+  const lease = await state.get('lease');
+  if (!holdsLease(lease, token)) return 'fenced';
+  if (lanes.length > 0) {
+    const touched = new Set(lanes);
+    const newer = await tx.objectStore('ops').getAll(IDBKeyRange.lowerBound(knownSeq, true));
+    if (newer.some((/** @type {any} */ row) => touched.has(row.lane))) return 'stale';
+  }
+  const removed = writes.filter((write) => write.store === 'ops' && write.remove);
+  const [totals, sources, gone] = await Promise.all([
+    removed.length > 0 ? readTotals(tx) : null,
+    Promise.all(writes.map(({ from }) => (from ? tx.objectStore(from.store).get(from.key) : undefined))),
+    Promise.all(removed.map(({ key }) => tx.objectStore('ops').get(key))),
+  ]);
+  await all(writes, (write, i) => performWrite(tx.objectStore(write.store), write, write.from ? bytesOf(sources[i]) : write.bytes));
+  if (totals) await state.put(subtractTotals(totals, gone), 'totals');
+  return 'ok';
+}
+
+/** @param {any} store @param {import('./store-contract.d.ts').Write} write @param {Uint8Array | undefined} bytes */
+function performWrite(store, write, bytes) {
+  if (write.remove) return store.delete(write.prefix === undefined ? write.key : rangeOf(write.prefix, undefined));
+  const record = recordOf(write, bytes);
+  return write.store === 'ops' ? store.put(record) : store.put(record, write.key);
+}

@@ -1,0 +1,172 @@
+// The only file that fetches. Carries one request and says exactly what became of it; never retries, never follows, never logs.
+
+/** @import { Clock } from './clock.js' */
+/** @import { Effect, OutcomeIn } from '../wasm/protocol.js' */
+
+/** An answer longer than this is not read to its end. A batch is at most 16 MiB, and so is what a server may say about it. */
+export const kMaxAnswerBytes = 16 * 2 ** 20;
+/** For an effect that names no timeout; the core always does. */
+const kDefaultTimeoutMs = 60_000;
+
+/**
+ * @typedef {(owner: string) => Record<string, string> | Promise<Record<string, string>>} Authorize  the headers that make a request the owner's
+ * @typedef {object} TransportOptions
+ * @property {string} endpoint  where the API lives: "/api/v1" or "https://sync.example/api/v1"
+ * @property {string} [base]    what a relative endpoint is relative to: the scope of the worker, the address of the page
+ * @property {string[]} [allow] origins that may be spoken to besides that of `base` (or of an absolute endpoint where there is no base)
+ * @property {Authorize} [authorize]
+ * @property {Clock} clock
+ * @property {typeof fetch} [fetch]
+ *
+ * @typedef {Omit<OutcomeIn, 'id'> & {body?: Uint8Array}} Answer
+ * @typedef {{send(effect: Effect, body: Uint8Array | undefined, signal: AbortSignal): Promise<Answer>}} Transport
+ */
+
+/** @param {TransportOptions} options @returns {Transport} throws TypeError when the endpoint cannot be an address */
+export function createTransport({ endpoint, base, allow = [], authorize = () => ({}), clock, fetch: request = globalThis.fetch }) {
+  const root = new URL(endpoint, base);
+  if (!root.pathname.endsWith('/')) root.pathname += '/';
+  const origins = new Set([new URL(base ?? root).origin, ...allow.map((origin) => new URL(origin).origin)]);
+
+  return {
+    async send(effect, body, signal) {
+      const startedAtMs = clock.now();
+      /** @param {string} failure @param {unknown} why @returns {Answer} */
+      const failed = (failure, why) => ({ failure, message: sentence(why), startedAtMs, endedAtMs: clock.now() });
+
+      const url = resolve(effect.url ?? '', root, origins);
+      if (typeof url === 'string') return failed('blocked', url);
+      if (signal.aborted) return failed('aborted', 'the turn ended before the request left');
+      const abort = new AbortController();
+      const stop = () => abort.abort('aborted');
+      signal.addEventListener('abort', stop);
+      const cancelTimer = clock.timer(effect.timeoutMs ?? kDefaultTimeoutMs, () => abort.abort('timeout'));
+      let answered = false;
+      try {
+        const { headers, bytes } = await unlessAborted(dress(effect, body, authorize), abort.signal);
+        const response = await request(url, {
+          method: effect.method ?? 'POST', headers, body: /** @type {any} */ (bytes), signal: abort.signal,
+          redirect: 'error', credentials: 'same-origin', cache: 'no-store',
+        });
+        answered = true;
+        const answer = await readBody(response);
+        return {
+          status: response.status, headers: plain(response.headers), body: answer, bodyBytes: answer.length,
+          sentBytes: bytes?.length ?? 0, startedAtMs, endedAtMs: clock.now(),
+        };
+      } catch (error) {
+        if (abort.signal.aborted) return failed(abort.signal.reason, `the request was given up after ${clock.now() - startedAtMs} ms`);
+        if (error instanceof Blocked) return failed('blocked', error);
+        return failed(answered ? 'truncated' : 'network', error);
+      } finally {
+        cancelTimer();
+        signal.removeEventListener('abort', stop);
+        abort.abort('aborted');   // frees a body that was not read to its end
+      }
+    },
+  };
+}
+
+/** @param {Headers} headers lower-case names */
+function plain(headers) {
+  /** @type {Record<string, string>} */
+  const out = {};
+  headers.forEach((value, name) => { out[name] = value; });
+  return out;
+}
+
+/** The request must not leave: there is no answer and there will be none. */
+class Blocked extends Error {}
+
+/**
+ * The address of an effect, or why it must not be spoken to. Checked after parsing, because "//evil", "\\evil" and "data:" only show then.
+ * @param {string} path @param {URL} root @param {Set<string>} origins @returns {URL | string}
+ */
+function resolve(path, root, origins) {
+  let url;
+  try {
+    url = new URL(path, root);
+  } catch {
+    return 'the address cannot be parsed';
+  }
+  if (!origins.has(url.origin)) return `origin ${url.origin} is not one of those allowed`;
+  if (!url.pathname.startsWith(root.pathname)) return `path ${url.pathname} is outside of ${root.pathname}`;
+  if (url.username || url.password) return 'the address carries credentials';
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) return `${url.protocol} is not https:`;
+  return url;
+}
+
+/** RFC 6761 (localhost), RFC 1122 (127/8), RFC 4291 (::1). @param {string} host */
+const isLoopback = (host) => host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127(\.\d+){3}$/.test(host);
+
+/**
+ * Headers and body as they go on the wire. Compression happens here, after the key was fixed, because the key does not depend on it.
+ * @param {Effect} effect @param {Uint8Array | undefined} body @param {Authorize} authorize
+ */
+async function dress(effect, body, authorize) {
+  let headers, bytes = body;
+  try {
+    headers = new Headers({ .../** @type {Record<string, string>} */ (effect.headers ?? {}), ...(await authorize(effect.owner ?? '')) });
+  } catch (error) {
+    throw new Blocked(`no headers for this owner: ${sentence(error, false)}`);
+  }
+  if (effect.gzip && body && typeof CompressionStream !== 'undefined') {
+    bytes = await gzip(body);
+    headers.set('content-encoding', 'gzip');
+  }
+  return { headers, bytes };
+}
+
+/** A token provider that never answers must not outlive the request's time. @template T @param {Promise<T>} work @param {AbortSignal} signal @returns {Promise<T>} */
+function unlessAborted(work, signal) {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('no time was left for the request')), { once: true });
+    work.then(resolve, reject);
+  });
+}
+
+/** @param {Uint8Array} bytes @returns {Promise<Uint8Array>} */
+async function gzip(bytes) {
+  const stream = new Blob([/** @type {any} */ (bytes)]).stream().pipeThrough(new CompressionStream('gzip'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/**
+ * The whole body, bounded. A body shorter than it said is an error here even where the engine accepts it; where the length cannot be
+ * known (compressed, or delimited by the end of the connection), the core finds the missing results.
+ * @param {Response} response
+ */
+async function readBody(response) {
+  const reader = response.body?.getReader();
+  if (!reader) return new Uint8Array();
+  const chunks = [];
+  let size = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    chunks.push(part.value);
+    size += part.value.length;
+    if (size > kMaxAnswerBytes) throw new Error(`the answer is longer than ${kMaxAnswerBytes} bytes`);
+  }
+  const said = response.headers.get('content-length');
+  if (said !== null && !response.headers.has('content-encoding') && Number(said) !== size)
+    throw new Error(`the answer has ${size} bytes of ${said}`);
+  const body = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, at);
+    at += chunk.length;
+  }
+  return body;
+}
+
+/**
+ * What went wrong in one sentence. The text of a header error quotes the header's value, which may be a secret, so that one is told by its name only.
+ * @param {any} error @param {boolean} [quoted]
+ */
+function sentence(error, quoted = true) {
+  if (typeof error === 'string') return error;
+  const cause = error?.cause?.code ? ` (${error.cause.code})` : '';
+  return quoted ? `${error?.message ?? error}${cause}` : `${error?.name ?? 'Error'}`;
+}
+
+/** A file of the app itself, where no cache holds it. @param {string | URL | Request} what */
+export const fetchAsset = (what) => fetch(what);

@@ -1,0 +1,402 @@
+// The turn: hands the core what happened, performs what it answers, until it says that nothing is left to do. Decides nothing.
+//
+//     enter (lock, lease) → restore → [ rows → step → load · commit → send, notify → outcomes ]* → idle → leave
+//
+// Every await is a place where the process may die; what must survive was committed before the request that depends on it left. So the order
+// in `#perform` is the crash rules of docs/architecture.md, and tests/js/turn.test.js kills it at every await.
+import { deferred } from './deferred.js';
+import { StoreError, TidegateError, closedError } from './errors.js';
+import { bytesOf, metaOf } from './store-rules.js';
+
+/** @import { Clock } from './clock.js' */
+/** @import { Random } from './random.js' */
+/** @import { Locks } from './locks.js' */
+/** @import { Store } from './store-contract.d.ts' */
+/** @import { Transport } from './transport.js' */
+/** @import { CommandIn, Effect, EventIn, Input, Plan, ReadingsIn, Status } from '../wasm/protocol.js' */
+/** @import { Planner } from '../wasm/index.js' */
+
+export const kCodeVersion = '1';
+/** A holder that did not renew for this long is overtaken. */
+export const kLeaseMs = 30_000;
+/** How long a drain waits for another holder before it says "busy". */
+const kBusyMs = 60_000;
+/** How long it waits for the lock before it looks whether the holder's lease ran out. */
+const kLockWaitMs = 1_000;
+const kRowWindow = 500;
+/** A core that traps this often in one drain is left alone until something wakes us again. */
+const kMaxTraps = 2;
+
+/**
+ * @typedef {object} TurnDeps
+ * @property {() => Promise<Planner>} createPlanner
+ * @property {Store} store
+ * @property {Transport} transport
+ * @property {Clock} clock
+ * @property {Random} random
+ * @property {Locks} locks
+ * @property {() => ReadingsIn} readings
+ * @property {(event: string, detail: any) => void} publish  to every page and listener
+ *
+ * @typedef {{event?: EventIn, commands?: CommandIn[]}} Request
+ * @typedef {{ok: boolean, reject: boolean, wakeAtMs: number | null, error?: Error}} End  how a drain ended; `reject`: fire this sync event again
+ * @typedef {{answers: Promise<any[]>, end: Promise<End>}} Asked
+ */
+
+/** The core ended abnormally: its instance and all it knew are gone. */
+class Trap extends Error {}
+/** Someone else holds the lease now. */
+class Fenced extends Error {}
+
+/** @typedef {import('./turns.js').Entry} Entry */
+/** @typedef {{planner: Planner, token: number, knownSeq: number, outcomes: any[]}} Kept  the planner of a drain that ended well, and what to tell it next */
+
+/** One drain: from the lease to idle. */
+export class Drain {
+  /** @type {Entry[]} */
+  taken = [];
+  /** @type {Kept | null} */
+  kept = null;
+  /** @type {{entry: Entry, answers: any[]}[]} answers that wait for their commit */
+  #held = [];
+  /** @type {any[]} outcomes for the next step, with the bodies of answers */
+  #outcomes = [];
+  #inFlight = 0;
+  #traps = 0;
+  #rowsToRead = true;
+  #renewAtMs = 0;
+  #alarm = deferred();
+  #stop = new AbortController();   // ends the requests of this drain
+
+  /** @param {TurnDeps} deps @param {Entry[]} waiting @param {AbortSignal} closing @param {(status: Status) => void} onStatus */
+  constructor(deps, waiting, closing, onStatus) {
+    this.deps = deps;
+    this.waiting = waiting;
+    this.closing = closing;
+    this.onStatus = onStatus;
+  }
+
+  wake() {
+    this.#alarm.resolve();
+  }
+
+  /** @param {string} holder @param {Kept | null} kept @returns {Promise<End>} never rejects */
+  async run(holder, kept) {
+    let release = () => {};
+    this.holder = holder;
+    try {
+      const entered = await this.#enter(holder);
+      if (!entered) return this.#failed(new TidegateError('busy', '', 'another tab, worker or process is draining'));
+      release = entered.release;
+      this.lease = entered.lease;
+      this.#renewAtMs = this.deps.clock.now() + kLeaseMs / 3;
+      if (kept && kept.token + 1 === this.lease.token) this.#adopt(kept.planner, kept.knownSeq, kept.outcomes);   // nobody else was here meanwhile
+      else await this.#restore();
+      return await this.#turn();
+    } catch (error) {
+      return this.#failed(/** @type {Error} */ (error));
+    } finally {
+      this.#stop.abort();
+      while (this.#inFlight > 0) await this.#nextAlarm();
+      if (this.lease) await this.deps.store.releaseLease(this.lease).catch(() => {});   // else it runs out
+      release();
+    }
+  }
+
+  /** @param {Error} error @returns {End} */
+  #failed(error) {
+    this.kept = null;
+    if (!this.closing.aborted && !(error instanceof Fenced)) this.deps.publish('sync.failed', { class: error instanceof StoreError ? 'storage' : 'internal', message: error.message });
+    return { ok: false, reject: !this.closing.aborted, wakeAtMs: null, error };
+  }
+
+  /** The lock first: who holds it knows that nobody else is alive. Without it, a lease that ran out is taken over. @param {string} holder */
+  async #enter(holder) {
+    const { clock, store, locks } = this.deps;
+    const deadlines = this.waiting.map(({ event }) => event?.deadlineMs ?? Infinity);
+    const giveUpAtMs = Math.min(clock.now() + kBusyMs, ...deadlines);
+    const ask = (/** @type {boolean} */ takeover) =>
+      store.acquireLease({ holder, nowMs: clock.now(), ttlMs: kLeaseMs, codeVersion: kCodeVersion, takeover });
+    while (!this.closing.aborted && clock.now() < giveUpAtMs) {
+      const patience = new AbortController();
+      const cancel = clock.timer(kLockWaitMs, () => patience.abort());
+      this.closing.addEventListener('abort', () => patience.abort(), { signal: patience.signal });
+      const release = await locks.take(patience.signal);
+      cancel();
+      patience.abort();
+      const lease = await ask(release !== null);
+      if (lease) return { lease, release: release ?? (await locks.steal()) };
+      release?.();
+      await clock.sleep(kLockWaitMs / 10, this.closing);
+    }
+    return null;
+  }
+
+  async #restore() {
+    const planner = await this.deps.createPlanner();
+    const { snapshot, core, settings, rules } = /** @type {import('./store-contract.d.ts').Granted} */ (this.lease);
+    const state = { core, settings, rules };
+    let restored = callCore(() => planner.restore(bytesOf(snapshot) ?? null, state));
+    if (!restored.ok) {   // a damaged snapshot: the rows are the truth, so all of them are read again
+      this.deps.publish('sync.snapshot-refused', restored.error);
+      restored = callCore(() => planner.restore(null, state));
+    }
+    if (!restored.ok) throw new TidegateError(restored.error.code, restored.error.path, restored.error.message);
+    this.#adopt(planner, restored.knownSeq, []);
+  }
+
+  /** @param {Planner} planner @param {number} knownSeq @param {any[]} outcomes */
+  #adopt(planner, knownSeq, outcomes) {
+    this.planner = planner;
+    this.knownSeq = knownSeq;
+    this.#outcomes = outcomes;
+    this.#rowsToRead = true;
+  }
+
+  /** @returns {Promise<End>} */
+  async #turn() {
+    for (;;) {
+      if (this.closing.aborted) throw closedError();
+      try {
+        const plan = await this.#step();
+        if (await this.#isOver(plan)) {
+          const { token } = /** @type {import('./store-contract.d.ts').Granted} */ (this.lease);
+          this.kept = { planner: this.#planner(), token, knownSeq: this.knownSeq ?? 0, outcomes: this.#outcomes };
+          return { ok: true, reject: plan.reject, wakeAtMs: plan.wakeAtMs ?? null };
+        }
+      } catch (error) {
+        if (!(error instanceof Trap)) throw error;
+        await this.#recover(error);
+      }
+    }
+  }
+
+  /** One input in, one plan out and performed. @returns {Promise<Plan>} */
+  async #step() {
+    await this.#renewLease();
+    const { entries, input } = await this.#gather();
+    let plan;
+    try {
+      plan = callCore(() => this.#planner().step(input));
+    } catch (error) {
+      for (const entry of entries) entry.answers.reject(error);
+      if (error instanceof Trap || input.commands.length === 0) throw error;
+      plan = callCore(() => this.#planner().step({ ...input, commands: [] }));   // a malformed command is its caller's affair
+    }
+    this.#hold(entries, plan.answers ?? []);
+    const stored = await this.#perform(plan.effects);
+    this.#publish(plan);
+    this.#answer(stored);
+    const failure = stored.find((result) => result instanceof Error);
+    if (failure && plan.idle) throw failure;   // nothing is left to wait for in this drain
+    return plan;
+  }
+
+  /** Everything that came since the last step. Bytes go in here, because the core forgets slots that a step does not mention. */
+  async #gather() {
+    const { clock, random, store, readings } = this.deps;
+    const withEvent = this.waiting.findIndex(({ event }, i) => event && i > 0 && this.waiting.slice(0, i).some((earlier) => earlier.event));
+    const entries = this.waiting.splice(0, withEvent === -1 ? this.waiting.length : withEvent);   // one event per step
+    this.taken.push(...entries);
+    /** @type {Input['rows']} */
+    let rows = [];
+    if (this.#rowsToRead || entries.length > 0) {
+      rows = await store.rows(/** @type {number} */ (this.knownSeq), kRowWindow);
+      this.#rowsToRead = rows.length === kRowWindow;
+      if (rows.length > 0) this.knownSeq = rows[rows.length - 1].seq;
+    }
+    const outcomes = this.#outcomes.splice(0).map(({ body, answerSlot, ...outcome }) => {
+      if (body) callCore(() => this.#planner().put(answerSlot, body));
+      return outcome;
+    });
+    const event = this.#eventOf(entries);
+    /** @type {any} */
+    const input = { nowMs: clock.now(), seed: random.seed(), readings: readings(), rows, outcomes, commands: entries.flatMap((entry) => entry.commands) };
+    if (event) input.event = event;
+    if (this.#rowsToRead) input.more = true;
+    return { entries, input };
+  }
+
+  /**
+   * What woke us, for the core; a bare command counts as a message. Once the browser's own sync event is told, nothing replaces it: by it the core says
+   * whether the browser should fire again.
+   * @param {Entry[]} entries @returns {EventIn | undefined}
+   */
+  #eventOf(entries) {
+    if (entries.length === 0) return undefined;
+    const event = entries.find((entry) => entry.event)?.event ?? (this.#event ? undefined : { type: 'message' });
+    if (event && (event.type === 'sync' || this.#event?.type !== 'sync')) return (this.#event = /** @type {EventIn} */ (event));
+    return undefined;
+  }
+
+  /** @type {EventIn | null} the last one told */
+  #event = null;
+
+  /** Answers wait until what they say is stored. @param {Entry[]} entries @param {any[]} answers */
+  #hold(entries, answers) {
+    let at = 0;
+    for (const entry of entries) this.#held.push({ entry, answers: answers.slice(at, (at += entry.commands.length)) });
+  }
+
+  /** @param {('ok'|'stale'|Error)[]} stored */
+  #answer(stored) {
+    const failure = stored.find((result) => result instanceof Error);
+    if (failure) for (const { entry } of this.#held.splice(0)) entry.answers.reject(failure);
+    if (allStored(stored)) for (const { entry, answers } of this.#held.splice(0)) entry.answers.resolve(answers);
+  }
+
+  /** @param {Plan} plan */
+  #publish(plan) {
+    if (plan.status) {
+      this.onStatus(plan.status);
+      this.deps.publish('status', plan.status);
+    }
+    for (const rejected of plan.rejected ?? []) this.deps.publish('sync.rejected', rejected);
+  }
+
+  /**
+   * Performs the effects in order; sends are started, not awaited. After a commit that did not answer "ok" nothing of this plan happens any more
+   * but loads: a send must never leave, and a page never be told, before what it rests on is stored.
+   * @param {Effect[]} effects @returns {Promise<('ok'|'stale'|Error)[]>} what became of the commits
+   */
+  async #perform(effects) {
+    /** @type {('ok'|'stale'|Error)[]} */
+    const stored = [];
+    for (const effect of effects) {
+      const { id, type } = effect;
+      const good = allStored(stored);
+      if (type === 'load') this.#outcomes.push({ id, ...(await this.#load(effect).catch(failure)) });
+      else if (!good) { if (type !== 'notify') this.#outcomes.push({ id, skipped: true }); }
+      else if (type === 'commit') stored.push(await this.#commit(effect));
+      else if (type === 'send') this.#send(effect);
+      else if (type === 'notify') this.deps.publish(/** @type {string} */ (effect.event), effect.detail);
+    }
+    return stored;
+  }
+
+  /** @param {Effect} effect */
+  async #load(effect) {
+    const items = effect.items ?? [];
+    /** @type {number[]} */
+    const missing = [];
+    /** @type {{slot: number, value: any}[]} */
+    const metas = [];
+    for (const name of new Set(items.map(({ store }) => store))) {
+      const wanted = items.filter(({ store }) => store === name);
+      const found = await this.deps.store.getMany(name, wanted.map(({ key }) => key));
+      wanted.forEach(({ slot }, i) => {
+        const bytes = bytesOf(found[i]);
+        const value = metaOf(found[i]);
+        if (value !== undefined) metas.push({ slot, value });
+        if (bytes) callCore(() => this.#planner().put(slot, bytes));
+        else missing.push(slot);
+      });
+    }
+    return { missing, metas };
+  }
+
+  /** @param {Effect} effect @returns {Promise<'ok'|'stale'|Error>} */
+  async #commit({ id, knownSeq = 0, lanes = [], writes = [] }) {
+    const { token } = /** @type {import('./store-contract.d.ts').Granted} */ (this.lease);
+    const withBytes = writes.map(({ slot, ...write }) =>
+      (slot === undefined ? write : { ...write, bytes: callCore(() => this.#planner().bytes(slot)) }));
+    try {
+      const result = await this.deps.store.commit({ token, knownSeq, lanes, writes: /** @type {any} */ (withBytes) });
+      if (result === 'fenced') throw new Fenced('another holder took over');
+      if (result === 'stale') this.#rowsToRead = true;
+      this.#outcomes.push({ id, commit: result });
+      return result;
+    } catch (error) {
+      this.#outcomes.push({ id, ...failure(error) });
+      return /** @type {Error} */ (error);
+    }
+  }
+
+  /** @param {Effect} effect */
+  #send(effect) {
+    const { id, slot, answerSlot } = effect;
+    const body = slot === undefined ? undefined : callCore(() => this.#planner().bytes(slot));
+    const stop = this.#stop.signal;
+    this.#inFlight += 1;
+    this.deps.transport
+      .send(effect, body, stop)
+      .catch((error) => ({ failure: 'network', message: String(error?.message ?? error) }))
+      .then((outcome) => {
+        this.#inFlight -= 1;
+        if (!stop.aborted) this.#outcomes.push({ ...outcome, id, answerSlot });
+        this.wake();
+      });
+  }
+
+  /** Waits until there is something to tell the core; true when the drain is over. @param {Plan} plan */
+  async #isOver(plan) {
+    if (this.#rowsToRead || this.waiting.length > 0) return false;
+    if (plan.idle && this.#inFlight === 0) return true;
+    const untilMs = plan.wakeAtMs ?? Infinity;
+    while (this.#outcomes.length === 0 && this.waiting.length === 0 && !this.closing.aborted) {
+      const nowMs = this.deps.clock.now();
+      if (nowMs >= untilMs) return false;
+      if (this.#inFlight === 0 && untilMs === Infinity) throw new TidegateError('internal', '', 'the core neither acts nor waits nor ends');
+      await this.#nextAlarm(Math.min(untilMs, this.#renewAtMs) - nowMs);
+      await this.#renewLease();
+    }
+    return false;
+  }
+
+  /** Resolves when something arrived, or after `ms`. @param {number} [ms] */
+  async #nextAlarm(ms = Infinity) {
+    const cancel = ms === Infinity ? () => {} : this.deps.clock.timer(ms, () => this.wake());
+    await this.#alarm.promise;
+    cancel();
+    this.#alarm = deferred();
+  }
+
+  async #renewLease() {
+    const nowMs = this.deps.clock.now();
+    if (nowMs < this.#renewAtMs) return;
+    const { token } = /** @type {import('./store-contract.d.ts').Granted} */ (this.lease);
+    if (!(await this.deps.store.renewLease({ token, nowMs, ttlMs: kLeaseMs }))) throw new Fenced('another holder took over');
+    this.#renewAtMs = nowMs + kLeaseMs / 3;
+  }
+
+  /** After a trap: a new instance, restored from the store. What was on the wire is unknown, and the store says so. @param {Trap} trap */
+  async #recover(trap) {
+    this.#traps += 1;
+    this.deps.publish('sync.core-restarted', { message: trap.message });
+    for (const { entry } of this.#held.splice(0)) entry.answers.reject(trap);
+    if (this.#traps >= kMaxTraps) throw trap;
+    this.#stop.abort();
+    while (this.#inFlight > 0) await this.#nextAlarm();
+    this.#stop = new AbortController();
+    this.#outcomes = [];
+    const { clock, store } = this.deps;
+    const again = { holder: /** @type {string} */ (this.holder), nowMs: clock.now(), ttlMs: kLeaseMs, codeVersion: kCodeVersion };
+    const lease = await store.acquireLease(again);   // a new token, and the state as it is stored now
+    if (!lease) throw new Fenced('another holder took over');
+    this.lease = lease;
+    await this.#restore();
+  }
+
+  #planner() {
+    return /** @type {Planner} */ (this.planner);
+  }
+}
+
+/** Calls the core; whatever it throws that is not a refused input means that the instance is dead. @template T @param {() => T} call @returns {T} */
+function callCore(call) {
+  try {
+    return call();
+  } catch (error) {
+    if (/** @type {any} */ (error)?.name === 'InputError') throw error;
+    throw new Trap(`the core ended abnormally: ${/** @type {any} */ (error)?.message ?? error}`, { cause: error });
+  }
+}
+
+/** A failure of the store is an outcome; anything else is not the store's. @param {unknown} error */
+function failure(error) {
+  if (!(error instanceof StoreError)) throw error;
+  return { error: { code: error.code, message: error.message } };
+}
+
+/** @param {('ok'|'stale'|Error)[]} results of the commits of one plan @returns {boolean} */
+const allStored = (results) => results.every((result) => result === 'ok');

@@ -1,0 +1,129 @@
+// The service worker's half: listens, reads, drains. Call createSyncWorker() while the worker's script is evaluated, never later: a browser that starts a
+// worker for an event looks for its listener then. The only file that names `self`.
+import { clock } from './clock.js';
+import { createEngine } from './engine.js';
+import { webLocks } from './locks.js';
+import { answerManagement, managementCall } from './management.js';
+import { packError, readRequest } from './messages.js';
+import { random } from './random.js';
+import { networkReadings } from './readings.js';
+import { ShellCache } from './shell-cache.js';
+import { openStore } from './store.js';
+import { fetchAsset } from './transport.js';
+import { wasmFile } from '../wasm/load.js';
+
+export { wasmFile };
+
+/** @import { WorkerOptions } from './index.d.ts' */
+/** @import { EventIn, ReadingsIn } from '../wasm/protocol.js' */
+/** @import { Request as Asking } from './calls.js' */
+/** @import { Turns } from './turns.js' */
+
+/** The one tag. Two tags would fire at once and gain nothing. */
+export const kSyncTag = 'tidegate';
+/** Chromium ends a sync event after three minutes and any other after five; we stop well before, so that nothing is cut in the middle. */
+const kEventMs = { sync: 165_000, other: 240_000 };
+
+/** @type {any} */
+const scope = self;
+
+/** @param {WorkerOptions} options */
+export function createSyncWorker(options) {
+  const base = scope.registration.scope;
+  const endpoint = new URL(options.endpoint, base);
+  const wasm = new URL(options.wasm ?? new URL(`../dist/${wasmFile()}`, import.meta.url), base);
+  const shell = new ShellCache({ caches: scope.caches, scope: base, options: options.shell, wasm, fetchAsset });
+  /** @type {ReadingsIn} what pages told us last; a worker has no battery */
+  let told = {};
+  let firing = 0;
+
+  const publish = async (/** @type {string} */ type, /** @type {any} */ detail) => {
+    for (const client of await scope.clients.matchAll({ type: 'window', includeUncontrolled: true })) client.postMessage({ tidegate: 1, type, detail });
+  };
+
+  /** @type {Promise<Turns> | null} opened by the first event that needs it; a failure is not remembered */
+  let opening = null;
+  const open = () => {
+    if (opening) return opening;
+    opening = openStore({ clock }).then((store) => createEngine({ ...options, endpoint }, {
+      store, clock, random, base, publish, locks: webLocks(scope.navigator.locks), wasm: () => shell.core(),
+      readings: () => ({ ...told, ...networkReadings(scope.navigator, clock) }),
+    }));
+    opening.catch(() => { opening = null; });
+    return opening;
+  };
+
+  /** Hands a request to the drain, with the time this event may last. @param {Asking} request @param {number} [forMs] */
+  const begin = async (request, forMs = kEventMs.other) => {
+    const turns = await open();
+    return turns.ask({ ...request, event: { ...(request.event ?? { type: 'message' }), deadlineMs: clock.now() + forMs } });
+  };
+
+  /** Rejects when the core wants the browser to fire this event again, and when nothing could be drained at all. @param {EventIn} event */
+  const drain = async (event) => {
+    const end = await (await begin({ event }, kEventMs.sync)).end;
+    if (end.reject && !event.lastChance) throw end.error ?? new Error('operations are left to send');
+  };
+
+  /** Answers a page at once and stays alive for the drain. @param {any} source @param {NonNullable<ReturnType<typeof readRequest>>} message */
+  const serve = async (source, { id, request, until }) => {
+    const answer = (/** @type {any} */ content) => source.postMessage({ tidegate: 1, id, ...content });
+    try {
+      const asked = await begin(request);
+      if (until === 'answers') answer({ value: await asked.answers });
+      const end = await asked.end;
+      if (until === 'end') answer(end.error ? { error: packError(end.error) } : { value: end });
+      if (end.reject) await armSync();
+    } catch (error) {
+      answer({ error: packError(error) });
+    }
+  };
+
+  /** Never while the tag fires: Chromium would fire it again at once, for ever. */
+  const armSync = async () => {
+    const { sync } = scope.registration;
+    if (!sync || firing > 0) return;
+    const armed = (await sync.getTags()).includes(kSyncTag);
+    if (!armed && firing === 0) await sync.register(kSyncTag);   // throws without a window or permission: then pages and their timers must do
+  };
+
+  scope.addEventListener('install', (/** @type {any} */ event) => {
+    event.waitUntil(shell.fill().then(() => options.skipWaiting && scope.skipWaiting()));
+  });
+
+  scope.addEventListener('activate', (/** @type {any} */ event) => {
+    event.waitUntil(Promise.all([shell.dropOlder(), scope.clients.claim()]));
+  });
+
+  scope.addEventListener('sync', (/** @type {any} */ event) => {
+    if (event.tag !== kSyncTag) return;
+    firing += 1;
+    event.waitUntil(drain({ type: 'sync', trigger: 'connectivity', tag: event.tag, lastChance: event.lastChance }).finally(() => { firing -= 1; }));
+  });
+
+  scope.addEventListener('periodicsync', (/** @type {any} */ event) => {
+    if (event.tag === kSyncTag) event.waitUntil(drain({ type: 'periodicsync', trigger: 'periodic', tag: event.tag }));
+  });
+
+  scope.addEventListener('online', (/** @type {any} */ event) => {   // Firefox and WebKit; Chromium never fires it in a worker
+    const drained = drain({ type: 'online', trigger: 'connectivity' }).catch(() => {});
+    event.waitUntil?.(drained);
+  });
+
+  scope.addEventListener('message', (/** @type {any} */ event) => {
+    const message = event.origin === scope.location.origin && event.source?.type === 'window' ? readRequest(event.data) : null;
+    if (!message) return;
+    told = message.readings;
+    const armed = message.request.event?.type === 'accept' ? armSync() : undefined;
+    event.waitUntil(Promise.allSettled([armed, serve(event.source, message)]));
+  });
+
+  scope.addEventListener('fetch', (/** @type {any} */ event) => {
+    const { request } = event;
+    const call = managementCall(request, endpoint);
+    if (call !== null) return event.respondWith(answerManagement(call, request, async (asking) => (await begin(asking)).answers));
+    if (request.url.startsWith(endpoint.href.replace(/\/?$/, '/'))) return;
+    const file = shell.match(request);
+    if (file) event.respondWith(shell.answer(file, request));
+  });
+}
