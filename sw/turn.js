@@ -86,7 +86,7 @@ export class Drain {
     this.holder = holder;
     try {
       const entered = await this.#enter(holder);
-      if (!entered) return this.#failed(new TidegateError('busy', '', 'another tab, worker or process is draining'));
+      if (!entered) return this.#failed(this.closing.aborted ? closedError() : new TidegateError('busy', '', 'another tab, worker or process is draining'));
       release = entered.release;
       this.lease = entered.lease;
       this.#renewAtMs = this.deps.clock.now() + kLeaseMs / 3;
