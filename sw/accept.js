@@ -108,9 +108,8 @@ async function encodeBody({ doc, contentType }, path) {
     throw outOfRange('/contentType', contentType, 'a media type such as "image/png"');
   if (typeof Blob !== 'undefined' && doc instanceof Blob)
     return { bytes: new Uint8Array(await doc.arrayBuffer()), json: undefined, contentType: contentType ?? (doc.type || 'application/octet-stream') };
-  if (doc instanceof ArrayBuffer) return { bytes: new Uint8Array(doc.slice(0)), json: undefined, contentType: contentType ?? 'application/octet-stream' };
-  if (ArrayBuffer.isView(doc)) {
-    const view = new Uint8Array(doc.buffer, doc.byteOffset, doc.byteLength);
+  if (doc instanceof ArrayBuffer || ArrayBuffer.isView(doc)) {
+    const view = doc instanceof ArrayBuffer ? new Uint8Array(doc) : new Uint8Array(doc.buffer, doc.byteOffset, doc.byteLength);
     return { bytes: new Uint8Array(view), json: undefined, contentType: contentType ?? 'application/octet-stream' };
   }
   if (contentType !== undefined && contentType !== kJson) throw wrongType(path, doc, `bytes or a Blob, because contentType is ${contentType}`);
@@ -137,7 +136,8 @@ function checkJson(value, path, depth) {
   }
   if (value === null) return;
   if (typeof value.toJSON === 'function') return checkJson(value.toJSON(), path, depth);
-  if (depth > kMaxDepth) throw new TidegateError('limit', path, `${shorten(path)}: expected at most ${kMaxDepth} levels of nesting (cycles have no end)`);
+  if (depth > kMaxDepth)
+    throw new TidegateError('limit', path, `${shorten(path)}: expected at most ${kMaxDepth} levels of nesting (cycles have no end)`);
   if (Array.isArray(value)) return value.forEach((item, i) => checkJson(item, `${path}/${i}`, depth + 1));
   for (const key of Object.keys(value)) {
     const at = `${path}/${key.replace(/~/g, '~0').replace(/\//g, '~1')}`;
@@ -207,6 +207,8 @@ const shorten = (path) => (path.length > 120 ? `${path.slice(0, 60)}…${path.sl
 /** The bad value, short enough for a message. @param {unknown} value */
 export function quote(value) {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
-  if (value === null || typeof value !== 'object') return typeof value === 'function' ? 'a function' : typeof value === 'bigint' ? `${value}n` : String(value);
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'bigint') return `${value}n`;
+  if (value === null || typeof value !== 'object') return String(value);
   return Array.isArray(value) ? 'an array' : `an object (${value.constructor?.name ?? 'no prototype'})`;
 }

@@ -38,10 +38,13 @@ export class Appender {
   async #run() {
     await null;
     while (this.#queue.length > 0) {
-      const group = [this.#queue.splice(0, 1)[0]];
-      for (let size = group[0].items.length; this.#queue.length > 0 && size + this.#queue[0].items.length <= kGroupItems; size += group[group.length - 1].items.length)
-        group.push(...this.#queue.splice(0, 1));
-      await this.#store(group);
+      let size = 0, count = 0;
+      for (const { items } of this.#queue) {
+        size += items.length;
+        if (count > 0 && size > kGroupItems) break;
+        count += 1;
+      }
+      await this.#store(this.#queue.splice(0, count));
     }
     this.#running = null;
   }

@@ -179,7 +179,9 @@ function shownDoc(doc) {
 function shownOp(row) {
   const { id, seq, entity, entityId, action, priority, createdAt, attempts = 0, sizeBytes = 0, state = 'queued' } = row;
   /** @type {Op} */
-  const op = { id, seq, entity, entityId, action, priority: priority ?? 'normal', score: row.score, state, localVersion: seq, createdAt, attempts, sizeBytes };
+  const op = {
+    id, seq, entity, entityId, action, priority: priority ?? 'normal', score: row.score, state, localVersion: seq, createdAt, attempts, sizeBytes,
+  };
   if (row.reason) op.reason = row.reason;
   if (row.lastAttempt) op.lastAttempt = row.lastAttempt;
   if (row.untilMs) op.nextAttempt = row.untilMs;

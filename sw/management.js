@@ -1,10 +1,14 @@
 // The management paths that the worker answers in place of the server: GET status, POST start, pause, resume, GET or PUT settings, GET metrics.
 // They are for code of the app's own origin: a navigation (which a foreign page may cause, a form included) is never answered here.
 
+import { TidegateError } from './errors.js';
+
 /** @import { Ask } from './calls.js' */
 
 const kPath = 'sync/background/';
-const kMaxSettingsBytes = 65_536;
+const kMaxSettingsChars = 65_536;
+const kBadRequest = 'urn:tidegate:bad-request';
+const kNotJson = 'not-json';
 
 /** @type {Record<string, Record<string, (body: any) => {event?: any, command: any}>>} */
 const kRoutes = {
@@ -29,26 +33,28 @@ export async function answerManagement(name, request, ask) {
   const methods = Object.hasOwn(kRoutes, name) ? kRoutes[name] : undefined;
   if (!methods) return problem(404, 'urn:tidegate:not-found', `no such management call: ${name.slice(0, 40)}`);
   const route = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
-  if (!route) return problem(405, 'urn:tidegate:bad-request', `${name}: expected ${Object.keys(methods).join(' or ')}, got ${request.method}`, { allow: Object.keys(methods).join(', ') });
+  const allowed = Object.keys(methods);
+  if (!route) return problem(405, kBadRequest, `${name}: expected ${allowed.join(' or ')}, got ${request.method}`, { allow: allowed.join(', ') });
   try {
     const { event, command } = route(request.method === 'PUT' ? await readJson(request) : undefined);
     const [answer] = await ask({ event, commands: [command] }, 'answers');
-    if (answer?.error) return problem(400, 'urn:tidegate:bad-request', answer.error.message, {}, answer.error.path);
+    if (answer?.error) return problem(400, kBadRequest, answer.error.message, {}, answer.error.path);
     return json(200, 'application/json', answer?.[name] ?? { ok: true });
   } catch (error) {
     const { code = '', message } = /** @type {any} */ (error);
-    return code === 'bad-json' ? problem(400, 'urn:tidegate:bad-request', message) : problem(500, 'urn:tidegate:internal', message);
+    return code === kNotJson ? problem(400, kBadRequest, message) : problem(500, 'urn:tidegate:internal', message);
   }
 }
 
 /** @param {Request} request */
 async function readJson(request) {
   const text = await request.text();
-  if (text.length > kMaxSettingsBytes) throw Object.assign(new Error(`settings: expected at most ${kMaxSettingsBytes} characters, got ${text.length}`), { code: 'bad-json' });
+  if (text.length > kMaxSettingsChars)
+    throw new TidegateError(kNotJson, '', `settings: expected at most ${kMaxSettingsChars} characters, got ${text.length}`);
   try {
     return JSON.parse(text);
   } catch {
-    throw Object.assign(new Error('settings: expected a JSON object'), { code: 'bad-json' });
+    throw new TidegateError(kNotJson, '', 'settings: expected a JSON object');
   }
 }
 

@@ -20,7 +20,8 @@ export { StoreError, TidegateError } from './errors.js';
  */
 export async function openClient(options) {
   const { path, autoSync = true, wasm = new URL(`../dist/${wasmFile()}`, import.meta.url) } = options;
-  if (typeof path !== 'string' || path === '') throw new TidegateError('wrong-type', '/path', `path: expected the path of a file, got ${quote(path)}`);
+  if (typeof path !== 'string' || path === '')
+    throw new TidegateError('wrong-type', '/path', `path: expected the path of a file, got ${quote(path)}`);
   const store = await openSqliteStore({ path });
   /** @type {Set<Listener>} */
   const listeners = new Set();
