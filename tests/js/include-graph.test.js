@@ -30,7 +30,7 @@ const kSideways = {
   form: ['diff', 'patch', 'binary_delta'],
 };
 
-const kParts = { planner: /^planner_/, diff: /^diff_/, patch: /^patch_/, json_value: /^json_escape$/ };
+const kParts = { planner: /^planner_/, priority: /^priority_/, diff: /^diff_/, patch: /^patch_/, json_value: /^json_escape$/ };
 const moduleOf = (path) => {
   const stem = basename(path, extname(path));
   return Object.keys(kParts).find((module) => kParts[module].test(stem)) ?? stem;

@@ -34,7 +34,7 @@ double ceiling_ms(const BackoffPolicy& policy, int failures);
 //   none          c
 //   full          uniform in [0, c)
 //   equal         c/2 + uniform in [0, c/2)
-//   decorrelated  min(max, uniform in [base, 3 · previous_wait)); the strategy only caps it. previous_wait_ms ≤ base: base
+//   decorrelated  min(max, uniform in [base, 3 · previous_wait)); the strategy plays no part. A previous wait below base counts as base
 // Always within [0, max_ms]. Options that are no number or out of range take their defaults (base, max) or are clamped to kMaxWaitMs.
 // Draws from `random` exactly once unless jitter is none.
 double wait_ms(const BackoffPolicy& policy, int failures, double previous_wait_ms, Random& random);

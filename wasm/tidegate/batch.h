@@ -8,7 +8,7 @@
 // (Sidney's decomposition for chains, 1975).
 //
 // Cost: one pass over the candidates to find those that can matter (a threshold, not a sort), one more when lanes have followers; then work on
-// a few hundred. O(n) time and O(batch) memory plus one bit per lane for queues without atomic groups near their head.
+// a few hundred. O(n) time, O(batch) memory plus two bits per candidate, unless long lanes or interlocking groups near the head make it look further.
 #pragma once
 
 #include <cstddef>
@@ -23,10 +23,13 @@ struct Candidate {
     double order_key = 0;       // priority.h: order_key; smaller goes first. Not a number: goes last
     double value = 0;           // priority.h: cost_of_delay; used in short windows only. Negative or not a number: 0
     std::uint32_t bytes = 0;    // estimated bytes on the wire, body and line
-    std::uint32_t lane = 0;     // lanes are numbered densely from 0: memory is one bit per number up to the largest
-    std::uint32_t chain = 0;    // place in the lane; the smallest of the lane present is its head. Places may have gaps, no two are equal
+    std::uint32_t lane = 0;     // any number that stands for the lane
+    std::uint32_t chain = 0;    // place in the lane, ascending with the index; the smallest present is the head. Gaps are allowed, 0 is always a head
     std::uint32_t group = 0;    // atomic group, 0 for none
 };
+
+// What an op costs on the wire besides Candidate::bytes; keeps the ratio of a tiny op finite.
+inline constexpr double kCandidateOverheadBytes = 160.0;
 
 struct BatchBudget {
     double max_bytes = 0;               // no more than this in sum; ≤ 0 or not a number: nothing is chosen
@@ -38,7 +41,7 @@ struct BatchBudget {
 // A unit that does not fit is passed over (and its lanes with it) for smaller ones; after this many the batch is closed.
 inline constexpr std::size_t kMaxPassedOver = 64;
 
-// Indexes into candidates, in the order to send: lanes in their order, groups unbroken. Equal keys: the lower index first.
+// Indexes into candidates, in the order to send: lanes in their order, groups unbroken and in index order. Equal keys: the lower index first.
 // Every op that is waiting for an earlier one of its lane has to be among the candidates together with it; ops that may not go now (blocked,
 // waiting, held by the gate) are left out by the caller, and with them everything behind them in their lane, and whole groups.
 // A group that can never become available (two groups in opposite orders in two lanes) is never chosen; nothing hangs.

@@ -21,6 +21,7 @@ namespace tidegate {
 
 inline constexpr double kMinRtoMs = kSecondMs;               // RFC 6298 (2.4)
 inline constexpr double kMaxRtoMs = 60.0 * kSecondMs;        // RFC 6298 (2.5)
+inline constexpr double kMinTimeoutMs = 10.0 * kSecondMs;    // a round trip says nothing of the server's own work or of a busy device
 inline constexpr double kMaxTimeoutMs = 150.0 * kSecondMs;   // below Chromium's 3 minutes for a sync event
 inline constexpr double kSmallExchangeBytes = 16384.0;       // up to here the time is a round trip, above it is transfer
 inline constexpr int kOfflineAfterFailures = 3;              // failures in a row that mean offline
@@ -77,8 +78,10 @@ struct Connectivity {
     int probe_failures = 0;
     double concurrency = 1;             // AIMD window, ≥ 1
     double batch_bytes = kMaxBatchBytes / 2;
-    double batch_goodput = 0;           // goodput at the last growth of batch_bytes
+    double batch_goodput = 0;           // bytes per second of wall time, as of the last growth of batch_bytes
     double server_batch_bytes = 0;      // largest batch the server takes, from answers and from 413s; 0: not known
+    double refused_batch_bytes = 0;     // the part of it that 413s taught; 0: none came
+    double last_failure_ms = 0;         // requests in flight at that moment fail with it: one event, not several
     double up_since_ms = 0;             // start of the present window of connectivity; 0: down or never up
     double window_ms = 0;               // learned length of such windows; 0: none ended yet
     double hint_rtt_ms = 0, hint_downlink_mbps = 0;  // 0: none
@@ -91,7 +94,8 @@ struct Connectivity {
 Connectivity after_readings(Connectivity link, const LinkReadings& readings, double now_ms);
 Connectivity after_exchange(Connectivity link, const Exchange& exchange, double now_ms, Random& random);
 
-// 413: a batch of this size was too large. Never asks for half of it or more again; a server's own limit (protocol: maxBatchBytes) is taken as it is.
+// 413: a batch of this size was too large, half of it is the limit from now on. A limit the server states (protocol: maxBatchBytes) replaces an earlier
+// stated one, but never what a 413 taught: a proxy in between may take less than the server says.
 Connectivity after_too_large(Connectivity link, double batch_bytes);
 Connectivity after_server_limit(Connectivity link, double max_batch_bytes);
 
@@ -123,7 +127,7 @@ struct Profile {
 };
 Profile profile(const Connectivity& link, int concurrency_ceiling = kMaxConcurrency);
 
-// RTO plus twice the time the bytes should take; within [kMinRtoMs, kMaxTimeoutMs].
+// RFC 6298, within [kMinRtoMs, kMaxRtoMs]; and RTO plus twice the time the bytes should take, within [kMinTimeoutMs, kMaxTimeoutMs].
 double rto_ms(const Connectivity& link);
 double timeout_ms(const Connectivity& link, double bytes);
 

@@ -21,8 +21,10 @@ double work_of(double bytes);     // bytes + kEtaOpBytes; a value that is no siz
 struct Eta {
     double rate = 0;            // work per ms; 0: unknown
     double deviation = 0;       // mean absolute deviation of the rate
-    double at_ms = 0;           // end of what is counted in; 0: not running
-    double pending = 0;         // work completed at at_ms itself, counted with the next passing of time
+    double at_ms = 0;           // end of the time that is counted in; 0: not running
+    double pending = 0;         // work completed since then, all of it at …
+    double pending_at_ms = 0;   // … this instant; 0: none. A batch completes many ops at one instant, so it is counted in when time has moved on
+    double last_work = 0;       // what came in at the last instant that was counted in
     friend bool operator==(const Eta&, const Eta&) = default;
 };
 
@@ -37,7 +39,8 @@ struct EtaEstimate {
     double seconds = 0;
     double low = 0, high = 0;   // low ≤ seconds ≤ high
 };
-// Remaining 0 is exactly 0. Nullopt when nothing is known, or it would be more than kMaxEtaSeconds. A drain in which nothing completes gets slower as time passes.
+// Remaining 0 is exactly 0. Nullopt when nothing is known, or it would be more than kMaxEtaSeconds.
+// A silence longer than the usual one makes it slower: the rate counts as if the next completion, as large as the last, came just now.
 std::optional<EtaEstimate> eta_of(const Eta& eta, double remaining_work, double now_ms);
 
 Json to_json(const Eta& eta);

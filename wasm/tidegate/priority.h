@@ -131,6 +131,6 @@ private:
 
 // The two shipped samples: "Health Emergency Priority" (+25: severity >= 4, or type "health-emergency") and
 // "High Population Impact" (+20: affectedPopulation >= 1000).
-const Json& sample_rules();
+Json sample_rules();
 
 }  // namespace tidegate

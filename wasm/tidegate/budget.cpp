@@ -1,0 +1,206 @@
+#include "tidegate/budget.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+
+#include "tidegate/fields.h"
+
+namespace tidegate {
+
+namespace {
+
+// A failure costs tokens down to 0; at half and below retries stop.
+constexpr double kRetryStop = kRetryTokens / 2.0;
+
+double tokens_at(const RetryBudget& budget, double now_ms) {
+    const double refill = elapsed_ms(budget.at_ms, now_ms, kDayMs) / kRetryRefillMs;
+    return std::min(kRetryTokens, budget.tokens + refill);
+}
+
+// The tokens as of now. An instant that makes no sense is taken as no time having gone by.
+RetryBudget settled(RetryBudget budget, double now_ms) {
+    if (!is_instant(now_ms)) return budget;
+    budget.tokens = tokens_at(budget, now_ms);
+    budget.at_ms = now_ms;
+    return budget;
+}
+
+}  // namespace
+
+RetryBudget on_wake(RetryBudget budget) {
+    budget.reserve_used = false;
+    return budget;
+}
+
+RetryBudget on_answer(RetryBudget budget, bool failure, double now_ms) {
+    budget = settled(budget, now_ms);
+    budget.tokens = std::clamp(budget.tokens + (failure ? -1.0 : kRetryRefund), 0.0, kRetryTokens);
+    return budget;
+}
+
+bool may_retry(const RetryBudget& budget, double now_ms) { return tokens_at(budget, now_ms) > kRetryStop || !budget.reserve_used; }
+
+RetryBudget on_retry(RetryBudget budget, double now_ms) {
+    if (!(tokens_at(budget, now_ms) > kRetryStop)) budget.reserve_used = true;
+    return budget;
+}
+
+double retry_again_ms(const RetryBudget& budget, double now_ms) {
+    if (may_retry(budget, now_ms)) return now_ms;
+    // One millisecond past the border: leave is given above half, not at it.
+    return now_ms + std::max(0.0, kRetryStop - tokens_at(budget, now_ms)) * kRetryRefillMs + 1.0;
+}
+
+// --- The breaker as a table: what each event does in each state -----------------------------------------------------------
+
+namespace {
+
+enum class BreakerEvent { send, success, failure };
+enum class Move {
+    stay,           // nothing changes
+    reset,          // → closed, all counts forgotten
+    count,          // one more failure in a row; at kBreakerFailures → open
+    probe,          // → half-open, this request is the probe
+    reopen,         // → open, for twice the time
+};
+constexpr Move kMoves[3][3] = {
+    //               send         success      failure
+    /* closed    */ {Move::stay,  Move::reset, Move::count},
+    /* open      */ {Move::probe, Move::reset, Move::stay},   // answers of requests sent before it opened: good news counts, bad is old
+    /* half-open */ {Move::probe, Move::reset, Move::reopen},
+};
+constexpr std::string_view kStates[] = {"closed", "open", "half-open"};
+constexpr int kMaxOpenings = 30;
+
+Breaker open(Breaker breaker, double now_ms, Random& random) {
+    double length = kBreakerOpenMs;
+    for (int i = 0; i < breaker.openings && length < kBreakerMaxOpenMs; ++i) length += length;
+    length = std::min(length, kBreakerMaxOpenMs);
+    breaker.state = BreakerState::open;
+    breaker.failures = 0;
+    breaker.openings = std::min(breaker.openings + 1, kMaxOpenings);
+    breaker.until_ms = (is_instant(now_ms) ? now_ms : 0.0) + random.between(length / 2.0, length);
+    return breaker;
+}
+
+Move move_of(const Breaker& breaker, BreakerEvent event) {
+    return kMoves[static_cast<std::size_t>(breaker.state)][static_cast<std::size_t>(event)];
+}
+
+}  // namespace
+
+std::string_view name(BreakerState state) { return kStates[static_cast<std::size_t>(state)]; }
+
+double send_again_ms(const Breaker& breaker, double now_ms) {
+    if (breaker.state == BreakerState::closed) return now_ms;
+    return due_ms(breaker.until_ms, now_ms, breaker.state == BreakerState::open ? kBreakerMaxOpenMs : kBreakerProbeMs);
+}
+
+bool may_send(const Breaker& breaker, double now_ms) {
+    if (breaker.state == BreakerState::closed) return true;
+    return remaining_ms(breaker.until_ms, now_ms, breaker.state == BreakerState::open ? kBreakerMaxOpenMs : kBreakerProbeMs) == 0.0;
+}
+
+Breaker on_send(Breaker breaker, double now_ms) {
+    if (move_of(breaker, BreakerEvent::send) != Move::probe) return breaker;
+    breaker.state = BreakerState::half_open;
+    breaker.until_ms = (is_instant(now_ms) ? now_ms : 0.0) + kBreakerProbeMs;
+    return breaker;
+}
+
+Breaker on_result(Breaker breaker, bool failure, double now_ms, Random& random) {
+    switch (move_of(breaker, failure ? BreakerEvent::failure : BreakerEvent::success)) {
+        case Move::stay:
+        case Move::probe: return breaker;
+        case Move::reset: return Breaker{};
+        case Move::reopen: return open(breaker, now_ms, random);
+        case Move::count: break;
+    }
+    if (++breaker.failures < kBreakerFailures) return breaker;
+    return open(breaker, now_ms, random);
+}
+
+// --- The rate limit of our own --------------------------------------------------------------------------------------------
+
+namespace {
+
+bool limits(const RateLimits& limits) { return std::isfinite(limits.per_second) && limits.per_second > 0.0; }
+double burst_of(const RateLimits& limits) { return std::isfinite(limits.burst) ? std::clamp(limits.burst, 1.0, 1e6) : 1.0; }
+
+double tokens_at(const RateBucket& bucket, const RateLimits& limits, double now_ms) {
+    if (bucket.at_ms == 0) return burst_of(limits);
+    const double refill = elapsed_ms(bucket.at_ms, now_ms, kDayMs) / kSecondMs * limits.per_second;
+    return std::min(burst_of(limits), bucket.tokens + refill);
+}
+
+}  // namespace
+
+double rate_wait_ms(const RateBucket& bucket, const RateLimits& rate, double now_ms) {
+    if (!limits(rate)) return 0.0;
+    const double missing = 1.0 - tokens_at(bucket, rate, now_ms);
+    // Less than a millionth of a token is rounding: without this a wait of exactly its time could end a hair too early, for ever.
+    return missing <= 1e-6 ? 0.0 : std::min(missing / rate.per_second * kSecondMs, kMaxWaitMs);
+}
+
+RateBucket on_request(RateBucket bucket, const RateLimits& rate, double now_ms) {
+    if (!limits(rate) || !is_instant(now_ms)) return bucket;
+    return {std::max(0.0, tokens_at(bucket, rate, now_ms) - 1.0), std::max(now_ms, 1.0)};
+}
+
+// --- JSON -----------------------------------------------------------------------------------------------------------------
+
+Json to_json(const RetryBudget& budget) {
+    Json json = Json::object();
+    json["tokens"] = budget.tokens;
+    json["atMs"] = budget.at_ms;
+    json["reserveUsed"] = budget.reserve_used;
+    return json;
+}
+
+Json to_json(const Breaker& breaker) {
+    Json json = Json::object();
+    json["state"] = name(breaker.state);
+    json["failures"] = breaker.failures;
+    json["openings"] = breaker.openings;
+    json["untilMs"] = breaker.until_ms;
+    return json;
+}
+
+Json to_json(const RateBucket& bucket) {
+    Json json = Json::object();
+    json["tokens"] = bucket.tokens;
+    json["atMs"] = bucket.at_ms;
+    return json;
+}
+
+RetryBudget retry_budget_from_json(const Json& value) {
+    RetryBudget budget;
+    budget.tokens = number_field(value, "tokens", 0, kRetryTokens, kRetryTokens);
+    budget.at_ms = number_field(value, "atMs", 0, kMaxInstantMs, 0);
+    budget.reserve_used = bool_field(value, "reserveUsed", false);
+    return budget;
+}
+
+Breaker breaker_from_json(const Json& value) {
+    Breaker breaker;
+    if (value.is_object()) {
+        const auto it = value.find("state");
+        const std::string* text = it == value.end() ? nullptr : it->get_ptr<const std::string*>();
+        for (std::size_t i = 0; text && i < 3; ++i)
+            if (*text == kStates[i]) breaker.state = static_cast<BreakerState>(i);
+    }
+    breaker.failures = int_field(value, "failures", 0, kBreakerFailures - 1, 0);
+    breaker.openings = int_field(value, "openings", 0, kMaxOpenings, 0);
+    breaker.until_ms = number_field(value, "untilMs", 0, kMaxInstantMs, 0);
+    return breaker;
+}
+
+RateBucket rate_bucket_from_json(const Json& value) {
+    RateBucket bucket;
+    bucket.tokens = number_field(value, "tokens", 0, 1e6, 0);
+    bucket.at_ms = number_field(value, "atMs", 0, kMaxInstantMs, 0);
+    return bucket;
+}
+
+}  // namespace tidegate

@@ -1,0 +1,34 @@
+#include "tidegate/fields.h"
+
+#include <cmath>
+
+namespace tidegate {
+
+namespace {
+
+const Json* find(const Json& object, const char* key) {
+    if (!object.is_object()) return nullptr;
+    const auto it = object.find(key);
+    return it == object.end() ? nullptr : &*it;
+}
+
+}  // namespace
+
+double number_field(const Json& object, const char* key, double low, double high, double fallback) {
+    const Json* value = find(object, key);
+    if (!value || !value->is_number()) return fallback;
+    const double number = value->get<double>();
+    return std::isfinite(number) && number >= low && number <= high ? number : fallback;
+}
+
+int int_field(const Json& object, const char* key, int low, int high, int fallback) {
+    const double number = number_field(object, key, low, high, fallback);
+    return std::floor(number) == number ? static_cast<int>(number) : fallback;
+}
+
+bool bool_field(const Json& object, const char* key, bool fallback) {
+    const Json* value = find(object, key);
+    return value && value->is_boolean() ? value->get<bool>() : fallback;
+}
+
+}  // namespace tidegate
