@@ -22,7 +22,9 @@
 //   misordered   an entity whose effects came in another order than its ops were accepted
 
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+
+import Database from 'libsql';
 
 import { canonical } from './json-text.mjs';
 
@@ -230,6 +232,72 @@ export function readAcceptanceLog(file) {
   }
   if (open !== null) saves.push({ ...open, opId: null });
   return saves;
+}
+
+/**
+ * The server's side, from its SQLite file (docs/server.md describes the tables). The server must have ended.
+ * @param {string} file
+ * @returns {{effects: Effect[], documents: Document[]}}
+ */
+export function readServer(file) {
+  const [effects, documents] = query(file, [
+    'SELECT n, op_id, entity, entity_id, action, sha256 FROM effects ORDER BY n',
+    'SELECT entity, entity_id, deleted, body FROM documents ORDER BY entity, entity_id',
+  ]);
+  return {
+    effects: effects.map((row) => ({
+      seq: row.n, opId: row.op_id, entity: row.entity, entityId: row.entity_id, action: row.action, content: row.sha256,
+    })),
+    documents: documents.map((row) => ({
+      entity: row.entity, entityId: row.entity_id, deleted: row.deleted !== 0, text: textOf(row.body),
+    })),
+  };
+}
+
+/**
+ * The client's side: what its public calls showed (one {"op"} or {"record"} a line), and the documents the app would see, as
+ * the bytes in its SQLite file, because public calls hand out parsed numbers.
+ * @param {{dump: string, database: string}} files
+ * @returns {Client & {conflicts: number}}  conflicts: how many the client noted
+ */
+export function readClient({ dump, database }) {
+  const lines = jsonLines(dump);
+  const [documents] = query(database, ['SELECT value, bytes FROM docs ORDER BY key']);
+  return {
+    ops: lines.flatMap(({ op }) => (op ? [{ id: op.id, state: op.state }] : [])),
+    records: lines.flatMap(({ record }) => (SUCCESSIONS.has(record?.kind) ? [recordOf(record)] : [])),
+    conflicts: lines.filter(({ record }) => record?.kind === 'conflict').length,
+    documents: documents.map(({ value, bytes }) => {
+      const { entity, entityId, deleted } = JSON.parse(value);
+      return { entity, entityId, deleted, text: textOf(bytes) };
+    }),
+  };
+}
+
+/** Kinds of records that end an op because of another op. */
+const SUCCESSIONS = new Set(['folded', 'cancelled']);
+
+/** @param {{kind: string, opId: string, into?: string, by?: string}} record @returns {ClientRecord} */
+function recordOf({ kind, opId, into, by }) {
+  return { opId, kind, by: into ?? by ?? null };
+}
+
+/** @param {string} file @param {string[]} statements @returns {any[][]} */
+function query(file, statements) {
+  // The driver creates a file that is not there, and writes where it is told not to.
+  if (!existsSync(file)) throw new Error(`${file}: no such database`);
+  const database = new Database(file);
+  try {
+    database.exec('PRAGMA query_only = ON');
+    return statements.map((statement) => database.prepare(statement).all());
+  } finally {
+    database.close();
+  }
+}
+
+/** A document's bytes as text; null where there are none. @param {any} bytes */
+function textOf(bytes) {
+  return bytes === null ? null : new TextDecoder('utf-8', { fatal: true }).decode(bytes);
 }
 
 /** @param {string} file */

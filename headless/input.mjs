@@ -33,6 +33,7 @@ const ENTITY_ID = /^[^\u0000-\u001f\u007f/]{1,128}$/u;
  * @property {string} entityId
  * @property {string} doc        the document's JSON text, as written
  * @property {string} [priority]
+ * @property {string} place      file:line, for messages
  */
 
 /** A file that cannot be read as versions. `line` is 0 when the file as a whole is meant. */
@@ -137,6 +138,7 @@ function toVersion(text, fallback, file, number) {
     entity: entity ?? fallback.entity,
     entityId: entityId ?? fallback.entityId,
     doc,
+    place: `${file}:${number}`,
     ...(priority === undefined ? {} : { priority }),
   };
 }

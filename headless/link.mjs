@@ -1,60 +1,103 @@
-// The line between client and server: a TCP relay on loopback that can be cut.
+// The line between client and server: a TCP relay on loopback that is slow, sees requests pass, and can be cut.
 //
-// While it is cut, connections that exist are reset and new ones are closed at once, which is what a client sees of a network
-// that is gone. The relay changes no byte, so the server's counts stay those of the client.
+// Answers are held back for a while, so that a fault can hit a request while it is in flight. While the line is cut,
+// connections that exist are reset and new ones are turned away, which is what a client sees of a network that is gone.
+// The relay changes no byte, so what the server counts at its sockets is what the client sent.
+//
+// A request is in flight on a connection from its first byte until the first byte of its answer is passed on.
 
+import { EventEmitter } from 'node:events';
 import { connect, createServer } from 'node:net';
 
 /**
- * @param {() => number} serverPort the port to relay to, asked for at each connection
+ * Events: `request`, when one begins.
  */
-export async function createLink(serverPort) {
-  /** @type {Set<import('node:net').Socket>} */
-  const sockets = new Set();
-  let cut = false;
-  let turnedAway = 0;
+export class Link extends EventEmitter {
+  /** @type {Set<{client: import('node:net').Socket, server: import('node:net').Socket, inFlight: boolean}>} */
+  #lines = new Set();
+  #cut = false;
+  #turnedAway = 0;
+  #relay = createServer((client) => this.#take(client));
 
-  const relay = createServer((client) => {
-    if (cut) {
-      turnedAway += 1;
+  /** @param {{serverPort: () => number, latencyMs: number}} options the port is asked for at each connection */
+  constructor({ serverPort, latencyMs }) {
+    super();
+    this.serverPort = serverPort;
+    this.latencyMs = latencyMs;
+  }
+
+  /** @returns {Promise<void>} */
+  open() {
+    return new Promise((resolve, reject) => {
+      this.#relay.once('error', reject);
+      this.#relay.listen(0, '127.0.0.1', () => resolve());
+    });
+  }
+
+  get port() {
+    return /** @type {import('node:net').AddressInfo} */ (this.#relay.address()).port;
+  }
+
+  get inFlight() {
+    return [...this.#lines].filter((line) => line.inFlight).length;
+  }
+
+  /** Connections reset or turned away because the line was cut. */
+  get turnedAway() {
+    return this.#turnedAway;
+  }
+
+  /** @param {import('node:net').Socket} client */
+  #take(client) {
+    if (this.#cut) {
+      this.#turnedAway += 1;
       client.resetAndDestroy();
       return;
     }
-    const server = connect(serverPort(), '127.0.0.1');
+    const server = connect(this.serverPort(), '127.0.0.1');
+    const line = { client, server, inFlight: false };
+    this.#lines.add(line);
     for (const [one, other] of [[client, server], [server, client]]) {
-      sockets.add(one);
       one.setNoDelay(true);
-      one.on('error', () => {}); // What follows an error is `close`.
-      one.on('close', () => {
-        sockets.delete(one);
-        other.destroy();
+      one.on('error', () => {}); // `close` follows.
+      one.on('close', (hadError) => {
+        this.#lines.delete(line);
+        if (hadError) other.resetAndDestroy();
+        else other.destroySoon();
       });
-      one.pipe(other);
     }
-  });
-  await new Promise((resolve, reject) => {
-    relay.on('error', reject);
-    relay.listen(0, '127.0.0.1', () => resolve(undefined));
-  });
+    client.on('data', (bytes) => {
+      server.write(bytes);
+      if (line.inFlight) return;
+      line.inFlight = true;
+      this.emit('request');
+    });
+    server.on('data', (bytes) => setTimeout(() => {
+      line.inFlight = false;
+      if (!client.destroyed) client.write(bytes);
+    }, this.latencyMs));
+  }
 
-  return {
-    port: /** @type {import('node:net').AddressInfo} */ (relay.address()).port,
-    /** Connections reset or refused because the line was cut. */
-    turnedAway: () => turnedAway,
-    isCut: () => cut,
-    cut() {
-      cut = true;
-      turnedAway += sockets.size / 2;
-      for (const socket of sockets) socket.resetAndDestroy();
-    },
-    mend() {
-      cut = false;
-    },
-    close() {
-      for (const socket of sockets) socket.destroy();
-      return new Promise((resolve) => relay.close(resolve));
-    },
-  };
+  cut() {
+    this.#cut = true;
+    this.#turnedAway += this.#lines.size;
+    this.#dropAll();
+  }
+
+  mend() {
+    this.#cut = false;
+  }
+
+  #dropAll() {
+    for (const { client, server } of [...this.#lines]) {
+      client.resetAndDestroy();
+      server.resetAndDestroy();
+    }
+  }
+
+  /** @returns {Promise<void>} */
+  close() {
+    this.#dropAll();
+    return new Promise((resolve) => { this.#relay.close(() => resolve()); });
+  }
 }
-
-/** @typedef {Awaited<ReturnType<typeof createLink>>} Link */

@@ -38,16 +38,16 @@ async function refused(path, line, what) {
 test('a line with type and id names its entity, its priority in either letter case', async () => {
   const path = file('typed.jsonl', '{"type":"ASSESSMENT","id":"a1","doc":{"n":1},"priority":"HIGH"}\n{"commit":"x","type":"R.1","id":"é","doc":[]}\n');
   assert.deepEqual(await read([path]), [
-    { entity: 'ASSESSMENT', entityId: 'a1', doc: '{"n":1}', priority: 'high' },
-    { entity: 'R.1', entityId: 'é', doc: '[]' },
+    { entity: 'ASSESSMENT', entityId: 'a1', doc: '{"n":1}', place: `${path}:1`, priority: 'high' },
+    { entity: 'R.1', entityId: 'é', doc: '[]', place: `${path}:2` },
   ]);
 });
 
 test('a line with only a document belongs to the entity named by the file', async () => {
   const line = '{"commit":"c","doc":{"n":1}}\n';
-  const expected = [{ entity: 'DOCUMENT', entityId: 'site.v1', doc: '{"n":1}' }];
-  assert.deepEqual(await read([file('site.v1.jsonl', line)]), expected);
-  assert.deepEqual(await read([file('site.v1.jsonl.gz', gzipSync(line))]), expected);
+  for (const path of [file('site.v1.jsonl', line), file('site.v1.jsonl.gz', gzipSync(line))]) {
+    assert.deepEqual(await read([path]), [{ entity: 'DOCUMENT', entityId: 'site.v1', doc: '{"n":1}', place: `${path}:1` }]);
+  }
 });
 
 test('a document keeps the text it was written with', async () => {
