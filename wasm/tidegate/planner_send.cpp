@@ -10,6 +10,7 @@
 namespace tidegate {
 namespace {
 
+constexpr std::size_t kMaxGroupOps = 50;          // saveAll takes no more
 constexpr std::size_t kMaxChain = 256;            // ops of one lane that one batch looks at
 constexpr double kLineBytes = kOpOverheadBytes;   // what an op costs on the wire besides its body
 constexpr std::size_t kGzipFromBytes = 860;       // below this a gzip header and dictionary gain nothing
@@ -187,8 +188,14 @@ void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
     if (split_ops_) budget.max_ops = std::min<std::size_t>(budget.max_ops, split_ops_);
     if (batch.single) budget.max_ops = 1;
     budget.short_window = link.prioritize;
+    std::vector<std::size_t> chosen = choose_batch(choice.candidates, budget);
+    if (chosen.empty() && !choice.groups.empty() && !batch.single) {
+        // A group cannot be split, so one that is larger than a batch may be goes alone.
+        budget.max_ops = kMaxGroupOps;
+        chosen = choose_batch(choice.candidates, budget);
+    }
     double load = 0;
-    for (const std::size_t index : choose_batch(choice.candidates, budget)) {
+    for (const std::size_t index : chosen) {
         Choice::Pick& pick = choice.picks[index];
         load += 2 * pick.op->size_bytes;
         if (!batch.items.empty() && load > kMaxLoadBytes && pick.op->rare().group.empty()) break;
