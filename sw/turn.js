@@ -65,6 +65,7 @@ export class Drain {
   #traps = 0;
   #rowsToRead = true;
   #renewAtMs = 0;
+  #steppedAtMs = 0;
   #alarm = deferred();
   #stop = new AbortController();   // ends the requests of this drain
 
@@ -211,7 +212,7 @@ export class Drain {
     });
     const event = this.#eventOf(entries);
     /** @type {any} */
-    const input = { nowMs: clock.now(), seed: random.seed(), readings: readings(), rows, outcomes, commands: entries.flatMap((entry) => entry.commands) };
+    const input = { nowMs: (this.#steppedAtMs = clock.now()), seed: random.seed(), readings: readings(), rows, outcomes, commands: entries.flatMap((entry) => entry.commands) };
     if (event) input.event = event;
     if (this.#rowsToRead) input.more = true;
     return { entries, input };
@@ -332,7 +333,8 @@ export class Drain {
   async #isOver(plan) {
     if (this.#rowsToRead || this.waiting.length > 0) return false;
     if (plan.idle && this.#inFlight === 0) return true;
-    const untilMs = plan.wakeAtMs ?? Infinity;
+    // A time that was past when the core named it means: as soon as something under way has ended.
+    const untilMs = plan.wakeAtMs && plan.wakeAtMs > this.#steppedAtMs ? plan.wakeAtMs : Infinity;
     while (this.#outcomes.length === 0 && this.waiting.length === 0 && !this.closing.aborted) {
       const nowMs = this.deps.clock.now();
       if (nowMs >= untilMs) return false;

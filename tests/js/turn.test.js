@@ -361,6 +361,17 @@ test('a core that neither acts nor waits nor ends is an error, not a loop', asyn
   assert.equal(inputs.length, 1);
 });
 
+test('a time that is past while requests are under way is no reason to spin: the next step is theirs', async () => {
+  const { turns, clock, inputs, sends } = await world({ scripts: [[plan({ effects: [sending(1)], wakeAtMs: 1_000_000 }), kDone]] });
+  const { end } = turns.ask({});
+  await until(() => sends.length === 1);
+  clock.move(5_000);
+  for (let i = 0; i < 50; i++) await steps();
+  assert.equal(inputs.length, 1);
+  sends[0].resolve(kOk);
+  assert.equal((await end).ok, true);
+});
+
 test('the lease is renewed while requests are under way; one that was lost ends the turn', async () => {
   const { store, turns, clock, sends } = await world({ scripts: [[plan({ effects: [sending(1)] }), kDone]] });
   const { end } = turns.ask({});
