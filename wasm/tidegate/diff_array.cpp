@@ -58,7 +58,7 @@ bool is_container(std::string_view value) { return value[0] == '{' || value[0] =
 }  // namespace
 
 std::uint64_t Differ::element_key(std::string_view value, bool& by_id) const {
-    const std::string_view id = value[0] == '{' ? find_id(value) : std::string_view();
+    const std::string_view id = find_id(value, options_.id_keys);
     by_id = !id.empty();
     return by_id ? xxh64(id, 17) : value_hash(value);
 }

@@ -87,7 +87,6 @@ private:
     bool scalar_pair(std::uint32_t a0, std::uint32_t a1, std::uint32_t b0, std::uint32_t b1);
     void close_container(const Frame& frame, std::uint32_t end_a, std::uint32_t end_b);
     bool is_id_key(std::string_view inside) const;
-    std::string_view find_id(std::string_view object) const;
     void render(std::size_t frame, const Span& span);
     void append_token(const Frame& frame);
     void append_index(std::uint32_t index);
@@ -97,7 +96,6 @@ private:
 
     // diff_object.cpp
     bool rest_of_object(std::uint32_t& i, std::uint32_t& j, const Span& span);
-    std::vector<std::int32_t> pair_members(const std::vector<Child>& as, const std::vector<Child>& bs) const;
     bool write_members(const std::vector<Child>& as, const std::vector<Child>& bs, std::vector<std::int32_t>& of_b, const Frame& frame,
                        std::uint32_t end_b);
     bool split_both(const Frame& frame, const Span& span, std::vector<Child>& as, std::vector<Child>& bs, std::uint32_t& close_a,

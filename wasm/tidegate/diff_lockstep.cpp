@@ -186,33 +186,6 @@ bool Differ::is_id_key(std::string_view inside) const {
     return std::find(options_.id_keys.begin(), options_.id_keys.end(), inside) != options_.id_keys.end();
 }
 
-// The id of the object that `text` begins with: the value of its most preferred id member that is a string or a number; empty if none.
-std::string_view Differ::find_id(std::string_view text) const {
-    std::string_view id;
-    std::size_t best = options_.id_keys.size();
-    std::size_t at = text.empty() || text[0] != '{' ? text.size() : skip_space(text, 1);
-    while (at < text.size() && text[at] == '"') {
-        const std::size_t key_end = string_end(text, at);
-        if (key_end == kNoOffset) break;
-        const std::string_view key = text.substr(at + 1, key_end - at - 2);
-        at = skip_space(text, key_end);
-        if (at >= text.size() || text[at] != ':') break;
-        const std::size_t value = skip_space(text, at + 1);
-        const std::size_t end = value_end(text, value);
-        if (end == kNoOffset) break;
-        const auto rank = static_cast<std::size_t>(std::find(options_.id_keys.begin(), options_.id_keys.end(), key) - options_.id_keys.begin());
-        if (rank < best && (text[value] == '"' || text[value] == '-' || (text[value] >= '0' && text[value] <= '9'))) {
-            best = rank;
-            id = text.substr(value, end - value);
-            if (rank == 0) break;
-        }
-        at = skip_space(text, end);
-        if (at >= text.size() || text[at] != ',') break;
-        at = skip_space(text, at + 1);
-    }
-    return id;
-}
-
 // Moves over whitespace that only one text has. True when both go on with the same byte.
 bool Differ::skip_whitespace_difference(std::uint32_t& i, std::uint32_t& j, const Span& span) const {
     if (in_string_ || i >= span.a1 || j >= span.b1) return false;
@@ -233,7 +206,7 @@ bool Differ::resolve(std::uint32_t& i, std::uint32_t& j, const Span& span) {
     if (skip_whitespace_difference(i, j, span)) return true;
     // An array whose elements have no id is aligned by content as soon as one of them differs, the outermost first.
     for (std::size_t k = std::max(rendered_, span.floor + 1); k < depth_; ++k) {
-        if (!frames_[k - 1].object && find_id(a_.substr(0, span.a1).substr(frames_[k].open_a)).empty()) return rest_of_array(k - 1, i, j, span);
+        if (!frames_[k - 1].object && find_id(a_.substr(0, span.a1).substr(frames_[k].open_a), options_.id_keys).empty()) return rest_of_array(k - 1, i, j, span);
         render(k, span);
     }
     render(depth_ - 1, span);

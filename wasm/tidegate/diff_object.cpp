@@ -42,41 +42,8 @@ bool Differ::rest_of_object(std::uint32_t& i, std::uint32_t& j, const Span& span
     std::vector<Child> as, bs;
     if (!split_both(frame, span, as, bs, i, j)) return false;
     if (!spend(i - frame.mark_a + j - frame.mark_b)) return give_up(frame, i, j);
-    std::vector<std::int32_t> of_b = pair_members(as, bs);
+    std::vector<std::int32_t> of_b = pair_members(a_, as, b_, bs);
     return write_members(as, bs, of_b, frame, j);
-}
-
-// For every member of b the member of a with the same key, or -1. Of equal keys in b the first is paired: the later ones are written
-// as `add` behind it, so the last counts. Keys of b are compared as text unless they hold escapes.
-std::vector<std::int32_t> Differ::pair_members(const std::vector<Child>& as, const std::vector<Child>& bs) const {
-    std::vector<std::int32_t> of_b(bs.size(), -1);
-    std::vector<char> used(as.size(), 0);
-    std::vector<std::pair<std::uint64_t, std::uint32_t>> index;  // by hash of the key; only for large objects
-    if (as.size() > 24 && bs.size() > 1) {
-        for (std::uint32_t k = 0; k < as.size(); ++k) index.push_back({string_hash(key_of(a_, as[k])), k});
-        std::sort(index.begin(), index.end());
-    }
-    std::size_t hint = 0;
-    const auto same_key = [&](std::size_t k, std::string_view key) { return !used[k] && same_string(key_of(a_, as[k]), key); };
-    for (std::size_t m = 0; m < bs.size(); ++m) {
-        const std::string_view key = key_of(b_, bs[m]);
-        std::size_t found = as.size();
-        if (hint < as.size() && same_key(hint, key)) {
-            found = hint;
-        } else if (index.empty()) {
-            for (found = 0; found < as.size() && !same_key(found, key);) ++found;
-        } else {
-            const std::uint64_t hash = string_hash(key);
-            auto it = std::lower_bound(index.begin(), index.end(), std::pair<std::uint64_t, std::uint32_t>{hash, 0});
-            while (it != index.end() && it->first == hash && !same_key(it->second, key)) ++it;
-            if (it != index.end() && it->first == hash) found = it->second;
-        }
-        if (found == as.size()) continue;
-        of_b[m] = static_cast<std::int32_t>(found);
-        used[found] = 1;
-        hint = found + 1;
-    }
-    return of_b;
 }
 
 bool Differ::write_members(const std::vector<Child>& as, const std::vector<Child>& bs, std::vector<std::int32_t>& of_b, const Frame& frame,

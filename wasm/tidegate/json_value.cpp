@@ -95,6 +95,63 @@ std::vector<KeyedChild> members_by_key(std::string_view text, const std::vector<
     return all;
 }
 
+std::vector<std::int32_t> pair_members(std::string_view a, const std::vector<Child>& as, std::string_view b, const std::vector<Child>& bs) {
+    std::vector<std::int32_t> of_b(bs.size(), -1);
+    std::vector<char> used(as.size(), 0);
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> index;  // by hash of the key; only for large objects
+    if (as.size() > 24 && bs.size() > 1) {
+        for (std::uint32_t k = 0; k < as.size(); ++k) index.push_back({string_hash(key_of(a, as[k])), k});
+        std::sort(index.begin(), index.end());
+    }
+    std::size_t hint = 0;
+    const auto same_key = [&](std::size_t k, std::string_view key) { return !used[k] && same_string(key_of(a, as[k]), key); };
+    for (std::size_t m = 0; m < bs.size(); ++m) {
+        const std::string_view key = key_of(b, bs[m]);
+        std::size_t found = as.size();
+        if (hint < as.size() && same_key(hint, key)) {
+            found = hint;
+        } else if (index.empty()) {
+            for (found = 0; found < as.size() && !same_key(found, key);) ++found;
+        } else {
+            const std::uint64_t hash = string_hash(key);
+            auto it = std::lower_bound(index.begin(), index.end(), std::pair<std::uint64_t, std::uint32_t>{hash, 0});
+            while (it != index.end() && it->first == hash && !same_key(it->second, key)) ++it;
+            if (it != index.end() && it->first == hash) found = it->second;
+        }
+        if (found == as.size()) continue;
+        of_b[m] = static_cast<std::int32_t>(found);
+        used[found] = 1;
+        hint = found + 1;
+    }
+    return of_b;
+}
+
+std::string_view find_id(std::string_view text, const std::vector<std::string_view>& id_keys) {
+    std::string_view id;
+    std::size_t best = id_keys.size();
+    std::size_t at = text.empty() || text[0] != '{' ? text.size() : skip_space(text, 1);
+    while (at < text.size() && text[at] == '"') {
+        const std::size_t key_end = string_end(text, at);
+        if (key_end == kNoOffset) break;
+        const std::string_view key = text.substr(at + 1, key_end - at - 2);
+        at = skip_space(text, key_end);
+        if (at >= text.size() || text[at] != ':') break;
+        const std::size_t value = skip_space(text, at + 1);
+        const std::size_t end = value_end(text, value);
+        if (end == kNoOffset) break;
+        const auto rank = static_cast<std::size_t>(std::find(id_keys.begin(), id_keys.end(), key) - id_keys.begin());
+        if (rank < best && (text[value] == '"' || text[value] == '-' || (text[value] >= '0' && text[value] <= '9'))) {
+            best = rank;
+            id = text.substr(value, end - value);
+            if (rank == 0) break;
+        }
+        at = skip_space(text, end);
+        if (at >= text.size() || text[at] != ',') break;
+        at = skip_space(text, at + 1);
+    }
+    return id;
+}
+
 Decimal read_decimal(std::string_view number) {
     Decimal d;
     std::size_t at = 0;

@@ -40,6 +40,14 @@ struct KeyedChild {
 // The members in the order of their keys' bytes; of equal keys only the last member.
 std::vector<KeyedChild> members_by_key(std::string_view text, const std::vector<Child>& members);
 
+// For every member of b the place of the member of a with the same key, or -1; each is used once, so of equal keys in b the first is
+// paired. Fast where the order is the same. Memory-safe for keys that were not checked.
+std::vector<std::int32_t> pair_members(std::string_view a, const std::vector<Child>& as, std::string_view b, const std::vector<Child>& bs);
+
+// The id of the object that `text` begins with: the value of its most preferred id member that is a string or a number; empty if there
+// is none, or no object.
+std::string_view find_id(std::string_view text, const std::vector<std::string_view>& id_keys);
+
 // Equal for equal strings, whatever the escapes.
 std::uint64_t string_hash(std::string_view inside);
 

@@ -14,8 +14,8 @@ namespace tidegate {
 
 // Largest result that is built unless the caller asks for less: repeated `copy` ops can double a document each time.
 inline constexpr std::size_t kMaxPatchedBytes = std::size_t{64} << 20;
-// Work a patch may cause (members looked at, elements shifted, bytes opened), a second or two: beyond it the patch is refused.
-inline constexpr std::size_t kMaxPatchWork = std::size_t{1} << 30;
+// Work a patch may cause (members looked at, elements shifted, bytes opened), about a second: beyond it the patch is refused.
+inline constexpr std::size_t kMaxPatchWork = std::size_t{1} << 29;
 
 struct PatchOptions {
     std::size_t max_output_bytes = kMaxPatchedBytes;

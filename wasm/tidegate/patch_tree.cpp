@@ -65,12 +65,12 @@ std::size_t PatchTree::find(PatchNode& node, std::string_view key) {
 }
 
 void PatchTree::insert(PatchNode& node, std::size_t at, const PatchItem& item) {
-    if (!work((node.items.size() - at) / 8 + 1)) return;
+    if (!work((node.items.size() - at) * 2 + 1)) return;
     node.items.insert(node.items.begin() + static_cast<std::ptrdiff_t>(at), item);
 }
 
 void PatchTree::erase(PatchNode& node, std::size_t at) {
-    if (!work((node.items.size() - at) / 8 + 1)) return;
+    if (!work((node.items.size() - at) * 2 + 1)) return;
     node.items.erase(node.items.begin() + static_cast<std::ptrdiff_t>(at));
 }
 

@@ -143,6 +143,73 @@ inline std::uint64_t prefix_xor(std::uint64_t x) {
     return x;
 }
 
+// Sums for Adler-32 over 16 bytes at a time: `sum` the bytes, `weighted` each times 16, 15, … 1, `prefix` the sums before each step.
+#if defined(__wasm_simd128__)
+class ByteSums {
+public:
+    void add(V16 v) {
+        const v128_t low = wasm_u16x8_extend_low_u8x16(v), high = wasm_u16x8_extend_high_u8x16(v);
+        prefix_ = wasm_i32x4_add(prefix_, sum_);
+        sum_ = wasm_i32x4_add(sum_, wasm_u32x4_extadd_pairwise_u16x8(wasm_i16x8_add(low, high)));
+        weighted_ = wasm_i32x4_add(weighted_, wasm_i32x4_add(wasm_i32x4_dot_i16x8(low, wasm_i16x8_make(16, 15, 14, 13, 12, 11, 10, 9)),
+                                                             wasm_i32x4_dot_i16x8(high, wasm_i16x8_make(8, 7, 6, 5, 4, 3, 2, 1))));
+    }
+    std::uint64_t sum() const { return total(sum_); }
+    std::uint64_t weighted() const { return total(weighted_); }
+    std::uint64_t prefix() const { return total(prefix_); }
+
+private:
+    static std::uint64_t total(v128_t v) {
+        std::uint32_t lanes[4];
+        wasm_v128_store(lanes, v);
+        return std::uint64_t{lanes[0]} + lanes[1] + lanes[2] + lanes[3];
+    }
+    v128_t sum_ = wasm_i32x4_splat(0), weighted_ = sum_, prefix_ = sum_;
+};
+#elif defined(__SSE2__) && !defined(TIDEGATE_NO_SIMD)
+class ByteSums {
+public:
+    void add(V16 v) {
+        const __m128i zero = _mm_setzero_si128();
+        const __m128i low = _mm_unpacklo_epi8(v, zero), high = _mm_unpackhi_epi8(v, zero);
+        prefix_ = _mm_add_epi32(prefix_, sum_);
+        sum_ = _mm_add_epi32(sum_, _mm_sad_epu8(v, zero));
+        weighted_ = _mm_add_epi32(weighted_, _mm_add_epi32(_mm_madd_epi16(low, _mm_setr_epi16(16, 15, 14, 13, 12, 11, 10, 9)),
+                                                           _mm_madd_epi16(high, _mm_setr_epi16(8, 7, 6, 5, 4, 3, 2, 1))));
+    }
+    std::uint64_t sum() const { return total(sum_); }
+    std::uint64_t weighted() const { return total(weighted_); }
+    std::uint64_t prefix() const { return total(prefix_); }
+
+private:
+    static std::uint64_t total(__m128i v) {
+        std::uint32_t lanes[4];
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes), v);
+        return std::uint64_t{lanes[0]} + lanes[1] + lanes[2] + lanes[3];
+    }
+    __m128i sum_ = _mm_setzero_si128(), weighted_ = sum_, prefix_ = sum_;
+};
+#else
+class ByteSums {
+public:
+    void add(V16 v) {
+        unsigned char bytes[16];
+        std::memcpy(bytes, &v, 16);
+        prefix_ += sum_;
+        for (unsigned i = 0; i < 16; ++i) {
+            sum_ += bytes[i];
+            weighted_ += (16 - i) * bytes[i];
+        }
+    }
+    std::uint64_t sum() const { return sum_; }
+    std::uint64_t weighted() const { return weighted_; }
+    std::uint64_t prefix() const { return prefix_; }
+
+private:
+    std::uint64_t sum_ = 0, weighted_ = 0, prefix_ = 0;
+};
+#endif
+
 // Carries string state from block to block.
 struct StringState {
     std::uint64_t inside = 0;   // all ones when the block before ended inside a string

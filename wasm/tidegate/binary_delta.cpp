@@ -1,0 +1,229 @@
+// The reader of VCDIFF. The writer is binary_delta_encode.cpp.
+#include "tidegate/binary_delta.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "tidegate/simd.h"
+#include "tidegate/vcdiff.h"
+
+namespace tidegate {
+
+namespace vcdiff {
+
+std::uint32_t adler32(std::string_view bytes) {
+    constexpr std::uint32_t kModulus = 65521;
+    constexpr std::size_t kStep = 5552;  // the most bytes before 32 bits could overflow; a multiple of 16
+    std::uint64_t a = 1, b = 0;
+    const char* p = bytes.data();
+    for (std::size_t left = bytes.size(); left;) {
+        const std::size_t step = std::min(left, kStep), whole = step / 16 * 16;
+        simd::ByteSums sums;
+        for (std::size_t i = 0; i < whole; i += 16) sums.add(simd::load16(p + i));
+        b += whole * a + 16 * sums.prefix() + sums.weighted();
+        a += sums.sum();
+        for (std::size_t i = whole; i < step; ++i) {
+            a += static_cast<unsigned char>(p[i]);
+            b += a;
+        }
+        a %= kModulus;
+        b %= kModulus;
+        p += step;
+        left -= step;
+    }
+    return static_cast<std::uint32_t>(b << 16 | a);
+}
+
+}  // namespace vcdiff
+
+namespace {
+
+using namespace vcdiff;
+
+constexpr std::array<Entry, 256> kTable = make_code_table();
+
+// Reads one section; once something was not there, everything after it is refused too.
+class Reader {
+public:
+    explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+    bool ok() const { return ok_; }
+    bool done() const { return at_ == bytes_.size(); }
+
+    std::uint8_t byte() {
+        if (at_ >= bytes_.size()) return fail();
+        return static_cast<std::uint8_t>(bytes_[at_++]);
+    }
+    // Section 2: seven bits a byte, highest first. Values above 2^32 - 1 are refused.
+    std::uint32_t integer() {
+        std::uint64_t value = 0;
+        for (int i = 0; i < 5; ++i) {
+            const std::uint8_t b = byte();
+            value = value << 7 | (b & 0x7fu);
+            if (!(b & 0x80)) return value > 0xffffffffu ? fail() : static_cast<std::uint32_t>(value);
+        }
+        return fail();
+    }
+    std::string_view take(std::size_t n) {
+        if (n > bytes_.size() - at_) {
+            fail();
+            return {};
+        }
+        at_ += n;
+        return bytes_.substr(at_ - n, n);
+    }
+
+private:
+    std::uint8_t fail() {
+        ok_ = false;
+        at_ = bytes_.size();
+        return 0;
+    }
+    std::string_view bytes_;
+    std::size_t at_ = 0;
+    bool ok_ = true;
+};
+
+Error refuse(const char* code, std::string message) { return Error{code, "", std::move(message)}; }
+
+struct Window {
+    std::string_view source;  // the segment copies address first
+    bool own_target = false;  // the segment lies in the result itself, at `source_at`
+    std::size_t source_at = 0, source_size = 0;
+    std::uint32_t target_size = 0;
+    bool checked = false;
+    std::uint32_t checksum = 0;
+    std::string_view data, instructions, addresses;
+};
+
+class Decoder {
+public:
+    Decoder(std::string_view base, std::string_view delta, std::size_t max_output) : base_(base), in_(delta), max_(max_output) {}
+
+    Result<std::string> run() {
+        Error problem = header();
+        while (problem.code.empty() && !in_.done()) {
+            Window window;
+            problem = read_window(window);
+            if (problem.code.empty()) problem = write_window(window);
+        }
+        if (!problem.code.empty()) return problem;
+        return std::move(out_);
+    }
+
+private:
+    Error header() {
+        if (in_.take(4) != std::string_view("\xd6\xc3\xc4\0", 4)) return refuse("delta-syntax", "not a VCDIFF delta of version 0");
+        const std::uint8_t indicator = in_.byte();
+        if (!in_.ok()) return refuse("delta-syntax", "the header is cut");
+        if (indicator & kSecondary) return refuse("delta-unsupported", "secondary compression is not read");
+        if (indicator & kCodeTable) return refuse("delta-unsupported", "a code table of its own is not read");
+        if (indicator & ~kAppHeader) return refuse("delta-syntax", "the header indicator has unknown bits");
+        if (indicator & kAppHeader) in_.take(in_.integer());
+        return in_.ok() ? Error{} : refuse("delta-syntax", "the header is cut");
+    }
+
+    Error read_window(Window& w) {
+        const std::uint8_t indicator = in_.byte();
+        if (indicator & ~(kHasSource | kHasTarget | kHasChecksum) || (indicator & kHasSource && indicator & kHasTarget))
+            return refuse("delta-syntax", "the window indicator " + std::to_string(indicator) + " is not known");
+        if (indicator & (kHasSource | kHasTarget)) {
+            w.source_size = in_.integer();
+            w.source_at = in_.integer();
+            w.own_target = indicator & kHasTarget;
+            const std::size_t available = w.own_target ? out_.size() : base_.size();
+            if (in_.ok() && (w.source_size > available || w.source_at > available - w.source_size))
+                return refuse("delta-syntax", "the window's source segment lies outside of the base");
+            if (in_.ok() && !w.own_target) w.source = base_.substr(w.source_at, w.source_size);
+        }
+        Reader body(in_.take(in_.integer()));
+        w.target_size = body.integer();
+        const std::uint8_t compressed = body.byte();
+        const std::uint32_t data = body.integer(), instructions = body.integer(), addresses = body.integer();
+        w.checked = indicator & kHasChecksum;
+        for (int i = 0; w.checked && i < 4; ++i) w.checksum = w.checksum << 8 | body.byte();
+        w.data = body.take(data);
+        w.instructions = body.take(instructions);
+        w.addresses = body.take(addresses);
+        if (!in_.ok() || !body.ok()) return refuse("delta-syntax", "a window is cut");
+        if (!body.done()) return refuse("delta-syntax", "a window is longer than its sections");
+        if (compressed) return refuse("delta-unsupported", "secondary compression is not read");
+        return {};
+    }
+
+    Error write_window(const Window& w) {
+        if (w.target_size > max_ - out_.size()) return refuse("delta-limit", "the result would have more than " + std::to_string(max_) + " bytes");
+        const std::size_t start = out_.size();
+        out_.reserve(start + w.target_size);
+        Reader data(w.data), instructions(w.instructions), addresses(w.addresses);
+        AddressCache cache;
+        while (!instructions.done()) {
+            const Entry& entry = kTable[instructions.byte()];
+            for (const Instruction& one : {entry.first, entry.second}) {
+                if (one.kind == kNoop) continue;
+                const std::uint32_t size = one.size ? one.size : instructions.integer();
+                if (!instructions.ok()) return refuse("delta-syntax", "an instruction is cut");
+                if (size > w.target_size - (out_.size() - start)) return refuse("delta-syntax", "the instructions make more than the window announces");
+                if (one.kind == kAdd) {
+                    out_ += data.take(size);
+                } else if (one.kind == kRun) {
+                    out_.append(size, static_cast<char>(data.byte()));
+                } else {
+                    const std::uint32_t here = static_cast<std::uint32_t>(w.source_size + (out_.size() - start));
+                    const std::uint32_t address = read_address(addresses, cache, one.mode, here);
+                    if (!addresses.ok() || address >= here) return refuse("delta-syntax", "a copy begins outside of what is there");
+                    copy(w, start, address, size);
+                }
+                if (!data.ok()) return refuse("delta-syntax", "the data section is too short");
+            }
+        }
+        if (out_.size() - start != w.target_size) return refuse("delta-syntax", "the instructions make less than the window announces");
+        if (!data.done() || !addresses.done()) return refuse("delta-syntax", "a section is longer than the instructions use");
+        if (w.checked && adler32(std::string_view(out_).substr(start)) != w.checksum)
+            return refuse("delta-checksum", "the result is not what was encoded: another base, or damage");
+        return {};
+    }
+
+    // Section 5.3.
+    static std::uint32_t read_address(Reader& addresses, AddressCache& cache, std::uint8_t mode, std::uint32_t here) {
+        std::uint32_t address;
+        if (mode == 0) address = addresses.integer();
+        else if (mode == 1) address = here - addresses.integer();
+        else if (mode < 2 + kNear) address = cache.near(mode - 2) + addresses.integer();
+        else address = cache.same(static_cast<std::uint32_t>(mode - 2 - kNear) * 256 + addresses.byte());
+        cache.update(address);
+        return address;
+    }
+
+    // A copy may begin in the source segment and run on into the target, and it may read what it writes (section 3).
+    void copy(const Window& w, std::size_t start, std::uint32_t address, std::uint32_t size) {
+        if (address < w.source_size) {
+            const std::size_t n = std::min<std::size_t>(size, w.source_size - address);
+            if (w.own_target) out_.append(out_.data() + w.source_at + address, n);
+            else out_.append(w.source.data() + address, n);
+            size -= static_cast<std::uint32_t>(n);
+            address += static_cast<std::uint32_t>(n);
+        }
+        std::size_t from = start + (address - w.source_size);
+        while (size) {
+            const std::size_t n = std::min<std::size_t>(size, out_.size() - from);
+            out_.append(out_.data() + from, n);
+            from += n;
+            size -= static_cast<std::uint32_t>(n);
+        }
+    }
+
+    std::string_view base_;
+    Reader in_;
+    std::size_t max_;
+    std::string out_;
+};
+
+}  // namespace
+
+Result<std::string> apply_delta(std::string_view base, std::string_view delta, std::size_t max_output) {
+    max_output = std::min(max_output, kMaxBlobBytes);
+    if (base.size() > kMaxBlobBytes) return refuse("delta-size", "the base has more than " + std::to_string(kMaxBlobBytes) + " bytes");
+    return Decoder(base, delta, max_output).run();
+}
+
+}  // namespace tidegate
