@@ -241,7 +241,9 @@ private:
         for (std::size_t place = first; place < end; ++place) {
             const Candidate& c = all_[ops_[place]];
             bytes += static_cast<double>(c.bytes);
-            Block block{place, place + 1, value_of(c), cost_of(c), units_[unit_of_[place]].rank, c.group != 0 || bytes > budget_.max_bytes};
+            const bool beyond = place > first && bytes > budget_.max_bytes;
+            if (beyond && c.group == 0) units_[unit_of_[place]].rank = {kInfinity, ops_[place]};
+            Block block{place, place + 1, value_of(c), cost_of(c), units_[unit_of_[place]].rank, c.group != 0 || beyond};
             while (!blocks.empty() && !block.alone && !blocks.back().alone && block.value * blocks.back().cost > blocks.back().value * block.cost) {
                 const Block& before = blocks.back();
                 block = {before.first, block.end, before.value + block.value, before.cost + block.cost, std::min(before.best, block.best), false};

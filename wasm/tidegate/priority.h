@@ -41,7 +41,7 @@ struct AgingOptions {
     double ms_per_point = 3.0 * kMinuteMs;      // one point per 3 minutes: low reaches the start of high after 2.5 hours
     double critical_lead_ms = 4.0 * kHourMs;    // a critical op goes before every other op that has waited less than this
 };
-inline constexpr double kMaxAgingMs = 365.0 * kDayMs;  // ceiling of both options; other values are clamped, no number means the default
+inline constexpr double kMaxAgingMs = 30.0 * kDayMs;  // ceiling of both options; other values are clamped, no number means the default
 
 // The place in the queue: the smaller key goes first; equal keys go by accept sequence. Finite for every input.
 //   others:    created_ms - score * ms_per_point
