@@ -84,8 +84,8 @@ export class App {
   /** @param {any} event */
   async hear(event) {
     if (event.type === 'status') this.status = event.status;
-    if (event.type === 'sync.completed' || event.type === 'sync.failed') await this.lookBack();
-    await this.refresh();
+    if (event.type === 'sync.completed' || event.type === 'sync.failed') await this.attempt(() => this.lookBack());
+    else await this.refresh();
   }
 
   // ---- actions ----
