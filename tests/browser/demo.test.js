@@ -66,7 +66,7 @@ describe('the demo', () => {
     await page.getByRole('heading', { name: site }).waitFor();
   }
 
-  const card = (site) => page.getByRole('link', { name: new RegExp(site) });
+  const card = (site) => page.locator('.card', { hasText: site });
   const waitForMark = (site, mark) => card(site).locator(`.chip[data-mark=${mark}]`).waitFor();
 
   /** Everything the server has, by entity. */

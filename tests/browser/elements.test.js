@@ -52,7 +52,7 @@ describe('tidegate-progress', () => {
   });
   beforeEach(async () => {
     await page?.close();
-    page = await browser.newPage();
+    page = await browser.newPage({ locale: 'en-US' });
     violations = [];
     page.on('console', (message) => { if (message.type() === 'error') violations.push(message.text()); });
     page.on('pageerror', (error) => violations.push(String(error)));
@@ -133,6 +133,24 @@ describe('tidegate-progress', () => {
     assert.match(await part('eta').textContent(), /^about [23] min left$/);
     await emit(status({ ...running, estimatedCompletionTime: Date.now() - 1_000 }, inProgress));
     assert.equal(await part('eta').count(), 0);
+  });
+
+  it('a queue that waits has no bar', async () => {
+    await show(status({ state: 'offline', queueSize: 4 }, { totalItems: 4 }));
+    assert.equal(await page.getByRole('progressbar').count(), 0);
+    assert.equal(await part('count').textContent(), '4 to send');
+  });
+
+  it('writes times as the page is written, in the regional form of the browser', async () => {
+    const lastSyncTime = new Date().setHours(16, 5, 0, 0);
+    await show(status({ lastSyncTime }));
+    assert.match(await part('last').textContent(), /^Last sync 4:05\sPM$/);
+    await page.evaluate(() => Object.defineProperty(navigator, 'languages', { value: ['fr', 'en-GB'] }));
+    await emit(status({ lastSyncTime: lastSyncTime + 1 }));
+    assert.equal(await part('last').textContent(), 'Last sync 16:05');
+    await page.evaluate(() => { document.documentElement.lang = 'de'; });
+    await emit(status({ lastSyncTime: lastSyncTime + 2 }));
+    assert.equal(await part('last').textContent(), 'Last sync 16:05');
   });
 
   it('runs from the right in right-to-left pages', async () => {

@@ -205,8 +205,7 @@ export class TidegateProgress extends LitElement {
 
   /** @returns {Labels} */
   _wording() {
-    const language = this.closest('[lang]')?.getAttribute('lang') || undefined;
-    return { ...englishLabels(language), ...this.labels };
+    return { ...englishLabels(formatLanguage(this.closest('[lang]')?.getAttribute('lang'))), ...this.labels };
   }
 
   render() {
@@ -237,14 +236,14 @@ export class TidegateProgress extends LitElement {
   }
 
   /**
-   * The bar, only where there is something to be a part of.
+   * The bar, only where a session has something to be a part of: a queue that waits is no progress.
    * @param {Status} status
    * @param {Labels} say
    * @param {string} counts
    */
   _track(status, say, counts) {
     const { totalItems, completedItems, failedItems } = status.currentProgress;
-    if (!(totalItems > 0)) return nothing;
+    if (!(totalItems > 0) || !(status.isActive || completedItems + failedItems > 0)) return nothing;
     return html`
       <div class="track" part="track" role="progressbar" aria-label=${say.progressName} aria-valuemin="0"
         aria-valuemax=${totalItems} aria-valuenow=${Math.min(totalItems, completedItems + failedItems)} aria-valuetext=${counts || nothing}>
@@ -261,6 +260,15 @@ function fractionDone(status) {
   if (!status || !(status.currentProgress.totalItems > 0)) return 0;
   const { totalItems, completedItems, failedItems } = status.currentProgress;
   return Math.min(1, Math.max(0, (completedItems + failedItems) / totalItems));
+}
+
+/**
+ * The language numbers and times are written in: the page's, in the person's own regional form where the browser names one ("en" → "en-GB").
+ * @param {string | null | undefined} language
+ */
+function formatLanguage(language) {
+  if (!language) return undefined;
+  return navigator.languages.find((one) => one === language || one.startsWith(`${language}-`)) ?? language;
 }
 
 /** Registers the element. Calling it again, or loading a second copy of the module, changes nothing. */

@@ -1,9 +1,11 @@
 /** The situation at a glance, shown where no single assessment is open. */
 import { html, nothing } from 'lit';
 import { kNeeds } from '../model.js';
-import { icon, number } from './parts.js';
+import { icon, number, severityBadge } from './parts.js';
 
 /** @typedef {import('../app.js').App} App */
+
+const kUrgentShown = 3;
 
 /** @param {App} app */
 export function overviewView(app) {
@@ -21,6 +23,7 @@ export function overviewView(app) {
         <div><dt>Severe or critical</dt><dd>${number(severe)}</dd></div>
       </dl>
       ${needsChart(docs, people)}
+      ${urgentView(app.records.filter(({ doc }) => doc.severity >= 4).slice(0, kUrgentShown))}
     </section>`;
 }
 
@@ -63,4 +66,17 @@ function needsChart(docs, people) {
         </tr>`)}
       </tbody>
     </table>`;
+}
+
+/** @param {import('../records.js').AssessmentItem[]} records gravest first */
+function urgentView(records) {
+  if (records.length === 0) return nothing;
+  return html`
+    <h3>Most urgent</h3>
+    <ul class="urgent">
+      ${records.map(({ id, doc }) => html`
+        <li>${severityBadge(doc.severity)}
+          <div><a href="#/a/${id}" dir="auto">${doc.site}</a><p dir="auto">${doc.notes || doc.needs.join(', ')}</p></div>
+        </li>`)}
+    </ul>`;
 }

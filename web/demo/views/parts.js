@@ -42,9 +42,8 @@ export function chip(mark) {
 
 /** @param {number} severity */
 export function severityBadge(severity) {
-  return html`<span class="severity" data-severity=${severity} title=${kSeverities[severity] ?? ''}>
-    <span class="visually-hidden">Severity </span>${severity}<span class="visually-hidden">, ${kSeverities[severity] ?? ''}</span>
-  </span>`;
+  const word = kSeverities[severity] ?? '';
+  return html`<span class="severity" data-severity=${severity} role="img" aria-label="Severity ${severity}, ${word}" title=${word}>${severity}</span>`;
 }
 
 const kNumber = new Intl.NumberFormat();
