@@ -95,7 +95,7 @@ export async function createCalls(options, deps) {
     ops: ({ state, limit = kOpsPage, after = 0 } = {}) => listOps(store, owner, state, limit, after),
     op: async (id) => {
       const row = await store.rowById(id);
-      return row && row.owner === owner ? shownOp(row) : undefined;
+      return row && (row.owner ?? '') === owner ? shownOp(row) : undefined;
     },
     history: (options = {}) => store.list('history', options),
 
@@ -103,7 +103,7 @@ export async function createCalls(options, deps) {
     retry: async (id) => { await command({ type: 'retry', id }); },
     drop: async (id) => { await command({ type: 'drop', id }); },
     setPriority: async (id, priority) => { await command({ type: 'setPriority', id, priority }); },
-    explain: async (id) => (await command({ type: 'explain', id })).explain,
+    explain: async (id) => (await command({ type: 'explain', id })).value,
     pause: async () => { await command({ type: 'pause' }); },
     resume: async () => { await command({ type: 'resume' }); },
 
@@ -114,10 +114,10 @@ export async function createCalls(options, deps) {
       return { reject: end.reject, wakeAtMs: end.wakeAtMs };
     },
 
-    status: async () => ({ ...(await command({ type: 'status' })).status, supported: supported() }),
-    metrics: async () => (await command({ type: 'metrics' })).metrics,
-    settings: async (changes) => (await command(changes === undefined ? { type: 'settings' } : { type: 'settings', value: changes })).settings,
-    rules: async () => (await command({ type: 'rules' })).rules,
+    status: async () => ({ ...(await command({ type: 'status' })).value, supported: supported() }),
+    metrics: async () => (await command({ type: 'metrics' })).value,
+    settings: async (changes) => (await command(changes === undefined ? { type: 'settings' } : { type: 'settings', value: changes })).value,
+    rules: async () => (await command({ type: 'rules' })).value,
     setRules: async (rules) => {
       await command({ type: 'rules', value: rules });
       ruleFields = fieldsOfRules(rules);
@@ -189,13 +189,16 @@ function shownOp(row) {
   return op;
 }
 
+/** The core leaves an empty owner out. @param {OpRow} row @param {string} owner */
+const isOf = (row, owner) => (row.owner ?? '') === owner;
+
 /** @param {Store} store @param {string} owner @param {string | undefined} state @param {number} limit @param {number} after */
 async function listOps(store, owner, state, limit, after) {
   const found = [];
   for (let from = after; ;) {
     const rows = await store.rows(from, kOpsScan);
     for (const row of rows) {
-      if (row.owner !== owner || (state !== undefined && (row.state ?? 'queued') !== state)) continue;
+      if ((row.owner ?? '') !== owner || (state !== undefined && (row.state ?? 'queued') !== state)) continue;
       if (found.push(shownOp(row)) === limit) return found;
     }
     if (rows.length < kOpsScan) return found;

@@ -39,7 +39,7 @@ export async function answerManagement(name, request, ask) {
     const { event, command } = route(request.method === 'PUT' ? await readJson(request) : undefined);
     const [answer] = await ask({ event, commands: [command] }, 'answers');
     if (answer?.error) return problem(400, kBadRequest, answer.error.message, {}, answer.error.path);
-    return json(200, 'application/json', answer?.[name] ?? { ok: true });
+    return json(200, 'application/json', answer?.value ?? { ok: true });
   } catch (error) {
     const { code = '', message } = /** @type {any} */ (error);
     return code === kNotJson ? problem(400, kBadRequest, message) : problem(500, 'urn:tidegate:internal', message);

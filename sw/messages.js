@@ -35,7 +35,7 @@ export function readRequest(data) {
 function readReadings(readings) {
   if (!isObject(readings)) return {};
   return Object.fromEntries(Object.entries(kReadings).flatMap(([name, type]) => {
-    const value = readings[name];
+    const value = Object.hasOwn(readings, name) ? readings[name] : undefined;
     return typeof value === type && (type !== 'number' || Number.isFinite(value)) && (type !== 'string' || value.length <= 32) ? [[name, value]] : [];
   }));
 }

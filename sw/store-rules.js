@@ -62,10 +62,10 @@ export function addTotals(totals, items, { maxOps, maxBytes }) {
   return { ops, bytes };
 }
 
-/** The totals after the rows `removed` left. @param {Totals} totals @param {({sizeBytes: number} | undefined)[]} removed */
+/** The totals after the rows `removed` left. @param {Totals} totals @param {({sizeBytes?: number} | undefined)[]} removed */
 export function subtractTotals(totals, removed) {
   const gone = removed.filter((row) => row !== undefined);
-  return { ops: totals.ops - gone.length, bytes: gone.reduce((sum, row) => sum - row.sizeBytes, totals.bytes) };
+  return { ops: totals.ops - gone.length, bytes: gone.reduce((sum, row) => sum - (row.sizeBytes ?? 0), totals.bytes) };   // the core leaves zeros out
 }
 
 /**

@@ -222,7 +222,7 @@ async function readTotals(tx) {
   const totals = await tx.objectStore('state').get('totals');
   if (totals) return totals;
   const rows = await tx.objectStore('ops').getAll();
-  return rows.reduce((/** @type {any} */ sum, /** @type {any} */ row) => ({ ops: sum.ops + 1, bytes: sum.bytes + row.sizeBytes }), { ops: 0, bytes: 0 });
+  return rows.reduce((/** @type {any} */ sum, /** @type {any} */ row) => ({ ops: sum.ops + 1, bytes: sum.bytes + (row.sizeBytes ?? 0) }), { ops: 0, bytes: 0 });
 }
 
 /** @param {any} state @param {any} ask @returns {Promise<any>} */

@@ -73,6 +73,15 @@ export function storeContract(name, maker) {
     assert.deepEqual(await store.get('state', 'totals'), { ops: 1, bytes: 3 });
   });
 
+  stored('a row that was rewritten without its zeros is counted right when it goes', async (store) => {
+    const [, seq] = await store.accept([item('1', 'aaa'), item('2', null, { action: 'delete' })], kLimits);
+    const { token } = await store.acquireLease(ask('a', 0));
+    const { sizeBytes: _, ...row } = await store.get('ops', seq);
+    await store.commit({ token, knownSeq: seq, lanes: [], writes: [{ store: 'ops', key: seq, value: row }] });
+    await store.commit({ token, knownSeq: seq, lanes: [], writes: [{ store: 'ops', key: seq, remove: true }] });
+    assert.deepEqual(await store.get('state', 'totals'), { ops: 1, bytes: 3 });
+  });
+
   stored('an op id is accepted once', async (store) => {
     const one = item('1', 'a');
     await store.accept([one], kLimits);

@@ -1,0 +1,283 @@
+// The headless client: the real core, the real shell, a real SQLite file and the real server on loopback.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { createPlanner } from '../../wasm/index.js';
+import { wasmFile } from '../../wasm/load.js';
+import { buildRow } from '../../sw/accept.js';
+import { clock } from '../../sw/clock.js';
+import { webLocks } from '../../sw/locks.js';
+import { openClient } from '../../sw/node.js';
+import { random } from '../../sw/random.js';
+import { openSqliteStore } from '../../sw/sqlite-store.js';
+import { createTransport } from '../../sw/transport.js';
+import { Turns } from '../../sw/turns.js';
+import { kLimits } from './store.contract.js';
+import { lockManager } from './sw-harness.js';
+import { rowsOf, startServer, temporaryDirectory } from './server-harness.js';
+
+const kWasm = readFileSync(new URL(`../../dist/${wasmFile()}`, import.meta.url));
+
+/** A server, and a client of it that drains only when asked, unless told otherwise. */
+async function pair(t, options = {}) {
+  const world = await startServer(t);
+  const path = join(temporaryDirectory(t), 'outbox.db');
+  const open = async (more = {}) => {
+    const client = await openClient({ path, endpoint: world.api, autoSync: false, ...options, ...more });
+    t.after(() => client.close());
+    return client;
+  };
+  return { ...world, path, open, client: await open(), effects: () => rowsOf(world.file, 'SELECT * FROM effects ORDER BY n') };
+}
+
+test('what is saved is there at once, on the server after sync(), and gone from the outbox', async (t) => {
+  const { client, get, effects } = await pair(t);
+  const { id, entityId, seq } = await client.save('NOTE', 'n1', { title: 'Brücke', n: 1 }, { priority: 'high' });
+  assert.deepEqual([entityId, seq], ['n1', 1]);
+  assert.deepEqual(await client.get('NOTE', 'n1'), { title: 'Brücke', n: 1 });
+  assert.deepEqual((await client.ops()).map(({ id, state, action, priority }) => [id, state, action, priority]), [[id, 'queued', 'create', 'high']]);
+  const { wakeAtMs } = await client.sync();
+  assert.equal(wakeAtMs, null);
+  assert.equal((await get('NOTE/n1')).text, '{"title":"Brücke","n":1}');
+  assert.deepEqual(await client.ops(), []);
+  assert.deepEqual(effects().map(({ op_id, action }) => [op_id, action]), [[id, 'create']]);
+  assert.deepEqual(await client.get('NOTE', 'n1'), { title: 'Brücke', n: 1 });
+});
+
+test('updates, deletes, blobs and many at once arrive; updates of an acknowledged document go as deltas', async (t) => {
+  const { client, get, effects, server } = await pair(t);
+  const long = { text: 'x'.repeat(3000), n: 0 };
+  await client.save('NOTE', 'a', long);
+  await client.save('NOTE', 'gone', { n: 1 });
+  await client.save('MEDIA', 'p', new Blob([Uint8Array.from([0, 255, 7])], { type: 'image/png' }));
+  await client.sync();
+  const before = server.stats().bytesIn;
+  await client.save('NOTE', 'a', { ...long, n: 1 });
+  await client.delete('NOTE', 'gone');
+  await client.sync();
+  assert.ok(server.stats().bytesIn - before < 1500, 'a delta, not the document');
+  assert.deepEqual(JSON.parse((await get('NOTE/a')).text), { ...long, n: 1 });
+  assert.equal((await get('NOTE/gone')).status, 410);
+  const photo = await get('MEDIA/p');
+  assert.deepEqual([[...photo.bytes], photo.headers.get('content-type')], [[0, 255, 7], 'image/png']);
+  assert.deepEqual([...new Uint8Array(await (await client.get('MEDIA', 'p')).arrayBuffer())], [0, 255, 7]);
+  assert.equal(await client.get('NOTE', 'gone'), undefined);
+  assert.deepEqual((await client.list('NOTE')).map(({ entityId, doc }) => [entityId, doc.n]), [['a', 1]]);
+  assert.equal(effects().length, 5);
+});
+
+test('an atomic group and the order of a lane', async (t) => {
+  const { client, get, effects } = await pair(t);
+  await client.settings({ coalesce: false });
+  const saved = await client.saveAll([{ entity: 'A', entityId: '1', doc: { n: 1 } }, { entity: 'B', entityId: '1', doc: { n: 1 } }], { atomic: true });
+  for (let n = 2; n <= 6; n++) await client.save('A', '1', { n });
+  await client.sync();
+  assert.equal((await get('A/1')).text, '{"n":6}');
+  assert.equal((await get('B/1')).text, '{"n":1}');
+  assert.equal(effects().length, 7);
+  assert.deepEqual(effects().slice(0, 2).map(({ op_id }) => op_id).sort(), saved.map(({ id }) => id).sort());
+});
+
+test('with nobody at the other end everything is kept, across a restart, and sent when somebody is', async (t) => {
+  const { client, open, get } = await pair(t);
+  await client.close();
+  const alone = await open({ endpoint: 'http://127.0.0.1:1/api/v1' });
+  const ids = [];
+  for (let n = 0; n < 5; n++) ids.push((await alone.save('NOTE', `n${n}`, { n })).id);
+  const { wakeAtMs } = await alone.sync();
+  assert.ok(wakeAtMs > Date.now());
+  assert.equal((await alone.status()).queueSize, 5);
+  await alone.close();
+  const again = await open();
+  assert.deepEqual((await again.ops()).map(({ id }) => id), ids);
+  await again.sync();
+  assert.deepEqual(await again.ops(), []);
+  assert.equal((await get('NOTE/n4')).text, '{"n":4}');
+});
+
+test('with autoSync a save drains by itself, and a wait ends by itself', async (t) => {
+  const { client, open, get } = await pair(t);
+  await client.close();
+  const auto = await open({ autoSync: true });
+  const synced = new Promise((resolve) => auto.subscribe(({ type }) => { if (type === 'sync.completed') resolve(); }));
+  await auto.save('NOTE', '1', { n: 1 });
+  await synced;
+  assert.equal((await get('NOTE/1')).status, 200);
+});
+
+test('pause keeps everything here, resume lets it go, both across restarts', async (t) => {
+  const { client, open, effects } = await pair(t);
+  await client.pause();
+  await client.save('NOTE', '1', { n: 1 });
+  await client.close();
+  const again = await open();
+  await again.sync();
+  assert.equal((await again.status()).state, 'paused');
+  assert.equal(effects().length, 0);
+  await again.resume();
+  await again.sync();
+  assert.equal(effects().length, 1);
+});
+
+test('cancel takes an op back and what the app sees with it', async (t) => {
+  const { client, effects } = await pair(t);
+  const { id } = await client.save('NOTE', '1', { n: 1 });
+  await client.cancel(id);
+  assert.deepEqual(await client.ops(), []);
+  assert.equal(await client.get('NOTE', '1'), undefined);
+  await client.sync();
+  assert.equal(effects().length, 0);
+  await assert.rejects(client.cancel(id), { name: 'TidegateError', code: 'unknown-op', path: '/id' });
+});
+
+test('settings, rules, priorities, metrics, explain: asked of the core, kept in the store', async (t) => {
+  const { client, open, path } = await pair(t, { fields: { NOTE: ['city'] } });
+  assert.equal((await client.settings()).maxRetryAttempts, 5);
+  assert.equal((await client.settings({ maxRetryAttempts: 7 })).maxRetryAttempts, 7);
+  await assert.rejects(client.settings({ maxRetryAttempts: 'many' }), { name: 'TidegateError', code: 'wrong-type', message: /maxRetryAttempts|number/ });
+  const rules = [{ name: 'Severe', points: 25, when: { field: 'severity', op: '>=', value: 4 } }];
+  await client.setRules(rules);
+  await client.pause();
+  const { id } = await client.save('NOTE', '1', { severity: 5, city: 'Ulm', other: 1 });
+  await client.setPriority(id, 'critical');
+  assert.equal((await client.op(id)).priority, 'critical');
+  await assert.rejects(client.setPriority(id, 'urgent'), { name: 'TidegateError' });
+  assert.match((await client.explain(id)).sentence, /[Pp]aused/);
+  assert.equal(typeof (await client.metrics()), 'object');
+  await client.close();
+  const store = await openSqliteStore({ path });
+  assert.deepEqual((await store.rows(0, 1))[0].fields, { city: 'Ulm', severity: 5 });
+  await store.close();
+  const again = await open();
+  assert.equal((await again.settings()).maxRetryAttempts, 7);
+  assert.deepEqual((await again.rules()).map(({ name }) => name), ['Severe']);
+  assert.equal((await again.op(id)).priority, 'critical');
+});
+
+test('another owner\'s ops are neither shown nor sent with this one\'s credentials', async (t) => {
+  const owners = [];
+  const authorize = (owner) => { owners.push(owner); return {}; };
+  const { client, open } = await pair(t, { owner: 'ann', authorize });
+  await client.save('NOTE', '1', { of: 'ann' });
+  await client.close();
+  const bob = await open({ owner: 'bob' });
+  assert.equal(await bob.get('NOTE', '1'), undefined);
+  assert.deepEqual([await bob.ops(), await bob.list('NOTE')], [[], []]);
+  await bob.save('NOTE', '2', { of: 'bob' });
+  await bob.sync();
+  assert.deepEqual([...new Set(owners)].sort(), ['ann', 'bob']);
+  assert.equal(owners.length, 2, 'one request each: no batch mixes owners');
+});
+
+test('bad options and bad calls are refused by name', async (t) => {
+  const { client } = await pair(t);
+  await assert.rejects(openClient({ endpoint: 'http://127.0.0.1/' }), { name: 'TidegateError', path: '/path' });
+  await assert.rejects(openClient({ path: ':memory:', endpoint: 'http://127.0.0.1/', maxOpBytes: 1e9 }), { path: '/maxOpBytes', message: /16777216, got 1000000000/ });
+  await assert.rejects(openClient({ path: ':memory:', endpoint: 'http://127.0.0.1/', owner: 5 }), { path: '/owner' });
+  await assert.rejects(openClient({ path: ':memory:', endpoint: 'not a url' }), TypeError);
+  await assert.rejects(client.save('no/entity', '1', {}), { path: '/entity' });
+  await assert.rejects(client.saveAll('x'), { path: '/items' });
+  await assert.rejects(client.saveAll([{ entity: 'A', doc: 1 }, { entity: 'A', doc: NaN }]), { path: '/items/1/doc' });
+  await assert.rejects(client.saveAll(Array.from({ length: 51 }, () => ({ entity: 'A', doc: 1 })), { atomic: true }), { code: 'limit' });
+  assert.throws(() => client.subscribe('x'), { path: '/listener' });
+  assert.deepEqual(await client.ops(), []);
+});
+
+test('close leaves nothing: a process that closed its client exits by itself', async (t) => {
+  const { api, path } = await pair(t);
+  const child = spawn(process.execPath, ['--input-type=module', '-e', `
+    import { openClient } from ${JSON.stringify(new URL('../../sw/node.js', import.meta.url).href)};
+    const client = await openClient({ path: ${JSON.stringify(`${path}.2`)}, endpoint: ${JSON.stringify(api)} });
+    client.subscribe(() => {});
+    await client.save('NOTE', '1', { n: 1 });
+    await client.sync();
+    await client.save('NOTE', '2', { n: 1 });
+    await client.close();
+    console.log('closed');
+  `], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let heard = '';
+  child.stdout.on('data', (chunk) => { heard += chunk; });
+  const [code] = await once(child, 'exit');
+  assert.deepEqual([code, heard], [0, 'closed\n']);
+});
+
+// --- the kill sweep -----------------------------------------------------------------------------------------------------------
+
+/** The real shell over `store`, every await of which may be the last. `point` throws when it is. */
+function mortal({ store, api, time, point }) {
+  const dying = new Proxy(store, { get: (target, name) => (typeof target[name] !== 'function' ? target[name] : async (...args) => {
+    point();
+    const result = await target[name](...args);
+    point();
+    return result;
+  }) });
+  const transport = createTransport({ endpoint: api, clock });
+  return new Turns({
+    store: dying, clock: { ...clock, now: () => Date.now() + time.ahead }, random, locks: webLocks(lockManager()), publish: () => {}, readings: () => ({}),
+    createPlanner: async () => { point(); return createPlanner(kWasm); },
+    transport: { send: async (...args) => { point(); const outcome = await transport.send(...args); point(); return outcome; } },
+  });
+}
+
+/** Drains until nothing waits any more; waits pass at once. */
+async function drainAll(turns, store, time) {
+  for (let round = 0; round < 50; round++) {
+    const end = await turns.ask({ event: { type: 'manual', trigger: 'manual' }, commands: [{ type: 'flush' }] }).end;
+    assert.equal(end.ok, true, end.error?.message);
+    if ((await store.rows(0, 1)).length === 0) return round + 1;
+    time.ahead += Math.max(1000, (end.wakeAtMs ?? 0) - Date.now() - time.ahead);
+  }
+  assert.fail(`still queued: ${JSON.stringify(await store.rows(0, 10))}`);
+}
+
+for (const [name, settings] of [
+  ['in one batch', {}], ['op by op, in small batches', { maxBatchOps: 1, maximumConcurrentOperations: 1 }], ['three requests at once', { maxBatchOps: 1 }], ['in REST mode', { mode: 'rest' }],
+])
+  test(`killed at every await of a drain ${name}: no op is lost, none has two effects, the server holds the last versions`, async (t) => {
+    const { api, file, get } = await startServer(t);
+    const time = { ahead: 0 };
+    let points = 0;
+    for (let kill = 1, dead = true; dead; kill++) {
+      const store = await openSqliteStore({ path: ':memory:' });
+      const alive = () => mortal({ store, api, time, point() {} });
+      const context = { owner: '', schemaVersion: 0, maxOpBytes: 1e6, fieldNames: () => [], clock, random };
+      const accept = async (entityId, doc, more = {}) => {
+        const item = await buildRow({ entity: `K${kill}`, entityId, doc, ...more }, context, '');
+        await store.accept([item], kLimits);
+        return item.row.id;
+      };
+      // Acknowledged first: what the deltas and the delete rest on.
+      const body = { text: 'y'.repeat(400), n: 0 };
+      const first = [await accept('a', body), await accept('b', { n: 0 })];
+      const ready = alive();
+      await ready.ask({ commands: [{ type: 'settings', value: settings }] }).answers;
+      await drainAll(ready, store, time);
+      const ids = [
+        await accept('a', { ...body, n: 1 }, { coalesce: false }), await accept('a', { ...body, n: 2 }, { coalesce: false }),
+        await accept('b', undefined, { action: 'delete' }), await accept('c', { n: 1 }), await accept('c', { n: 2 }),
+      ];
+      let calls = 0;
+      dead = false;
+      const point = () => { if (dead || ++calls === kill) { dead = true; throw new Error('killed'); } };
+      await mortal({ store, api, time, point }).ask({ event: { type: 'sync' } }).end;
+      await drainAll(alive(), store, time);
+
+      const effects = rowsOf(file, `SELECT op_id FROM effects WHERE entity = 'K${kill}'`).map(({ op_id }) => op_id);
+      assert.equal(new Set(effects).size, effects.length, `kill ${kill}: an op has two effects`);
+      const records = (await store.list('history')).map(({ value }) => value).filter(({ kind }) => kind === 'folded' || kind === 'cancelled');
+      const accounted = new Set([...effects, ...records.map(({ opId }) => opId)]);
+      for (const id of [...first, ...ids]) assert.ok(accounted.has(id), `kill ${kill}: op ${id} is lost`);
+      assert.deepEqual(JSON.parse((await get(`K${kill}/a`)).text), { ...body, n: 2 }, `kill ${kill}`);
+      assert.equal((await get(`K${kill}/b`)).status, 410, `kill ${kill}`);
+      assert.equal((await get(`K${kill}/c`)).text, '{"n":2}', `kill ${kill}`);
+      assert.deepEqual((await store.list('payloads')).map(({ key }) => key), [], `kill ${kill}: payloads are left over`);
+      assert.deepEqual(await store.get('state', 'totals'), { ops: 0, bytes: 0 }, `kill ${kill}`);
+      await store.close();
+      if (dead) points = kill;
+    }
+    t.diagnostic(`${points} points`);
+    assert.ok(points >= 15, `${points} points`);
+  });
