@@ -33,7 +33,7 @@ import { Refusal, problem } from './problem.js';
 /**
  * @param {object} options
  * @param {import('./limits.js').Limits} options.limits
- * @param {(document: Buffer, patch: Buffer, codec: 'json-patch'|'merge-patch') => Buffer} options.applyPatch   throws a Refusal when it does not apply
+ * @param {(document: Buffer, patch: Buffer, codec: 'json-patch'|'merge-patch') => Buffer} options.applyPatch   throws a Refusal when it does not apply or makes too much
  * @returns {Decide}
  */
 export function createDecide({ limits, applyPatch }) {
@@ -80,9 +80,6 @@ export function createDecide({ limits, applyPatch }) {
   function patched(op, document) {
     const codec = /** @type {'json-patch'|'merge-patch'} */ (op.codec);
     const body = applyPatch(/** @type {Buffer} */ (document.body), /** @type {Buffer} */ (op.body), codec);
-    if (body.length > limits.maxBodyBytes) {
-      throw new Refusal('too-large', `the patched document would have ${body.length} bytes`, { limit: limits.maxBodyBytes });
-    }
     const fault = jsonFault(body, limits.maxDepth);
     if (fault) throw new Refusal('unprocessable', `after the patch ${fault}`);
     return body;

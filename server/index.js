@@ -61,7 +61,7 @@ export async function createServer({
 }) {
   const limits = limitsFrom(changedLimits);
   const faults = createFaults({ rates, seed });
-  const sound = createDecide({ limits, applyPatch: await createPatcher() });
+  const sound = createDecide({ limits, applyPatch: await createPatcher(limits) });
   const decide = plant === undefined ? sound : plantBug(plant, sound);
   const onError = (/** @type {unknown} */ error) => log('the server failed', error);
   const engine = createEngine({ store, decide, clock, onError });
