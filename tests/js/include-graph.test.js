@@ -6,12 +6,12 @@ import { basename, extname } from 'node:path';
 import { test } from 'node:test';
 import { at, filesBelow } from '../../scripts/lib.mjs';
 
-// A module is a header with its sources. planner_send.cpp belongs to planner, diff_array.cpp to diff, patch_tree.h to patch.
+// A module is a header with its sources; planner_send.cpp belongs to planner, diff_array.cpp to diff, patch_tree.h to patch.
 const kLayers = [
   ['result', 'random', 'time', 'assert', 'words', 'simd', 'hash', 'json', 'json_text', 'json_value', 'canonical', 'fields'],
   ['describe', 'protocol'],
   ['priority', 'gate', 'connectivity', 'batch', 'backoff', 'retry_after', 'budget', 'form', 'conflict', 'merge', 'diff', 'patch', 'binary_delta',
-    'eta', 'throttle', 'verdict', 'wire'],
+    'eta', 'throttle', 'graph', 'verdict', 'wire'],
   ['outbox', 'snapshot', 'phases', 'history'],
   ['planner'],
   ['bindings', 'delta_exports', 'schema'],
@@ -30,10 +30,13 @@ const kSideways = {
   form: ['diff', 'patch', 'binary_delta'],
 };
 
-const kParts = { planner: /^planner_/, priority: /^priority_/, diff: /^diff_/, patch: /^patch_/, json_value: /^json_escape$/ };
+const kPartOf = { json_escape: 'json_value', vcdiff: 'binary_delta' };   // parts that do not bear the name of their module
+
+const modules = kLayers.flat();
 const moduleOf = (path) => {
   const stem = basename(path, extname(path));
-  return Object.keys(kParts).find((module) => kParts[module].test(stem)) ?? stem;
+  if (modules.includes(stem)) return stem;
+  return kPartOf[stem] ?? modules.find((module) => stem.startsWith(`${module}_`)) ?? stem;
 };
 const layerOf = (module) => kLayers.findIndex((layer) => layer.includes(module));
 const sources = filesBelow('wasm', (path) => /\.(h|cpp)$/.test(path));
