@@ -239,6 +239,17 @@ TEST_CASE("far larger queues too: the threshold changes no choice") {
     }
 }
 
+TEST_CASE("in a short window dense ops behind dear heads crowd nobody out, however many there are") {
+    // 300 lanes: nothing for 9840 bytes, then 1000 points for none (together 0.098 a byte). Then 1000 ops of 50 points for 340 bytes (0.1 a byte).
+    std::vector<Candidate> all;
+    for (std::uint32_t lane = 0; lane < 300; ++lane) {
+        all.push_back(op(1, 9840, lane, 0, 0, 0));
+        all.push_back(op(1, 0, lane, 1, 0, 1000));
+    }
+    for (std::uint32_t lane = 300; lane < 1300; ++lane) all.push_back(op(1, 340, lane, 0, 0, 50));
+    CHECK(choose_batch(all, budget(20000, 2, true)) == Indexes{600, 601});
+}
+
 TEST_CASE("every choice in a short window keeps lanes, groups and budgets") {
     Random random(99);
     for (int round = 0; round < 300; ++round) {

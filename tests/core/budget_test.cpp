@@ -98,6 +98,19 @@ TEST_CASE("an open breaker lets exactly one probe through when its time is over"
     CHECK(on_result(b, false, at + 10, random).state == BreakerState::closed);
 }
 
+TEST_CASE("breakers that opened together do not come back together") {
+    double first = 1e18, last = 0;
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        Random random(seed);
+        Breaker b;
+        for (int i = 0; i < kBreakerFailures; ++i) b = on_result(b, true, kNow, random);
+        first = std::min(first, b.until_ms - kNow);
+        last = std::max(last, b.until_ms - kNow);
+    }
+    CHECK(first < 0.55 * kBreakerOpenMs);
+    CHECK(last > 0.95 * kBreakerOpenMs);
+}
+
 TEST_CASE("openings in a row double up to five minutes; successes between failures keep it closed") {
     Random random(9);
     Breaker b;

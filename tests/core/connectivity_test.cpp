@@ -128,17 +128,24 @@ TEST_CASE("a link is good until known, then follows what is measured, after two 
     CHECK(link.c.quality == Quality::poor);
 }
 
-TEST_CASE("a verdict that flips every time never changes the class") {
-    Connectivity c = excellent().c;
-    Random random(1);
-    double now = kNow + kHourMs;
-    for (int i = 0; i < 100; ++i) {
-        c.srtt_ms = i % 2 ? 100 : 5000;  // as if measured
-        c.rttvar_ms = 0;
-        Exchange e = exchange(now, 100, 1000);
-        e.retried = true;
-        c = after_exchange(c, e, now += 200, random);
-        REQUIRE(c.quality == Quality::excellent);
+TEST_CASE("a verdict that flips every time never changes the class, to whichever side it flips") {
+    struct Row {
+        Quality quality;
+        double rtt_ms[2];
+    };
+    for (const Row& row : {Row{Quality::excellent, {100, 5000}}, Row{Quality::excellent, {500, 100}}, Row{Quality::good, {100, 5000}}, Row{Quality::poor, {5000, 100}}}) {
+        Connectivity c = excellent().c;
+        c.quality = row.quality;
+        Random random(1);
+        double now = kNow + kHourMs;
+        for (int i = 0; i < 100; ++i) {
+            c.srtt_ms = row.rtt_ms[i % 2];  // as if measured
+            c.rttvar_ms = 0;
+            Exchange e = exchange(now, 100, 1000);
+            e.retried = true;
+            c = after_exchange(c, e, now += 200, random);
+            REQUIRE(c.quality == row.quality);
+        }
     }
 }
 

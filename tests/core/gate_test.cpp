@@ -134,6 +134,20 @@ TEST_CASE("of two closed conditions the first in the stated order is named, and 
         }
 }
 
+TEST_CASE("of two conditions that time opens the later one says when to look again, in either order") {
+    GateSettings s;
+    s.data_budget_per_day = 1;
+    s.quiet_hours = QuietHours{11 * 60, 13 * 60};
+    s.min_interval_ms = 2 * kHourMs;
+    GateState state;
+    state.last_session_end_ms = kNow;
+    CHECK(check(s, fine(), state).look_again_ms == kNow + 2 * kHourMs);  // quiet hours end an hour before the interval
+    state.bytes_today = 1;
+    CHECK(check(s, fine(), state).look_again_ms == next_local_midnight_ms(kNow, 0));  // the budget comes first and opens last
+    state.paused = true;
+    CHECK(!check(s, fine(), state).look_again_ms);
+}
+
 TEST_CASE("critical never passes enabled, consent, paused or a missing network, even if the settings let it pass everything") {
     for (int i = 0; i < kConditions; ++i) {
         GateSettings s = strictest();
