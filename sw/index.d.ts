@@ -77,6 +77,8 @@ export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authori
   shell?: ShellOptions;
   /** Take over from an older worker at once. Default false. */
   skipWaiting?: boolean;
+  /** How long a drain in a sync event may last. Default 165 000: Chromium ends the event after 180 000. */
+  syncEventMs?: number;
 }
 
 export interface Client {

@@ -34,7 +34,8 @@ export function recordOf(write, bytes) {
 /**
  * The lease after `holder` asked for it, or null while another holder lives. A lease is over when its time is; also when it claims to last longer than any
  * lease does, because then the clock was set back. `takeover` is for a caller that holds the origin-wide lock, so that nobody else can be alive.
- * Every lease has a new token, the fencing token: commits of earlier holders are refused from then on.
+ * Every lease has a new token, the fencing token: commits of earlier holders are refused from then on. The first one is the time, so that a drain whose
+ * database was emptied under it does not hold a token of the new one.
  * @param {Lease | undefined} lease
  * @param {{holder: string, nowMs: number, ttlMs: number, codeVersion: string, takeover?: boolean}} ask
  * @returns {Lease | null}
@@ -43,7 +44,7 @@ export function nextLease(lease, { holder, nowMs, ttlMs, codeVersion, takeover =
   const left = lease?.holder ? lease.untilMs - nowMs : 0;
   const held = left > 0 && left <= Math.max(ttlMs, lease?.ttlMs ?? 0);
   if (held && lease?.holder !== holder && !takeover) return null;
-  return { token: (lease?.token ?? 0) + 1, holder, untilMs: nowMs + ttlMs, ttlMs, codeVersion };
+  return { token: (lease?.token ?? Math.floor(nowMs)) + 1, holder, untilMs: nowMs + ttlMs, ttlMs, codeVersion };
 }
 
 /** Whether a commit or renewal under `token` may write. @param {Lease | undefined} lease @param {number} token */

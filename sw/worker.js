@@ -22,7 +22,8 @@ export { wasmFile };
 /** The one tag. Two tags would fire at once and gain nothing. */
 export const kSyncTag = 'tidegate';
 /** Chromium ends a sync event after three minutes and any other after five; we stop well before, so that nothing is cut in the middle. */
-const kEventMs = { sync: 165_000, other: 240_000 };
+const kSyncEventMs = 165_000;
+const kOtherEventMs = 240_000;
 
 /** @type {any} */
 const scope = self;
@@ -30,6 +31,7 @@ const scope = self;
 /** @param {WorkerOptions} options */
 export function createSyncWorker(options) {
   const base = scope.registration.scope;
+  const { syncEventMs = kSyncEventMs } = options;
   const endpoint = new URL(options.endpoint, base);
   const wasm = new URL(options.wasm ?? new URL(`../dist/${wasmFile()}`, import.meta.url), base);
   const shell = new ShellCache({ caches: scope.caches, scope: base, options: options.shell, wasm, fetchAsset });
@@ -54,14 +56,14 @@ export function createSyncWorker(options) {
   };
 
   /** Hands a request to the drain, with the time this event may last. @param {Asking} request @param {number} [forMs] */
-  const begin = async (request, forMs = kEventMs.other) => {
+  const begin = async (request, forMs = kOtherEventMs) => {
     const turns = await open();
     return turns.ask({ ...request, event: { ...(request.event ?? { type: 'message' }), deadlineMs: clock.now() + forMs } });
   };
 
   /** Rejects when the core wants the browser to fire this event again, and when nothing could be drained at all. @param {EventIn} event */
   const drain = async (event) => {
-    const end = await (await begin({ event }, kEventMs.sync)).end;
+    const end = await (await begin({ event }, syncEventMs)).end;
     if (end.reject && !event.lastChance) throw end.error ?? new Error('operations are left to send');
   };
 

@@ -125,6 +125,8 @@ test('IndexedDB: a connection the browser closed is opened anew, once, and a dra
   await dropDatabase(dbName());   // fires versionchange: our connection closes itself
   assert.deepEqual(await store.rows(0, 1), []);
   assert.equal(await store.commit({ token, knownSeq: 0, lanes: [], writes: [] }), 'fenced');
+  await store.acquireLease({ holder: 'b', nowMs: 5_000, ttlMs: 1000, codeVersion: '1' });
+  assert.equal(await store.commit({ token, knownSeq: 0, lanes: [], writes: [] }), 'fenced', 'also when the new database has its first lease');
   await store.close();
   await indexed.remove();
 });

@@ -1,0 +1,244 @@
+// Worker and page, each in a fake of its browser: the shell, the core and the server are real. The real browser runs in tests/browser.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readRequest } from '../../sw/messages.js';
+import { connect } from '../../web/client.js';
+import { startServer } from './server-harness.js';
+import { openPage, origin, startWorker, wipe } from './sw-harness.js';
+
+/** A server, its origin, a worker and a page of it. */
+async function browser(t, { worker: workerOptions, page: pageOptions, withWorker = true, connectOptions, ...originOptions } = {}) {
+  await wipe();
+  const server = await startServer(t);
+  const world = origin(server.url, originOptions);
+  const worker = withWorker ? await startWorker(world, workerOptions) : null;
+  if (worker) await worker.fire('install');
+  const page = openPage(world, { worker, ...pageOptions });
+  t.after(() => page.close());
+  const client = await connect({ worker: '/sw.js', endpoint: '/api/v1', wasm: '/tidegate.wasm', ...connectOptions });
+  t.after(() => client.close());
+  const events = [];
+  client.subscribe((event) => events.push(event));
+  return { ...server, world, worker, page, client, events };
+}
+
+async function until(condition, what = 'the awaited condition') {
+  const end = Date.now() + 8_000;
+  while (!(await condition())) {
+    assert.ok(Date.now() < end, `${what} did not come`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+const drained = (client) => until(async () => (await client.ops()).length === 0, 'an empty outbox');
+
+test('every listener is registered while the script is evaluated', async (t) => {
+  const { worker } = await browser(t);
+  assert.deepEqual(worker.listening.sort(), ['activate', 'fetch', 'install', 'message', 'online', 'periodicsync', 'sync']);
+});
+
+test('a save is on the disk when it resolves, is drained by the worker, and the page hears of it', async (t) => {
+  const { client, get, events, world } = await browser(t);
+  const { id } = await client.save('NOTE', 'n1', { n: 1 });
+  assert.deepEqual(await client.get('NOTE', 'n1'), { n: 1 });
+  await drained(client);
+  assert.equal((await get('NOTE/n1')).text, '{"n":1}');
+  assert.equal(await client.op(id), undefined);
+  await until(() => events.some(({ type, status }) => type === 'status' && status.queueSize === 0), 'the status');
+  assert.deepEqual(world.tags, ['tidegate']);
+});
+
+test('calls are answered by the worker', async (t) => {
+  const { client } = await browser(t);
+  await client.pause();
+  assert.equal((await client.status()).state, 'paused');
+  assert.equal((await client.status()).supported.serviceWorker, true);
+  const { id } = await client.save('NOTE', '1', { n: 1 });
+  await client.setPriority(id, 'high');
+  assert.equal((await client.op(id)).priority, 'high');
+  assert.equal((await client.settings({ maxRetryAttempts: 9 })).maxRetryAttempts, 9);
+  await assert.rejects(client.settings({ maxRetryAttempts: -1 }), { name: 'TidegateError', code: 'out-of-range' });
+  await assert.rejects(client.cancel('nobody'), { name: 'TidegateError', code: 'unknown-op', path: '/id' });
+  await client.resume();
+  await client.sync();
+  assert.deepEqual(await client.ops(), []);
+});
+
+test('with the page closed a sync event drains; a worker started anew finds its core in the cache, without a network', async (t) => {
+  const { client, world, page, get } = await browser(t, { online: false });
+  for (let n = 0; n < 20; n++) await client.save('NOTE', `n${n}`, { n });
+  await client.close();
+  page.close();
+  assert.equal((await get('NOTE/n0')).status, 404);
+  world.navigator.onLine = true;
+  const fetched = world.caches.fetched.length;
+  const worker = await startWorker(world);
+  await worker.fire('sync', { tag: 'tidegate', lastChance: false });
+  assert.equal((await get('NOTE/n19')).text, '{"n":19}');
+  assert.equal(world.caches.fetched.length, fetched);
+});
+
+test('a sync event is rejected while work remains, so that the browser fires it again; never on the last chance', async (t) => {
+  const { client, world, server, worker } = await browser(t, { online: false });
+  await client.save('NOTE', '1', { n: 1 });
+  await server.close();
+  world.navigator.onLine = true;
+  const again = await startWorker(world, { syncEventMs: 200 });
+  await assert.rejects(again.fire('sync', { tag: 'tidegate', lastChance: false }), /left to send/);
+  await again.fire('sync', { tag: 'tidegate', lastChance: true });
+  assert.equal((await client.ops()).length, 1);
+  await worker.fire('sync', { tag: 'somebody-elses' }).then(({ waited }) => assert.equal(waited, 0));
+});
+
+test('the tag is armed by a save, once, and never while it fires', async (t) => {
+  const { client, world, worker } = await browser(t, { online: false });
+  await client.save('NOTE', '1', { n: 1 });
+  await client.save('NOTE', '2', { n: 1 });
+  await until(() => world.registered === 1, 'the registration');
+  world.tags = [];   // fired: the browser has taken it
+  const { source, ...message } = { data: { tidegate: 1, id: 99, until: 'answers', request: { event: { type: 'accept' } } }, origin: world.url, source: { type: 'window', postMessage() {} } };
+  let during;
+  const real = world.caches.match;
+  const sync = worker.fire('sync', { tag: 'tidegate', lastChance: true });
+  during = worker.fire('message', { ...message, source });
+  await Promise.all([sync, during]);
+  world.caches.match = real;
+  assert.equal(world.registered, 1);
+  await worker.fire('message', { ...message, source });
+  assert.equal(world.registered, 2);
+});
+
+test('a browser without background sync, or one that refuses it, loses nothing but the comfort', async (t) => {
+  const { client, world, worker, get } = await browser(t);
+  worker.scope.registration.sync.register = async () => { throw new DOMException('denied', 'NotAllowedError'); };
+  await client.save('NOTE', '1', { n: 1 });
+  await drained(client);
+  delete worker.scope.registration.sync;
+  await client.save('NOTE', '2', { n: 2 });
+  await drained(client);
+  assert.equal((await get('NOTE/2')).status, 200);
+  assert.deepEqual(world.tags, []);
+});
+
+test('messages from elsewhere or of another shape are left alone', async (t) => {
+  const { world, worker } = await browser(t);
+  const answers = [];
+  const source = { type: 'window', postMessage: (data) => answers.push(data) };
+  const data = { tidegate: 1, id: 1, until: 'answers', request: { commands: [{ type: 'pause' }] } };
+  for (const wrong of [
+    { origin: 'https://evil.example', source, data }, { origin: world.url, source: { ...source, type: 'sharedworker' }, data }, { origin: world.url, source: null, data },
+    { origin: world.url, source, data: null }, { origin: world.url, source, data: { ...data, tidegate: 2 } }, { origin: world.url, source, data: { ...data, id: '1' } },
+    { origin: world.url, source, data: { ...data, request: { commands: 'pause' } } }, { origin: world.url, source, data: { ...data, request: { event: { type: 'sync' } } } },
+    { origin: world.url, source, data: { ...data, request: { commands: Array(101).fill({ type: 'pause' }) } } },
+  ]) assert.equal((await worker.fire('message', wrong)).waited, 0, JSON.stringify(wrong.data));
+  assert.deepEqual(answers, []);
+  await worker.fire('message', { origin: world.url, source, data });
+  assert.deepEqual(answers, [{ tidegate: 1, id: 1, value: [{ ok: true }] }]);
+});
+
+test('of a message only what a page may say goes on', () => {
+  const read = readRequest({
+    tidegate: 1, id: 1, until: 'whenever', extra: 1,
+    request: { event: { type: 'page', trigger: 'x'.repeat(99), deadlineMs: 9e15, lastChance: true, tag: 't' }, commands: [{ type: 'status' }], more: 1 },
+    readings: { batteryLevel: 50, charging: 'yes', rtt: NaN, connectionType: 'x'.repeat(99), __proto__: { online: true }, foreign: 1 },
+  });
+  assert.deepEqual(read, { id: 1, until: 'answers', request: { event: { type: 'page', trigger: 'x'.repeat(32) }, commands: [{ type: 'status' }] }, readings: { batteryLevel: 50 } });
+});
+
+test('battery readings of the page reach the core in the worker', async (t) => {
+  const { client } = await browser(t, { page: { battery: { level: 0.05, charging: false } } });
+  await client.save('NOTE', '1', { n: 1 });
+  const status = await client.status();
+  assert.match(status.reason, /[Bb]attery/);
+  assert.equal(status.connectivity.batteryLevel, 5);
+  assert.equal((await client.ops()).length, 1);
+});
+
+test('the shell: filled on install, all or nothing; older versions removed on activate; foreign caches left alone', async (t) => {
+  const shell = { version: '2', assets: ['./', './app.js'], navigate: './' };
+  const { world, worker } = await browser(t, { worker: { shell } });
+  await world.caches.open('tidegate-shell-1');
+  await world.caches.open('somebody-elses');
+  await worker.fire('activate');
+  assert.deepEqual((await world.caches.keys()).sort(), ['somebody-elses', 'tidegate-shell-2']);
+  assert.equal(await (await worker.fetch('/app.js')).response.text(), 'app');
+  assert.equal(await (await worker.fetch('/some/route', { mode: 'navigate' })).response.text(), 'page');
+  for (const request of ['/unknown.js', '/api/v1/changes', '/api/v1/sync/background/nothing/else'].slice(0, 2)) assert.equal((await worker.fetch(request)).response, undefined);
+  assert.equal((await worker.fetch('/app.js', { method: 'POST' })).response, undefined);
+  assert.equal((await worker.fetch('/api/v1/entities/A/1', { mode: 'navigate' })).response, undefined, 'a navigation to the API is the server\'s');
+  const broken = await startWorker(world, { shell: { version: '3', assets: ['./missing.js'] } });
+  await assert.rejects(broken.fire('install'), /missing\.js/);
+});
+
+test('the management calls', async (t) => {
+  const { worker, client } = await browser(t);
+  const call = async (path, init) => {
+    const { response } = await worker.fetch(`/api/v1/sync/background/${path}`, init);
+    return response && { status: response.status, body: await response.json(), headers: response.headers };
+  };
+  assert.equal((await call('pause', { method: 'POST' })).status, 200);
+  const status = await call('status');
+  assert.deepEqual([status.body.state, status.headers.get('cache-control')], ['paused', 'no-store']);
+  await client.save('NOTE', '1', { n: 1 });
+  await call('resume', { method: 'POST' });
+  assert.equal((await call('start', { method: 'POST' })).status, 200);
+  await drained(client);
+  assert.equal((await call('settings', { method: 'PUT', body: '{"minimumBatteryLevel":30}' })).body.minimumBatteryLevel, 30);
+  assert.equal((await call('settings')).body.minimumBatteryLevel, 30);
+  assert.equal(typeof (await call('metrics')).body, 'object');
+  const wrong = await call('settings', { method: 'PUT', body: '{"minimumBatteryLevel":300}' });
+  assert.deepEqual([wrong.status, wrong.body.type, wrong.body.field], [400, 'urn:tidegate:bad-request', '/minimumBatteryLevel']);
+  assert.equal((await call('settings', { method: 'PUT', body: '{' })).status, 400);
+  assert.equal((await call('settings', { method: 'PUT', body: `"${'x'.repeat(70_000)}"` })).status, 400);
+  assert.deepEqual([(await call('pause')).status, (await call('pause')).headers.get('allow')], [405, 'POST']);
+  for (const path of ['nothing', '../status', 'constructor', '__proto__']) assert.notEqual((await call(path))?.status, 200);
+  assert.equal(await call('pause', { method: 'POST', mode: 'navigate', body: 'a=b' }), undefined, 'a form of a foreign page is not answered');
+});
+
+test('without a worker the page drains by itself', async (t) => {
+  const { client, get, events } = await browser(t, { withWorker: false });
+  assert.equal(client.isSupported().serviceWorker, false);
+  await client.save('NOTE', '1', { n: 1 });
+  await drained(client);
+  assert.equal((await get('NOTE/1')).status, 200);
+  await client.pause();
+  assert.equal((await client.status()).state, 'paused');
+  assert.ok(events.some(({ type }) => type === 'status'));
+});
+
+test('a page that hears that it is online again drains at once', async (t) => {
+  const { client, world, page, get } = await browser(t, { withWorker: false, online: false });
+  await client.save('NOTE', '1', { n: 1 });
+  await client.status();
+  assert.equal((await client.ops()).length, 1);
+  world.navigator.onLine = true;
+  navigator.onLine = true;
+  page.events.dispatchEvent(new Event('online'));
+  await drained(client);
+  assert.equal((await get('NOTE/1')).status, 200);
+});
+
+test('a listener that throws harms nobody', async (t) => {
+  const { client, events } = await browser(t, { withWorker: false });
+  const real = console.error;
+  let told = 0;
+  console.error = () => { told += 1; };
+  const unsubscribe = client.subscribe(() => { throw new Error('mine'); });
+  await client.save('NOTE', '1', { n: 1 });
+  await drained(client);
+  await client.status();
+  unsubscribe();
+  console.error = real;
+  assert.ok(told > 0 && events.length > 0);
+});
+
+test('close leaves no listener and no request behind', async (t) => {
+  const { client, page } = await browser(t);
+  const asked = client.sync();
+  asked.catch(() => {});
+  assert.ok(page.listeners() > 0);
+  await client.close();
+  await client.close();
+  assert.equal(page.listeners(), 0);
+  await assert.rejects(client.save('NOTE', '1', {}), { code: 'closed' });
+  await assert.rejects(client.status(), { code: 'closed' });
+});

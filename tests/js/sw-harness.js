@@ -1,0 +1,149 @@
+// A browser's worth of globals for sw/worker.js and web/client.js in Node: a worker scope whose events are fired by hand, a page that talks to it, caches,
+// locks. The store is fake-indexeddb, the core and the server are real.
+import 'fake-indexeddb/auto';
+import { readFileSync } from 'node:fs';
+
+/** The requests of one origin's Web Locks. */
+export function lockManager() {
+  const queue = [];
+  let held = false;
+  const next = () => {
+    if (held || queue.length === 0) return;
+    held = true;
+    const { callback, resolve } = queue.shift();
+    callback().then(resolve).finally(() => { held = false; next(); });
+  };
+  return {
+    request: (_name, { signal }, callback) => new Promise((resolve, reject) => {
+      const entry = { callback, resolve };
+      queue.push(entry);
+      signal?.addEventListener('abort', () => {
+        const at = queue.indexOf(entry);
+        if (at >= 0) { queue.splice(at, 1); reject(signal.reason); }
+      });
+      next();
+    }),
+  };
+}
+
+/** CacheStorage whose network is `files`: path → bytes or a function that answers a Response. */
+export function cacheStorage(files) {
+  const caches = new Map();
+  const fetched = [];
+  const answer = (url) => {
+    const name = new URL(url).pathname;
+    fetched.push(name);
+    if (!(name in files)) throw new TypeError(`cannot fetch ${name}`);
+    return new Response(files[name], { headers: { 'content-type': name.endsWith('.wasm') ? 'application/wasm' : 'text/plain' } });
+  };
+  return {
+    fetched,
+    keys: async () => [...caches.keys()],
+    delete: async (name) => caches.delete(name),
+    open: async (name) => {
+      if (!caches.has(name)) caches.set(name, new Map());
+      const entries = caches.get(name);
+      return {
+        addAll: async (requests) => {
+          const all = requests.map((request) => [request.url, answer(request.url)]);
+          for (const [url, response] of all) entries.set(url, response);
+        },
+        keys: async () => [...entries.keys()],
+      };
+    },
+    match: async (url, { cacheName }) => caches.get(cacheName)?.get(String(url))?.clone(),
+  };
+}
+
+/** One origin: its caches, locks, sync registrations, pages, and the worker that is running. */
+export function origin(url, { online = true, files = {} } = {}) {
+  const base = `${url}/`;
+  const wasm = ['tidegate.wasm', 'tidegate.simd.wasm'].map((name) => [`/${name}`, readFileSync(new URL(`../../dist/${name}`, import.meta.url))]);
+  const world = {
+    url, base, locks: lockManager(), caches: cacheStorage({ ...Object.fromEntries(wasm), '/': 'page', '/app.js': 'app', ...files }), pages: [], tags: [], registered: 0,
+    navigator: { onLine: online, connection: { effectiveType: '4g', rtt: 50, downlink: 10, saveData: false } },
+  };
+  return world;
+}
+
+let starts = 0;
+
+/** Starts a worker of this origin: a new script evaluation, as after every stop. */
+export async function startWorker(world, options) {
+  const scope = new EventTarget();
+  Object.assign(scope, {
+    location: { origin: world.url }, caches: world.caches, navigator: { ...world.navigator, locks: world.locks },
+    registration: {
+      scope: world.base,
+      sync: { getTags: async () => world.tags, register: async (tag) => { world.registered += 1; world.tags.push(tag); } },
+    },
+    clients: { matchAll: async () => world.pages, claim: async () => {} }, skipWaiting: async () => {},
+  });
+  globalThis.self = scope;
+  const { createSyncWorker } = await import(`../../sw/worker.js?start=${++starts}`);
+  const listening = [];
+  const add = scope.addEventListener;
+  scope.addEventListener = (type, ...rest) => { listening.push(type); add.call(scope, type, ...rest); };
+  createSyncWorker({ endpoint: '/api/v1', wasm: '/tidegate.wasm', ...options });
+  delete globalThis.self;
+  return {
+    scope, listening,
+    /** Fires an event; resolves when what it waits for is over: {response?} or a rejection. */
+    async fire(type, props = {}) {
+      const waits = [];
+      let response;
+      const event = Object.assign(new Event(type), props, { waitUntil: (work) => waits.push(work), respondWith: (answer) => { response = answer; } });
+      if (props.origin) Object.defineProperty(event, 'origin', { value: props.origin });
+      scope.dispatchEvent(event);
+      await Promise.all(waits);
+      return { waited: waits.length, response: await response };
+    },
+    fetch(path, { mode = 'cors', ...init } = {}) {
+      const request = new Request(new URL(path, world.base), init);
+      if (mode === 'navigate') Object.defineProperty(request, 'mode', { value: mode });   // scripts cannot make one
+      return this.fire('fetch', { request });
+    },
+  };
+}
+
+/** The globals of a page of this origin, and its line to `worker`. Returns what takes them away again. */
+export function openPage(world, { worker, battery, visible = true } = {}) {
+  const container = new EventTarget();
+  const page = { type: 'window', url: world.base, postMessage: (data) => setImmediate(() => container.dispatchEvent(Object.assign(new Event('message'), { data: structuredClone(data) }))) };
+  world.pages.push(page);
+  const active = worker && Object.assign(new EventTarget(), {
+    state: 'activated', postMessage: (data) => setImmediate(() => worker.fire('message', { data: structuredClone(data), origin: world.url, source: page }).catch(() => {})),
+  });
+  container.startMessages = () => {};
+  container.register = async () => {
+    if (!worker) throw new TypeError('cannot register');
+    return { active, installing: null, waiting: null };
+  };
+  const navigator = { ...world.navigator, locks: world.locks, serviceWorker: container, ...(battery && { getBattery: async () => Object.assign(new EventTarget(), battery) }) };
+  const events = new EventTarget();
+  let listeners = 0;
+  const addEventListener = (type, listener, options) => {
+    listeners += 1;
+    options.signal.addEventListener('abort', () => { listeners -= 1; });
+    events.addEventListener(type, listener, options);
+  };
+  const globals = { navigator, location: new URL(world.base), addEventListener, document: Object.assign(new EventTarget(), { visibilityState: visible ? 'visible' : 'hidden' }) };
+  const before = Object.fromEntries(Object.keys(globals).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
+  for (const [name, value] of Object.entries(globals)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  return {
+    page, events, listeners: () => listeners,
+    close() {
+      world.pages.splice(world.pages.indexOf(page), 1);
+      for (const [name, descriptor] of Object.entries(before)) { if (descriptor) Object.defineProperty(globalThis, name, descriptor); else delete globalThis[name]; }
+    },
+  };
+}
+
+/** A fresh database; connections of earlier tests let go of it. */
+export function wipe() {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase('tidegate');
+    request.onsuccess = resolve;
+    request.onerror = () => reject(request.error);
+  });
+}
