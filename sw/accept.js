@@ -110,39 +110,53 @@ async function encodeBody({ doc, contentType }, path) {
     return { bytes: new Uint8Array(await doc.arrayBuffer()), json: undefined, contentType: contentType ?? (doc.type || 'application/octet-stream') };
   if (doc instanceof ArrayBuffer || ArrayBuffer.isView(doc)) {
     const view = doc instanceof ArrayBuffer ? new Uint8Array(doc) : new Uint8Array(doc.buffer, doc.byteOffset, doc.byteLength);
-    return { bytes: new Uint8Array(view), json: undefined, contentType: contentType ?? 'application/octet-stream' };
+    const bytes = new Uint8Array(view);   // a copy, and never of shared memory
+    if (contentType === kJson) return { bytes, json: parseJson(bytes, path), contentType: '' };
+    return { bytes, json: undefined, contentType: contentType ?? 'application/octet-stream' };
   }
   if (contentType !== undefined && contentType !== kJson) throw wrongType(path, doc, `bytes or a Blob, because contentType is ${contentType}`);
-  checkJson(doc, path, 1);
+  checkJson(doc, path, 1, Number.isFinite);
   return { bytes: new TextEncoder().encode(JSON.stringify(doc)), json: doc, contentType: '' };
+}
+
+/** JSON that comes as bytes goes as those bytes, with its numbers as they are written. @param {Uint8Array} bytes @param {string} path */
+function parseJson(bytes, path) {
+  let json;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch (error) {
+    throw new TidegateError('wrong-type', path, `${path}: expected one JSON text in UTF-8, got bytes that are not (${/** @type {Error} */ (error).message})`);
+  }
+  checkJson(json, path, 1, () => true);
+  return json;
 }
 
 /**
  * Refuses what JSON would change in silence or cannot say: NaN, functions, bigints, half surrogates, cycles, too deep nesting.
  * An object with `toJSON` speaks for itself; `undefined` in an object is a property that is not there, as JSON has it.
- * @param {any} value @param {string} path @param {number} depth
+ * @param {any} value @param {string} path @param {number} depth @param {(value: number) => boolean} isNumber
  */
-function checkJson(value, path, depth) {
+function checkJson(value, path, depth, isNumber) {
   switch (typeof value) {
     case 'boolean': return;
     case 'string':
       if (!isWellFormed(value)) throw outOfRange(path, value, 'text without half surrogates');
       return;
     case 'number':
-      if (!Number.isFinite(value)) throw outOfRange(path, value, 'a finite number');
+      if (!isNumber(value)) throw outOfRange(path, value, 'a finite number');
       return;
     case 'object': break;
     default: throw wrongType(path, value, 'a JSON value');
   }
   if (value === null) return;
-  if (typeof value.toJSON === 'function') return checkJson(value.toJSON(), path, depth);
+  if (typeof value.toJSON === 'function') return checkJson(value.toJSON(), path, depth, isNumber);
   if (depth > kMaxDepth)
     throw new TidegateError('limit', path, `${shorten(path)}: expected at most ${kMaxDepth} levels of nesting (cycles have no end)`);
-  if (Array.isArray(value)) return value.forEach((item, i) => checkJson(item, `${path}/${i}`, depth + 1));
+  if (Array.isArray(value)) return value.forEach((item, i) => checkJson(item, `${path}/${i}`, depth + 1, isNumber));
   for (const key of Object.keys(value)) {
     const at = `${path}/${key.replace(/~/g, '~0').replace(/\//g, '~1')}`;
     if (!isWellFormed(key)) throw outOfRange(at, key, 'a name without half surrogates');
-    if (value[key] !== undefined) checkJson(value[key], at, depth + 1);
+    if (value[key] !== undefined) checkJson(value[key], at, depth + 1, isNumber);
   }
 }
 

@@ -49,6 +49,16 @@ test('bytes and blobs keep their type, and the caller may go on using his buffer
   assert.deepEqual([text(blob.bytes), blob.row.contentType], ['hey', 'text/plain']);
 });
 
+test('JSON that comes as bytes goes as those bytes, numbers as written, and is looked at like any other', async () => {
+  const written = new TextEncoder().encode('{ "big": 9007199254740993, "huge": 1e400,\n "severity": 4.0 }');
+  const { row, bytes } = await build({ doc: written, contentType: 'application/json' }, { fieldNames: () => ['severity'] });
+  assert.deepEqual(bytes, written);
+  assert.deepEqual([row.contentType, row.fields], ['', { severity: 4 }]);
+  for (const wrong of ['', '{', '{} x', '\ufeff{}', '{"a":"\\ud800"}', '['.repeat(257) + ']'.repeat(257)])
+    await assert.rejects(build({ doc: new TextEncoder().encode(wrong), contentType: 'application/json' }), { name: 'TidegateError' }, wrong);
+  await assert.rejects(build({ doc: Uint8Array.from([0x22, 0xff, 0x22]), contentType: 'application/json' }), { code: 'wrong-type', path: '/doc', message: /UTF-8/ });
+});
+
 const deep = (levels) => { let doc = {}; for (let i = 1; i < levels; i++) doc = { deep: doc }; return doc; };
 const cycle = {};
 cycle.self = cycle;
