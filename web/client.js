@@ -18,6 +18,8 @@ import { WorkerLink } from './worker-link.js';
 
 /** While a page is open: how often it looks after what is due, unless the settings say otherwise. */
 const kTickMs = 30_000;
+/** How long news of one save waits for the answer to the news before it. */
+const kPatienceMs = 1_000;
 
 /**
  * Opens the outbox, and registers `options.worker` where one is given. A worker that cannot be registered is no error: the page drains, and
@@ -57,7 +59,7 @@ export async function connect(options) {
   const waker = new Waker(clock, () => { poke('timer', 'periodic'); });
 
   const client = await createCalls(options, {
-    store, clock, random, ask, listeners, accepted: once(() => poke('accept', 'data-change')),
+    store, clock, random, ask, listeners, accepted: once(() => Promise.race([poke('accept', 'data-change'), clock.sleep(kPatienceMs, stop.signal)])),
     supported: () => supported(link !== null),
     close: async () => {
       stop.abort();
