@@ -100,7 +100,7 @@ export class Drain {
       this.#stop.abort();
       while (this.#inFlight > 0) await this.#nextAlarm();
       if (this.lease) await this.deps.store.releaseLease(this.lease).catch(() => {});   // else it runs out
-      release();
+      try { release(); } catch { /* a lock that cannot be given back goes with this realm */ }
     }
   }
 

@@ -39,8 +39,9 @@ export function createSyncWorker(options) {
   let told = {};
   let firing = 0;
 
-  const publish = async (/** @type {string} */ type, /** @type {any} */ detail) => {
-    for (const client of await scope.clients.matchAll({ type: 'window', includeUncontrolled: true })) client.postMessage({ tidegate: 1, type, detail });
+  const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
+    const told = (/** @type {any[]} */ pages) => { for (const page of pages) page.postMessage({ tidegate: 1, type, detail }); };
+    scope.clients.matchAll({ type: 'window', includeUncontrolled: true }).then(told, () => {});
   };
 
   /** @type {Promise<Turns> | null} opened by the first event that needs it; a failure is not remembered */
