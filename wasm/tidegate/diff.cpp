@@ -3,34 +3,36 @@
 #include <algorithm>
 
 #include "tidegate/diff_engine.h"
+#include "tidegate/simd.h"
 
 namespace tidegate {
 
 void PatchWriter::begin(std::uint32_t tag, std::string_view op) {
     marks_.push_back({tag, text_.size()});
-    text_.append(text_.empty() ? "[{\"op\":\"" : ",{\"op\":\"").append(op);
+    text_.put(text_.empty() ? "[{\"op\":\"" : ",{\"op\":\"").put(op);
 }
 
 void PatchWriter::with_value(std::uint32_t tag, std::string_view op, std::string_view path, std::string_view value) {
     begin(tag, op);
-    text_.append("\",\"path\":\"").append(path).append("\",\"value\":");
-    append_compact(text_, value);
-    text_.push_back('}');
+    text_.put("\",\"path\":\"").put(path).put("\",\"value\":");
+    if (value[0] == '{' || value[0] == '[') text_.written(write_compact(text_.room(value.size()), value));
+    else text_.put(value);
+    text_.put('}');
 }
 
 void PatchWriter::remove(std::uint32_t tag, std::string_view path) {
     begin(tag, "remove");
-    text_.append("\",\"path\":\"").append(path).append("\"}");
+    text_.put("\",\"path\":\"").put(path).put("\"}");
 }
 
 void PatchWriter::move(std::uint32_t tag, std::string_view from, std::string_view path) {
     begin(tag, "move");
-    text_.append("\",\"from\":\"").append(from).append("\",\"path\":\"").append(path).append("\"}");
+    text_.put("\",\"from\":\"").put(from).put("\",\"path\":\"").put(path).put("\"}");
 }
 
 void PatchWriter::truncate(std::size_t ops) {
     if (ops >= marks_.size()) return;
-    text_.resize(marks_[ops].start);
+    text_.shrink(marks_[ops].start);
     marks_.resize(ops);
 }
 
@@ -40,13 +42,21 @@ void PatchWriter::take_back(std::uint32_t tag, std::size_t floor) {
     truncate(ops);
 }
 
-std::string PatchWriter::finish() {
-    if (text_.empty()) return "[]";
-    text_.push_back(']');
-    return std::move(text_);
+void PatchWriter::clear() {
+    text_.clear();
+    marks_.clear();
 }
 
-Result<std::string> diff_json_patch(std::string_view base, std::string_view next, const DiffOptions& options) {
+std::string_view PatchWriter::finish() {
+    if (text_.empty()) return "[]";
+    text_.put(']');
+    return text_.view();
+}
+
+JsonDiffer::JsonDiffer() = default;
+JsonDiffer::~JsonDiffer() = default;
+
+Result<std::string_view> JsonDiffer::patch(std::string_view base, std::string_view next, const DiffOptions& options) {
     if (next.size() > kMaxTextBytes) return validate_json(next, kMaxTextDepth, "next").error();
     std::string without_duplicates;
     if (!options.trusted_base) {
@@ -56,14 +66,24 @@ Result<std::string> diff_json_patch(std::string_view base, std::string_view next
     }
     const std::string_view a = trim_space(base), b = trim_space(next);
     if (a.empty() || a.size() > kMaxTextBytes) return text_error({"json-syntax", "a value", 0}, "base");
-    if (a == b) return std::string("[]");
-    Differ differ(a, b, options);
-    if (!differ.run(0, static_cast<std::uint32_t>(a.size()), 0, static_cast<std::uint32_t>(b.size()))) {
-        TextFault fault = differ.fault();
+    if (simd::same_bytes(a, b)) return std::string_view("[]");
+    // A large document's memory is not kept.
+    constexpr std::size_t kKeep = std::size_t{4} << 20;
+    if (!engine_ || engine_->ops().capacity() > kKeep) engine_ = std::make_unique<Differ>();
+    engine_->start(a, b, options);
+    if (!engine_->run(0, static_cast<std::uint32_t>(a.size()), 0, static_cast<std::uint32_t>(b.size()))) {
+        TextFault fault = engine_->fault();
         fault.at += static_cast<std::size_t>(b.data() - next.data());
         return text_error(fault, "next");
     }
-    return differ.ops().finish();
+    return engine_->ops().finish();
+}
+
+Result<std::string> diff_json_patch(std::string_view base, std::string_view next, const DiffOptions& options) {
+    JsonDiffer differ;
+    const Result<std::string_view> patch = differ.patch(base, next, options);
+    if (!patch) return patch.error();
+    return std::string(patch.value());
 }
 
 }  // namespace tidegate

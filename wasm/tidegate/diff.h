@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,6 +33,23 @@ struct DiffOptions {
 // The RFC 6902 patch that makes `next` of `base`; "[]" when they mean the same. Never much larger than `next`: a root replace is the
 // worst. Error codes: those of validate_json; the message says which text.
 Result<std::string> diff_json_patch(std::string_view base, std::string_view next, const DiffOptions& options = {});
+
+class Differ;
+
+// diff_json_patch for many pairs: keeps its memory from call to call.
+class JsonDiffer {
+public:
+    JsonDiffer();
+    ~JsonDiffer();
+    JsonDiffer(const JsonDiffer&) = delete;
+    JsonDiffer& operator=(const JsonDiffer&) = delete;
+
+    // The patch is readable until the next call. REQUIRES: `options` outlives the call.
+    Result<std::string_view> patch(std::string_view base, std::string_view next, const DiffOptions& options);
+
+private:
+    std::unique_ptr<Differ> engine_;
+};
 
 // The RFC 7396 patch that makes `next` of `base`; nullopt where there is none, because `next` has a null member that would have to be
 // written. Errors as above.

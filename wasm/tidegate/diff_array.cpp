@@ -8,6 +8,7 @@
 #include "tidegate/diff_engine.h"
 #include "tidegate/hash.h"
 #include "tidegate/json_value.h"
+#include "tidegate/simd.h"
 
 namespace tidegate {
 
@@ -58,7 +59,7 @@ bool is_container(std::string_view value) { return value[0] == '{' || value[0] =
 }  // namespace
 
 std::uint64_t Differ::element_key(std::string_view value, bool& by_id) const {
-    const std::string_view id = find_id(value, options_.id_keys);
+    const std::string_view id = find_id(value, options_->id_keys);
     by_id = !id.empty();
     return by_id ? xxh64(id, 17) : value_hash(value);
 }
@@ -131,7 +132,7 @@ bool Differ::rest_of_array(std::size_t number, std::uint32_t& i, std::uint32_t& 
     if (!split_both(frame, span, as, bs, i, j)) return false;
     const std::uint32_t close_b = j;
     if (!spend(i - frame.mark_a + j - frame.mark_b)) return give_up(frame, i, j);
-    while (!as.empty() && !bs.empty() && value_of(a_, as.back()) == value_of(b_, bs.back())) {
+    while (!as.empty() && !bs.empty() && simd::same_bytes(value_of(a_, as.back()), value_of(b_, bs.back()))) {
         as.pop_back();
         bs.pop_back();
     }
@@ -145,7 +146,7 @@ void Differ::write_removals(const std::vector<Child>& as, const Pairing& pairing
         if (pairing.of_a[k] >= 0) continue;
         path_.resize(frame.path_length);
         append_index(frame.index + static_cast<std::uint32_t>(k));
-        if (options_.tests) ops_.test(frame.mark_a, path_, value_of(a_, as[k]));
+        if (options_->tests) ops_.test(frame.mark_a, path_, value_of(a_, as[k]));
         ops_.remove(frame.mark_a, path_);
     }
 }
@@ -200,7 +201,7 @@ bool Differ::write_changes(const std::vector<Child>& as, const std::vector<Child
         if (pairing.of_b[t] < 0) continue;
         const Child& a = as[static_cast<std::size_t>(pairing.of_b[t])];
         const Child& b = bs[t];
-        if (value_of(a_, a) == value_of(b_, b)) continue;
+        if (simd::same_bytes(value_of(a_, a), value_of(b_, b))) continue;
         path_.resize(frame.path_length);
         append_index(frame.index + static_cast<std::uint32_t>(t));
         if (!run(a.value, a.value_end, b.value, b.value_end)) return false;

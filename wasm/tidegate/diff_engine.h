@@ -4,12 +4,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "tidegate/diff.h"
 #include "tidegate/json_text.h"
+#include "tidegate/json_value.h"
+#include "tidegate/text_buffer.h"
 
 namespace tidegate {
 
@@ -28,8 +31,9 @@ public:
     void truncate(std::size_t ops);
     // Takes back the ops from number `floor` on whose place is at or behind `tag`.
     void take_back(std::uint32_t tag, std::size_t floor);
-    std::string finish();
-    void reserve(std::size_t bytes) { text_.reserve(bytes); }
+    void clear();
+    std::string_view finish();
+    std::size_t capacity() const { return text_.capacity(); }
 
 private:
     struct Mark {
@@ -39,13 +43,16 @@ private:
     void with_value(std::uint32_t tag, std::string_view op, std::string_view path, std::string_view value);
     void begin(std::uint32_t tag, std::string_view op);
 
-    std::string text_;
+    TextBuffer text_;
     std::vector<Mark> marks_;
 };
 
 class Differ {
 public:
-    Differ(std::string_view a, std::string_view b, const DiffOptions& options);
+    Differ() { path_.reserve(128); }
+
+    // REQUIRES: call before run(); the texts and options outlive it.
+    void start(std::string_view a, std::string_view b, const DiffOptions& options);
 
     // Writes the ops for the values a[a0, a1) and b[b0, b1) at the current path. False: b is not valid, see fault().
     bool run(std::uint32_t a0, std::uint32_t a1, std::uint32_t b0, std::uint32_t b1);
@@ -67,6 +74,12 @@ private:
         std::uint32_t a1, b1;
         std::size_t floor;       // first frame of this run
         std::size_t first_op;
+    };
+    // What rest_of_object works with; kept from call to call.
+    struct Lists {
+        std::vector<Child> as, bs;
+        MemberPairs pairs;
+        std::vector<char> kept;
     };
     // What became of an element of an array.
     struct Pairing {
@@ -96,8 +109,9 @@ private:
 
     // diff_object.cpp
     bool rest_of_object(std::uint32_t& i, std::uint32_t& j, const Span& span);
-    bool write_members(const std::vector<Child>& as, const std::vector<Child>& bs, std::vector<std::int32_t>& of_b, const Frame& frame,
-                       std::uint32_t end_b);
+    bool write_members(Lists& lists, const Frame& frame, std::uint32_t end_b);
+    bool write_new_members(Lists& lists, const Frame& frame, std::uint32_t end_b);
+    void go_to(const Frame& frame, std::string_view key);
     bool split_both(const Frame& frame, const Span& span, std::vector<Child>& as, std::vector<Child>& bs, std::uint32_t& close_a,
                     std::uint32_t& close_b);
     bool give_up(const Frame& frame, std::uint32_t close_a, std::uint32_t close_b);
@@ -113,13 +127,15 @@ private:
     std::uint64_t element_key(std::string_view value, bool& by_id) const;
 
     std::string_view a_, b_;
-    const DiffOptions& options_;
+    const DiffOptions* options_ = nullptr;
     PatchWriter ops_;
     std::string path_;
     TextFault fault_;
     std::size_t depth_ = 0;     // frames in use
     std::size_t rendered_ = 0;  // frames whose path_length is right
-    std::size_t budget_;
+    std::size_t budget_ = 0;
+    std::vector<std::unique_ptr<Lists>> lists_;  // one for each rest_of_object that is under way
+    std::size_t lists_used_ = 0;
     bool in_string_ = false;    // the difference that lockstep found lies inside a string
     Frame frames_[kMaxTextDepth + 1];
 };

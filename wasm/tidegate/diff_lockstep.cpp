@@ -27,9 +27,15 @@ simd::Block load_part(std::string_view text, std::size_t at) {
 
 }  // namespace
 
-Differ::Differ(std::string_view a, std::string_view b, const DiffOptions& options)
-    : a_(a), b_(b), options_(options), budget_(kDiffWorkFactor * (a.size() + b.size()) + 65536) {
-    path_.reserve(128);
+void Differ::start(std::string_view a, std::string_view b, const DiffOptions& options) {
+    a_ = a;
+    b_ = b;
+    options_ = &options;
+    ops_.clear();
+    path_.clear();
+    fault_ = {};
+    depth_ = rendered_ = lists_used_ = 0;
+    budget_ = kDiffWorkFactor * (a.size() + b.size()) + 65536;
 }
 
 bool Differ::refuse(const char* expected, std::size_t at) {
@@ -63,7 +69,7 @@ bool Differ::scalar_pair(std::uint32_t a0, std::uint32_t a1, std::uint32_t b0, s
     if (end != b1) return refuse("a comma or a closing bracket", end);
     const std::string_view old = a_.substr(a0, a1 - a0), value = b_.substr(b0, b1 - b0);
     if (same_value(old, value)) return true;
-    if (options_.tests) ops_.test(a0, path_, old);
+    if (options_->tests) ops_.test(a0, path_, old);
     ops_.replace(a0, path_, value);
     return true;
 }
@@ -147,7 +153,7 @@ void Differ::close_container(const Frame& frame, std::uint32_t end_a, std::uint3
     if (spent <= whole + kReplaceFrame + frame.path_length) return;
     ops_.truncate(frame.first_op);
     const std::string_view path = std::string_view(path_).substr(0, frame.path_length);
-    if (options_.tests) ops_.test(frame.open_a, path, a_.substr(frame.open_a, end_a - frame.open_a));
+    if (options_->tests) ops_.test(frame.open_a, path, a_.substr(frame.open_a, end_a - frame.open_a));
     ops_.replace(frame.open_a, path, b_.substr(frame.open_b, whole));
 }
 
@@ -183,7 +189,9 @@ void Differ::render(std::size_t frame, const Span& span) {
 }
 
 bool Differ::is_id_key(std::string_view inside) const {
-    return std::find(options_.id_keys.begin(), options_.id_keys.end(), inside) != options_.id_keys.end();
+    for (const std::string_view key : options_->id_keys)
+        if (simd::same_bytes(key, inside)) return true;
+    return false;
 }
 
 // Moves over whitespace that only one text has. True when both go on with the same byte.
@@ -206,7 +214,7 @@ bool Differ::resolve(std::uint32_t& i, std::uint32_t& j, const Span& span) {
     if (skip_whitespace_difference(i, j, span)) return true;
     // An array whose elements have no id is aligned by content as soon as one of them differs, the outermost first.
     for (std::size_t k = std::max(rendered_, span.floor + 1); k < depth_; ++k) {
-        if (!frames_[k - 1].object && find_id(a_.substr(0, span.a1).substr(frames_[k].open_a), options_.id_keys).empty()) return rest_of_array(k - 1, i, j, span);
+        if (!frames_[k - 1].object && find_id(a_.substr(0, span.a1).substr(frames_[k].open_a), options_->id_keys).empty()) return rest_of_array(k - 1, i, j, span);
         render(k, span);
     }
     render(depth_ - 1, span);
@@ -253,7 +261,7 @@ bool Differ::resolve_value(std::uint32_t va, std::uint32_t vb, std::uint32_t& i,
         // Another id: another element. The array around it is aligned from here on.
         const std::string_view token = std::string_view(path_).substr(top.path_length + 1);
         if (depth_ - 1 > span.floor && !frames_[depth_ - 2].object && is_id_key(token)) return rest_of_array(depth_ - 2, i, j, span);
-        if (options_.tests) ops_.test(va, path_, old);
+        if (options_->tests) ops_.test(va, path_, old);
         ops_.replace(va, path_, value);
     }
     top.mark_a = static_cast<std::uint32_t>(ea);

@@ -3,6 +3,7 @@
 
 #include "tidegate/diff_engine.h"
 #include "tidegate/json_value.h"
+#include "tidegate/simd.h"
 
 namespace tidegate {
 
@@ -31,7 +32,7 @@ bool Differ::give_up(const Frame& frame, std::uint32_t close_a, std::uint32_t cl
     if (end != close_b + 1) return refuse("a closing bracket", end);
     ops_.truncate(frame.first_op);
     path_.resize(frame.path_length);
-    if (options_.tests) ops_.test(frame.open_a, path_, a_.substr(frame.open_a, close_a + 1 - frame.open_a));
+    if (options_->tests) ops_.test(frame.open_a, path_, a_.substr(frame.open_a, close_a + 1 - frame.open_a));
     ops_.replace(frame.open_a, path_, b_.substr(frame.open_b, close_b + 1 - frame.open_b));
     return true;
 }
@@ -39,67 +40,73 @@ bool Differ::give_up(const Frame& frame, std::uint32_t close_a, std::uint32_t cl
 bool Differ::rest_of_object(std::uint32_t& i, std::uint32_t& j, const Span& span) {
     render(depth_ - 1, span);
     const Frame frame = frames_[depth_ - 1];
-    std::vector<Child> as, bs;
-    if (!split_both(frame, span, as, bs, i, j)) return false;
-    if (!spend(i - frame.mark_a + j - frame.mark_b)) return give_up(frame, i, j);
-    std::vector<std::int32_t> of_b = pair_members(a_, as, b_, bs);
-    return write_members(as, bs, of_b, frame, j);
+    if (lists_used_ == lists_.size()) lists_.push_back(std::make_unique<Lists>());
+    Lists& lists = *lists_[lists_used_++];
+    lists.as.clear();
+    lists.bs.clear();
+    if (!split_both(frame, span, lists.as, lists.bs, i, j)) return false;
+    const bool done = spend(i - frame.mark_a + j - frame.mark_b) ? write_members(lists, frame, j) : give_up(frame, i, j);
+    --lists_used_;
+    return done;
 }
 
-bool Differ::write_members(const std::vector<Child>& as, const std::vector<Child>& bs, std::vector<std::int32_t>& of_b, const Frame& frame,
-                           std::uint32_t end_b) {
-    const auto go_to = [&](std::string_view key) {
-        path_.resize(frame.path_length);
-        path_.push_back('/');
-        append_pointer_token(path_, key);
-    };
-    std::vector<char> kept(as.size(), 0);
+void Differ::go_to(const Frame& frame, std::string_view key) {
+    path_.resize(frame.path_length);
+    path_.push_back('/');
+    append_pointer_token(path_, key);
+}
+
+bool Differ::write_members(Lists& lists, const Frame& frame, std::uint32_t end_b) {
+    pair_members(a_, lists.as, b_, lists.bs, lists.pairs);
+    const std::vector<std::int32_t>& of_b = lists.pairs.of_b;
+    lists.kept.assign(lists.as.size(), 0);
     for (const std::int32_t k : of_b)
-        if (k >= 0) kept[static_cast<std::size_t>(k)] = 1;
-    std::size_t added = 0;
-    for (std::size_t m = 0; m < bs.size(); ++m) {
-        const Child& b = bs[m];
-        const std::string_view key = key_of(b_, b);
-        if (of_b[m] < 0 || key != key_of(a_, as[static_cast<std::size_t>(of_b[m])])) {
+        if (k >= 0) lists.kept[static_cast<std::size_t>(k)] = 1;
+    for (std::size_t m = 0; m < lists.bs.size(); ++m) {
+        const Child& b = lists.bs[m];
+        const bool known = of_b[m] >= 0;
+        if (!known || !simd::same_bytes(key_of(b_, b), key_of(a_, lists.as[static_cast<std::size_t>(of_b[m])]))) {
             const std::size_t end = check_string(b_.substr(0, end_b), b.key - 1, fault_);
             if (end == kNoOffset) return false;
             if (end != b.key_end + 1u) return refuse("a colon after the key", end);
         }
-        if (of_b[m] < 0) {
-            ++added;
-            continue;
-        }
-        const Child& a = as[static_cast<std::size_t>(of_b[m])];
-        if (value_of(a_, a) == value_of(b_, b)) continue;
-        go_to(key_of(a_, a));
+        if (!known) continue;
+        const Child a = lists.as[static_cast<std::size_t>(of_b[m])];
+        if (simd::same_bytes(value_of(a_, a), value_of(b_, b))) continue;
+        go_to(frame, key_of(a_, a));
         if (!run(a.value, a.value_end, b.value, b.value_end)) return false;
     }
-    // A member under a new key with the value of one that is gone was renamed. Looked for only where that is cheap.
+    return write_new_members(lists, frame, end_b);
+}
+
+// Members that only one side has. One under a new key with the value of one that is gone was renamed; that is looked for only where it is cheap.
+bool Differ::write_new_members(Lists& lists, const Frame& frame, std::uint32_t end_b) {
     constexpr std::size_t kFewMembers = 16, kShortValue = 24;
-    const bool look_for_moves = added <= kFewMembers && as.size() <= 64 && !options_.tests;
-    std::string from;
-    for (std::size_t m = 0; m < bs.size() && added; ++m) {
+    const std::vector<std::int32_t>& of_b = lists.pairs.of_b;
+    const auto added = std::count(of_b.begin(), of_b.end(), -1);
+    const bool look_for_moves = added <= static_cast<std::ptrdiff_t>(kFewMembers) && lists.as.size() <= 64 && !options_->tests;
+    for (std::size_t m = 0; m < lists.bs.size() && added; ++m) {
         if (of_b[m] >= 0) continue;
-        const std::string_view value = value_of(b_, bs[m]);
-        std::size_t old = as.size();
+        const std::string_view value = value_of(b_, lists.bs[m]);
+        std::size_t old = lists.as.size();
         if (look_for_moves && value.size() >= kShortValue)
-            for (old = 0; old < as.size() && (kept[old] || value_of(a_, as[old]) != value);) ++old;
-        if (old < as.size()) {
-            kept[old] = 1;
-            go_to(key_of(a_, as[old]));
-            from = path_;
-            go_to(key_of(b_, bs[m]));
+            for (old = 0; old < lists.as.size() && (lists.kept[old] || !simd::same_bytes(value_of(a_, lists.as[old]), value));) ++old;
+        if (old < lists.as.size()) {
+            lists.kept[old] = 1;
+            go_to(frame, key_of(a_, lists.as[old]));
+            const std::string from = path_;
+            go_to(frame, key_of(b_, lists.bs[m]));
             ops_.move(frame.mark_a, from, path_);
         } else {
-            if (!check_b(bs[m], end_b)) return false;
-            go_to(key_of(b_, bs[m]));
+            if (!check_b(lists.bs[m], end_b)) return false;
+            go_to(frame, key_of(b_, lists.bs[m]));
             ops_.add(frame.mark_a, path_, value);
         }
     }
-    for (std::size_t k = 0; k < as.size(); ++k) {
-        if (kept[k]) continue;
-        go_to(key_of(a_, as[k]));
-        if (options_.tests) ops_.test(frame.mark_a, path_, value_of(a_, as[k]));
+    for (std::size_t k = 0; k < lists.as.size(); ++k) {
+        if (lists.kept[k]) continue;
+        go_to(frame, key_of(a_, lists.as[k]));
+        if (options_->tests) ops_.test(frame.mark_a, path_, value_of(a_, lists.as[k]));
         ops_.remove(frame.mark_a, path_);
     }
     return true;

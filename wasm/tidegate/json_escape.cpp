@@ -5,6 +5,7 @@
 #include "tidegate/hash.h"
 #include "tidegate/json_text.h"
 #include "tidegate/json_value.h"
+#include "tidegate/simd.h"
 
 namespace tidegate {
 
@@ -55,6 +56,25 @@ char short_escape(char letter) {
     }
 }
 
+// Equal for equal keys. Keys of one object rarely share it otherwise; where they do, they are looked at again.
+std::uint64_t key_print(std::string_view inside) {
+    if (simd::find_byte(inside, '\\') < inside.size()) {
+        std::string characters;
+        append_unescaped(characters, inside);
+        if (simd::find_byte(characters, '\\') == characters.size()) return key_print(characters);
+        return xxh64(characters, 2);
+    }
+    if (inside.size() > 16) return xxh64(inside, 1);
+    std::uint64_t first = 0, last = 0;
+    if (inside.size() >= 8) {
+        std::memcpy(&first, inside.data(), 8);
+        std::memcpy(&last, inside.data() + inside.size() - 8, 8);
+    } else {
+        for (const char c : inside) first = first << 8 | static_cast<unsigned char>(c);
+    }
+    return mix64(first * 0x9e3779b97f4a7c15ull + last) + inside.size();
+}
+
 // Indices of the children sorted by key, equal keys in order of appearance.
 std::vector<std::uint32_t> order_by_key(std::string_view text, const std::vector<Child>& children) {
     std::vector<std::string> keys(children.size());
@@ -98,31 +118,43 @@ void append_without_duplicates(std::string& out, std::string_view text, std::str
 
 }  // namespace
 
-void append_compact(std::string& out, std::string_view value) {
-    if (value.empty() || (value[0] != '{' && value[0] != '[')) {
-        out += value;
-        return;
-    }
-    bool inside = false;
-    std::size_t from = 0;
-    for (std::size_t i = 0; i < value.size(); ++i) {
-        const char c = value[i];
-        if (inside) {
-            if (c == '\\') ++i;
-            else if (c == '"') inside = false;
-        } else if (c == '"') {
-            inside = true;
-        } else if (is_space(c)) {
-            out.append(value.data() + from, i - from);
-            from = i + 1;
+std::size_t write_compact(char* to, std::string_view value) {
+    // Runs without whitespace, or with all of it inside strings, are copied whole.
+    simd::StringState strings;
+    char* const start = to;
+    std::size_t at = 0;
+    for (; at + simd::kBlock <= value.size(); at += simd::kBlock) {
+        const simd::Block block = simd::load(value.data() + at);
+        const std::uint64_t outside = ~strings.step(block, ~0ull);
+        const std::uint64_t spaces = (simd::where(block, ' ') | simd::controls(block)) & outside;
+        if (spaces == 0) {
+            std::memcpy(to, value.data() + at, simd::kBlock);
+            to += simd::kBlock;
+            continue;
         }
+        for (std::uint64_t keep = ~spaces; keep; keep &= keep - 1) *to++ = value[at + static_cast<std::size_t>(simd::lowest(keep))];
     }
-    out.append(value.data() + from, value.size() - from);
+    bool inside = strings.inside, escaped = strings.escaped;
+    for (; at < value.size(); ++at) {
+        const char c = value[at];
+        if (!inside && is_space(c)) continue;
+        *to++ = c;
+        if (escaped) escaped = false;
+        else if (inside && c == '\\') escaped = true;
+        else if (c == '"') inside = !inside;
+    }
+    return static_cast<std::size_t>(to - start);
+}
+
+void append_compact(std::string& out, std::string_view value) {
+    const std::size_t before = out.size();
+    out.resize(before + value.size());
+    out.resize(before + write_compact(&out[before], value));
 }
 
 void append_unescaped(std::string& out, std::string_view inside) {
     for (std::size_t i = 0; i < inside.size();) {
-        const std::size_t slash = std::min(inside.find('\\', i), inside.size());
+        const std::size_t slash = i + simd::find_byte(inside.substr(i), '\\');
         out.append(inside.data() + i, slash - i);
         i = slash;
         if (i + 1 >= inside.size()) break;
@@ -171,7 +203,9 @@ void append_escaped(std::string& out, std::string_view characters) {
 }
 
 void append_pointer_token(std::string& out, std::string_view key_inside) {
-    if (key_inside.find_first_of("\\~/") == std::string_view::npos) {
+    bool plain = true;
+    for (const char c : key_inside) plain = plain && c != '\\' && c != '~' && c != '/';
+    if (plain) {
         out += key_inside;
         return;
     }
@@ -186,25 +220,33 @@ void append_pointer_token(std::string& out, std::string_view key_inside) {
 }
 
 bool has_duplicate_keys(std::string_view text) {
-    std::vector<std::uint64_t> hashes;   // of the keys of the objects that are open
-    std::vector<std::size_t> starts;     // where each open container's keys begin in `hashes`
-    std::string scratch;
+    constexpr std::size_t kFew = 24;
+    std::vector<std::uint64_t> prints;  // of the keys of the objects that are open
+    std::vector<std::size_t> starts;    // where each open container's keys begin in `prints`
+    prints.reserve(64);
+    starts.reserve(32);
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
         if (c == '{' || c == '[') {
-            starts.push_back(hashes.size());
+            starts.push_back(prints.size());
         } else if (c == '}' || c == ']') {
             if (starts.empty()) return false;
             const std::size_t from = starts.back();
-            std::sort(hashes.begin() + static_cast<std::ptrdiff_t>(from), hashes.end());
-            if (std::adjacent_find(hashes.begin() + static_cast<std::ptrdiff_t>(from), hashes.end()) != hashes.end()) return true;
-            hashes.resize(from);
+            if (prints.size() - from > kFew) {
+                std::sort(prints.begin() + static_cast<std::ptrdiff_t>(from), prints.end());
+                if (std::adjacent_find(prints.begin() + static_cast<std::ptrdiff_t>(from), prints.end()) != prints.end()) return true;
+            } else {
+                for (std::size_t x = from + 1; x < prints.size(); ++x)
+                    for (std::size_t y = from; y < x; ++y)
+                        if (prints[x] == prints[y]) return true;
+            }
+            prints.resize(from);
             starts.pop_back();
         } else if (c == '"') {
             const std::size_t end = string_end(text, i);
             if (end == kNoOffset) return false;
             const std::size_t next = skip_space(text, end);
-            if (next < text.size() && text[next] == ':') hashes.push_back(string_hash(text.substr(i + 1, end - i - 2)));
+            if (next < text.size() && text[next] == ':') prints.push_back(key_print(text.substr(i + 1, end - i - 2)));
             i = end - 1;
         }
     }

@@ -290,6 +290,20 @@ std::size_t value_end(std::string_view text, std::size_t at) {
     return at > from ? at : kNoOffset;
 }
 
+bool nested_within(std::string_view text, int max_depth) {
+    simd::StringState strings;
+    int depth = 0;
+    for (std::size_t at = 0; at < text.size(); at += simd::kBlock) {
+        const simd::Block block = text.size() - at >= simd::kBlock ? simd::load(text.data() + at) : load_tail(text, at);
+        for (std::uint64_t brackets = simd::brackets(block) & ~strings.step(block, ~0ull); brackets; brackets &= brackets - 1) {
+            const char c = text[at + static_cast<std::size_t>(simd::lowest(brackets))];
+            if (c != '{' && c != '[') --depth;
+            else if (++depth > max_depth) return false;
+        }
+    }
+    return true;
+}
+
 std::size_t split_from(std::string_view text, std::size_t from, bool object, std::vector<Child>& children) {
     std::size_t start = from;
     bool first = true;

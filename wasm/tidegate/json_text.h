@@ -65,6 +65,9 @@ struct Child {
 inline std::string_view key_of(std::string_view text, const Child& c) { return text.substr(c.key, c.key_end - c.key); }
 inline std::string_view value_of(std::string_view text, const Child& c) { return text.substr(c.value, c.value_end - c.value); }
 
+// True when no nesting in the valid text goes deeper.
+bool nested_within(std::string_view text, int max_depth);
+
 // Appends the children of the container from offset `from`, which is the start of a child or the closing bracket, on. Returns the
 // offset of the closing bracket, or kNoOffset. `object` says which kind it is. Keys are string-shaped, values are unchecked.
 std::size_t split_from(std::string_view text, std::size_t from, bool object, std::vector<Child>& children);
@@ -72,7 +75,10 @@ std::size_t split_from(std::string_view text, std::size_t from, bool object, std
 // Same for the container that opens at `open`. REQUIRES: text[open] is { or [.
 std::size_t split(std::string_view text, std::size_t open, std::vector<Child>& children);
 
-// Appends a valid value without the whitespace between its tokens.
+// Writes a valid value without the whitespace between its tokens; returns how many bytes that are. REQUIRES: room for all of it.
+std::size_t write_compact(char* to, std::string_view value);
+
+// Appends the same.
 void append_compact(std::string& out, std::string_view value);
 
 // Appends the characters that a string literal's inside stands for, as UTF-8; a lone surrogate becomes its three-byte form (WTF-8).

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "tidegate/hash.h"
+#include "tidegate/simd.h"
 
 namespace tidegate {
 
@@ -95,9 +96,11 @@ std::vector<KeyedChild> members_by_key(std::string_view text, const std::vector<
     return all;
 }
 
-std::vector<std::int32_t> pair_members(std::string_view a, const std::vector<Child>& as, std::string_view b, const std::vector<Child>& bs) {
-    std::vector<std::int32_t> of_b(bs.size(), -1);
-    std::vector<char> used(as.size(), 0);
+void pair_members(std::string_view a, const std::vector<Child>& as, std::string_view b, const std::vector<Child>& bs, MemberPairs& pairs) {
+    std::vector<std::int32_t>& of_b = pairs.of_b;
+    std::vector<char>& used = pairs.used;
+    of_b.assign(bs.size(), -1);
+    used.assign(as.size(), 0);
     std::vector<std::pair<std::uint64_t, std::uint32_t>> index;  // by hash of the key; only for large objects
     if (as.size() > 24 && bs.size() > 1) {
         for (std::uint32_t k = 0; k < as.size(); ++k) index.push_back({string_hash(key_of(a, as[k])), k});
@@ -123,7 +126,6 @@ std::vector<std::int32_t> pair_members(std::string_view a, const std::vector<Chi
         used[found] = 1;
         hint = found + 1;
     }
-    return of_b;
 }
 
 std::string_view find_id(std::string_view text, const std::vector<std::string_view>& id_keys) {
@@ -139,7 +141,8 @@ std::string_view find_id(std::string_view text, const std::vector<std::string_vi
         const std::size_t value = skip_space(text, at + 1);
         const std::size_t end = value_end(text, value);
         if (end == kNoOffset) break;
-        const auto rank = static_cast<std::size_t>(std::find(id_keys.begin(), id_keys.end(), key) - id_keys.begin());
+        const auto is_key = [&](std::string_view id_key) { return simd::same_bytes(id_key, key); };
+        const auto rank = static_cast<std::size_t>(std::find_if(id_keys.begin(), id_keys.end(), is_key) - id_keys.begin());
         if (rank < best && (text[value] == '"' || text[value] == '-' || (text[value] >= '0' && text[value] <= '9'))) {
             best = rank;
             id = text.substr(value, end - value);
@@ -188,15 +191,16 @@ Decimal read_decimal(std::string_view number) {
 }
 
 bool same_number(std::string_view a, std::string_view b) {
-    if (a == b) return true;
+    if (simd::same_bytes(a, b)) return true;
     const Decimal x = read_decimal(a), y = read_decimal(b);
     if (x.huge || y.huge) return false;
     return x.negative == y.negative && x.point == y.point && x.digits == y.digits;
 }
 
 bool same_string(std::string_view a, std::string_view b) {
-    if (a == b) return true;
-    if (a.find('\\') == std::string_view::npos && b.find('\\') == std::string_view::npos) return false;
+    if (simd::same_bytes(a, b)) return true;
+    if (!a.empty() && !b.empty() && a[0] != b[0] && a[0] != '\\' && b[0] != '\\') return false;
+    if (simd::find_byte(a, '\\') == a.size() && simd::find_byte(b, '\\') == b.size()) return false;
     std::string x, y;
     append_unescaped(x, a);
     append_unescaped(y, b);
@@ -204,7 +208,7 @@ bool same_string(std::string_view a, std::string_view b) {
 }
 
 bool same_value(std::string_view a, std::string_view b) {
-    if (a == b) return true;
+    if (simd::same_bytes(a, b)) return true;
     if (a.empty() || b.empty()) return false;
     const auto numeric = [](char c) { return c == '-' || (c >= '0' && c <= '9'); };
     if (numeric(a[0]) && numeric(b[0])) return same_number(a, b);
@@ -215,7 +219,7 @@ bool same_value(std::string_view a, std::string_view b) {
 }
 
 std::uint64_t string_hash(std::string_view inside) {
-    if (std::memchr(inside.data(), '\\', inside.size()) == nullptr) return xxh64(inside, 1);
+    if (simd::find_byte(inside, '\\') == inside.size()) return xxh64(inside, 1);
     std::string characters;
     append_unescaped(characters, inside);
     return xxh64(characters, 1);

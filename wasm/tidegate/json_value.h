@@ -42,7 +42,11 @@ std::vector<KeyedChild> members_by_key(std::string_view text, const std::vector<
 
 // For every member of b the place of the member of a with the same key, or -1; each is used once, so of equal keys in b the first is
 // paired. Fast where the order is the same. Memory-safe for keys that were not checked.
-std::vector<std::int32_t> pair_members(std::string_view a, const std::vector<Child>& as, std::string_view b, const std::vector<Child>& bs);
+struct MemberPairs {
+    std::vector<std::int32_t> of_b;
+    std::vector<char> used;  // members of a
+};
+void pair_members(std::string_view a, const std::vector<Child>& as, std::string_view b, const std::vector<Child>& bs, MemberPairs& pairs);
 
 // The id of the object that `text` begins with: the value of its most preferred id member that is a string or a number; empty if there
 // is none, or no object.

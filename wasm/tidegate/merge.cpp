@@ -4,6 +4,7 @@
 
 #include "tidegate/json_value.h"
 #include "tidegate/merge_engine.h"
+#include "tidegate/simd.h"
 
 namespace tidegate {
 
@@ -26,9 +27,9 @@ bool Merger::scalar(std::string_view base, std::string_view ours, std::string_vi
 }
 
 bool Merger::value(std::string_view base, std::string_view ours, std::string_view theirs) {
-    if (ours == theirs) return put(ours);
-    if (base == ours) return put(theirs);
-    if (base == theirs) return put(ours);
+    if (simd::same_bytes(ours, theirs)) return put(ours);
+    if (simd::same_bytes(base, ours)) return put(theirs);
+    if (simd::same_bytes(base, theirs)) return put(ours);
     if (ours.empty() || theirs.empty() || ours[0] != theirs[0]) return scalar(base, ours, theirs);
     const bool alike = !base.empty() && base[0] == ours[0];
     if (ours[0] == '{') return object(alike ? base : "{}", ours, theirs), true;

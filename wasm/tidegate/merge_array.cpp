@@ -4,6 +4,7 @@
 #include "tidegate/hash.h"
 #include "tidegate/json_value.h"
 #include "tidegate/merge_engine.h"
+#include "tidegate/simd.h"
 
 namespace tidegate {
 
@@ -75,7 +76,12 @@ Merger::Places Merger::find_places(const MergeList& base, const MergeList& ours,
 void Merger::element(std::size_t index, bool& first, std::string_view base, std::string_view ours, std::string_view theirs) {
     const std::size_t path_length = path_.size(), start = result_.document.size();
     if (!first) result_.document.push_back(',');
-    if (ours != theirs) path_.append("/").append(std::to_string(index));
+    if (simd::same_bytes(ours, theirs)) {
+        put(ours);
+        first = false;
+        return;
+    }
+    path_.append("/").append(std::to_string(index));
     if (value(base, ours, theirs)) first = false;
     else result_.document.resize(start);
     path_.resize(path_length);
@@ -87,15 +93,12 @@ bool Merger::array_by_place(const MergeList& base, const MergeList& ours, const 
     if (ours.size() != base.size() || theirs.size() != base.size()) return false;
     for (std::size_t i = 0; i < base.size(); ++i) {
         const std::string_view b = base.at(i), o = ours.at(i), t = theirs.at(i);
-        if (o == t || b == o || b == t) continue;
+        const bool ours_same = simd::same_bytes(b, o), theirs_same = simd::same_bytes(b, t);
+        if (ours_same && theirs_same) continue;
+        // Elements with ids may have changed places: then they are to be recognised, not overwritten.
         const std::string_view id = find_id(b, options_.id_keys);
-        if (id.empty() || find_id(o, options_.id_keys) != id || find_id(t, options_.id_keys) != id) return false;
-    }
-    // Elements with ids may have changed places: then they are to be recognised, not overwritten.
-    for (std::size_t i = 0; i < base.size(); ++i) {
-        if (base.at(i) == ours.at(i) && base.at(i) == theirs.at(i)) continue;
-        const std::string_view id = find_id(base.at(i), options_.id_keys);
-        if (find_id(ours.at(i), options_.id_keys) != id || find_id(theirs.at(i), options_.id_keys) != id) return false;
+        if (!simd::same_bytes(find_id(o, options_.id_keys), id) || !simd::same_bytes(find_id(t, options_.id_keys), id)) return false;
+        if (id.empty() && !ours_same && !theirs_same && !simd::same_bytes(o, t)) return false;
     }
     result_.document.push_back('[');
     bool first = true;
@@ -208,6 +211,7 @@ std::vector<Merger::Slot> Merger::order(const MergeList& base, const MergeList& 
 
 void Merger::array(std::string_view base, std::string_view ours, std::string_view theirs) {
     MergeList b{base, {}, {}, {}}, o{ours, {}, {}, {}}, t{theirs, {}, {}, {}};
+    b.items.reserve(32), o.items.reserve(32), t.items.reserve(32);
     split(base, 0, b.items);
     split(ours, 0, o.items);
     split(theirs, 0, t.items);

@@ -5,6 +5,7 @@
 #include "tidegate/json_text.h"
 #include "tidegate/json_value.h"
 #include "tidegate/patch_tree.h"
+#include "tidegate/simd.h"
 
 namespace tidegate {
 
@@ -21,7 +22,7 @@ bool read_pointer(std::string_view inside, Pointer& pointer) {
     pointer.tokens.clear();
     pointer.storage.clear();
     std::string_view text = inside;
-    if (inside.find_first_of("\\~") != std::string_view::npos) {
+    if (simd::find_byte(inside, '\\') < inside.size() || simd::find_byte(inside, '~') < inside.size()) {
         std::string characters;
         append_unescaped(characters, inside);
         std::vector<std::size_t> ends;  // where each token begins in storage
@@ -45,9 +46,9 @@ bool read_pointer(std::string_view inside, Pointer& pointer) {
     }
     if (!text.empty() && text[0] != '/') return false;
     while (!text.empty()) {
-        const std::size_t slash = text.find('/', 1);
-        pointer.tokens.push_back(text.substr(1, slash == std::string_view::npos ? slash : slash - 1));
-        text = slash == std::string_view::npos ? std::string_view() : text.substr(slash);
+        const std::size_t length = simd::find_byte(text.substr(1), '/');
+        pointer.tokens.push_back(text.substr(1, length));
+        text = text.substr(1 + length);
     }
     return true;
 }
@@ -68,12 +69,19 @@ struct Op {
     bool has_path = false, has_from = false;
 };
 
+}  // namespace
+
 class Patcher {
 public:
-    Patcher(std::string_view document, std::size_t max_bytes) : tree_(document, max_bytes) {}
+    void start(std::string_view document, std::size_t max_bytes) {
+        tree_.start(document, max_bytes);
+        nested_ = false;
+    }
+    std::size_t kept_bytes() const { return out_.capacity(); }
 
-    Result<std::string> run(std::string_view patch) {
-        std::vector<Child> ops, members;
+    Result<std::string_view> run(std::string_view patch) {
+        std::vector<Child>&ops = ops_, &members = members_;
+        ops.clear();
         if (patch[0] != '[') return Error{"patch-syntax", "", "a JSON Patch is an array of operations, this is " + kind_of(patch)};
         split(patch, 0, ops);
         for (std::size_t i = 0; i < ops.size(); ++i) {
@@ -82,22 +90,22 @@ public:
             const Error problem = step(text, members, op);
             if (!problem.code.empty()) return at_op(problem, i, op);
         }
-        std::string out = tree_.write();
-        TextFault fault;
-        if (tree_.ok() && nested_ && check_value(out, 0, kMaxTextDepth, fault) == kNoOffset)
-            return Error{"patch-limit", "", "the result is nested deeper than is taken"};
-        if (!tree_.ok()) return Error{"patch-limit", "", tree_.problem()};
-        return out;
+        return finish();
     }
 
-    Result<std::string> run_merge(std::string_view patch) {
+    Result<std::string_view> run_merge(std::string_view patch) {
         merge(tree_.root(), patch);
-        std::string out = tree_.write();
-        if (!tree_.ok()) return Error{"patch-limit", "", tree_.problem()};
-        return out;
+        return finish();
     }
 
 private:
+    Result<std::string_view> finish() {
+        if (tree_.ok()) tree_.write(out_);
+        if (!tree_.ok()) return Error{"patch-limit", "", tree_.problem()};
+        if (nested_ && !nested_within(out_.view(), kMaxTextDepth)) return Error{"patch-limit", "", "the result is nested deeper than is taken"};
+        return out_.view();
+    }
+
     static std::string kind_of(std::string_view value) {
         switch (value[0]) {
             case '{': return "an object";
@@ -310,34 +318,64 @@ private:
 
     PatchTree tree_;
     Pointer path_, from_;
+    std::vector<Child> ops_, members_;
+    TextBuffer out_;
     bool nested_ = false;  // a container was put somewhere: the result may be too deep
 };
 
+namespace {
+
 // Validates what has to be, then runs.
 template <class Run>
-Result<std::string> with_checked(std::string_view document, std::string_view patch, const PatchOptions& options, Run run) {
+Result<std::string_view> with_checked(Patcher& patcher, std::string_view document, std::string_view patch, const PatchOptions& options, Run run) {
     const Result<std::string_view> base =
         options.trusted_document ? Result<std::string_view>(trim_space(document)) : validate_json(document, kMaxTextDepth, "document");
     if (!base) return base.error();
-    if (base.value().empty()) return Error{"json-syntax", "", "document is not taken: at byte 0 expected a value"};
+    if (base.value().empty() || base.value().size() > kMaxTextBytes) return text_error({"json-syntax", "a value", 0}, "document");
     const Result<std::string_view> change = validate_json(patch, kMaxTextDepth, "patch");
-    if (!change) return Error{change.error().code, "", change.error().message};
-    Patcher patcher(base.value(), options.max_output_bytes);
-    return run(patcher, change.value());
+    if (!change) return change.error();
+    patcher.start(base.value(), options.max_output_bytes);
+    return run(change.value());
+}
+
+Result<std::string> owned(const Result<std::string_view>& result) {
+    if (!result) return result.error();
+    return std::string(result.value());
 }
 
 }  // namespace
 
+JsonPatcher::JsonPatcher() = default;
+JsonPatcher::~JsonPatcher() = default;
+
+Patcher& JsonPatcher::engine() {
+    constexpr std::size_t kKeep = std::size_t{4} << 20;  // a large document's memory is not kept
+    if (!engine_ || engine_->kept_bytes() > kKeep) engine_ = std::make_unique<Patcher>();
+    return *engine_;
+}
+
+Result<std::string_view> JsonPatcher::json_patch(std::string_view document, std::string_view patch, const PatchOptions& options) {
+    Patcher& patcher = engine();
+    return with_checked(patcher, document, patch, options, [&](std::string_view change) { return patcher.run(change); });
+}
+
+Result<std::string_view> JsonPatcher::merge_patch(std::string_view document, std::string_view patch, const PatchOptions& options) {
+    Patcher& patcher = engine();
+    return with_checked(patcher, document, patch, options, [&](std::string_view change) {
+        if (!has_duplicate_keys(change)) return patcher.run_merge(change);
+        const std::string last_wins = drop_duplicate_keys(change);
+        return patcher.run_merge(last_wins);
+    });
+}
+
 Result<std::string> apply_json_patch(std::string_view document, std::string_view patch, const PatchOptions& options) {
-    return with_checked(document, patch, options, [](Patcher& p, std::string_view change) { return p.run(change); });
+    JsonPatcher patcher;
+    return owned(patcher.json_patch(document, patch, options));
 }
 
 Result<std::string> apply_merge_patch(std::string_view document, std::string_view patch, const PatchOptions& options) {
-    return with_checked(document, patch, options, [](Patcher& p, std::string_view change) {
-        if (!has_duplicate_keys(change)) return p.run_merge(change);
-        const std::string last_wins = drop_duplicate_keys(change);
-        return p.run_merge(last_wins);
-    });
+    JsonPatcher patcher;
+    return owned(patcher.merge_patch(document, patch, options));
 }
 
 }  // namespace tidegate

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,24 @@ struct PatchOptions {
     std::size_t max_output_bytes = kMaxPatchedBytes;
     // The document is known to be valid JSON (it was validated when it was stored): it is not validated again.
     bool trusted_document = false;
+};
+
+class Patcher;
+
+// The functions below for many documents: keeps its memory from call to call. The result is readable until the next call.
+class JsonPatcher {
+public:
+    JsonPatcher();
+    ~JsonPatcher();
+    JsonPatcher(const JsonPatcher&) = delete;
+    JsonPatcher& operator=(const JsonPatcher&) = delete;
+
+    Result<std::string_view> json_patch(std::string_view document, std::string_view patch, const PatchOptions& options);
+    Result<std::string_view> merge_patch(std::string_view document, std::string_view patch, const PatchOptions& options);
+
+private:
+    Patcher& engine();
+    std::unique_ptr<Patcher> engine_;
 };
 
 // Error path "/3" names the op. Codes: those of validate_json (path "" when the document is meant), "patch-syntax" (not a patch),

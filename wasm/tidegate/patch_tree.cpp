@@ -2,6 +2,7 @@
 
 #include "tidegate/json_text.h"
 #include "tidegate/patch.h"
+#include "tidegate/simd.h"
 
 namespace tidegate {
 
@@ -14,13 +15,30 @@ bool plain(std::string_view characters) {
 }
 
 bool key_is(std::string_view inside, std::string_view characters) {
-    if (inside.find('\\') == std::string_view::npos) return inside == characters;
+    if (simd::find_byte(inside, '\\') == inside.size()) return simd::same_bytes(inside, characters);
     std::string unescaped;
     append_unescaped(unescaped, inside);
     return unescaped == characters;
 }
 
 }  // namespace
+
+void PatchTree::start(std::string_view document, std::size_t max_bytes) {
+    root_ = {{}, document, -1};
+    nodes_used_ = work_ = 0;
+    max_bytes_ = max_bytes;
+    problem_ = nullptr;
+    owned_.clear();
+}
+
+PatchNode& PatchTree::fresh_node(bool object, int& number) {
+    if (nodes_used_ == nodes_.size()) nodes_.push_back(std::make_unique<PatchNode>());
+    number = static_cast<int>(nodes_used_);
+    PatchNode& node = *nodes_[nodes_used_++];
+    node.object = object;
+    node.items.clear();
+    return node;
+}
 
 bool PatchTree::work(std::size_t units) {
     work_ += units;
@@ -29,26 +47,20 @@ bool PatchTree::work(std::size_t units) {
 }
 
 PatchNode* PatchTree::open(PatchItem& item) {
-    if (item.node >= 0) return &nodes_[static_cast<std::size_t>(item.node)];
+    if (item.node >= 0) return nodes_[static_cast<std::size_t>(item.node)].get();
     const std::string_view text = item.text;
     if (text[0] != '{' && text[0] != '[') return nullptr;
     if (!work(text.size() / 8 + 1)) return nullptr;
-    std::vector<Child> children;
-    children.reserve(32);
-    if (split(text, 0, children) == kNoOffset) return nullptr;
-    item.node = static_cast<int>(nodes_.size());
-    PatchNode& node = nodes_.emplace_back();
-    node.object = text[0] == '{';
-    node.items.reserve(children.size() + 1);
-    for (const Child& c : children) node.items.push_back({key_of(text, c), value_of(text, c), -1});
+    children_.clear();
+    if (split(text, 0, children_) == kNoOffset) return nullptr;
+    PatchNode& node = fresh_node(text[0] == '{', item.node);
+    node.items.reserve(children_.size() + 1);
+    for (const Child& c : children_) node.items.push_back({key_of(text, c), value_of(text, c), -1});
     return &node;
 }
 
 PatchNode& PatchTree::make_object(PatchItem& item) {
-    item.node = static_cast<int>(nodes_.size());
-    PatchNode& node = nodes_.emplace_back();
-    node.object = true;
-    return node;
+    return fresh_node(true, item.node);
 }
 
 std::size_t PatchTree::find(PatchNode& node, std::string_view key) {
@@ -79,49 +91,58 @@ void PatchTree::erase_key(PatchNode& node, std::string_view key) {
 }
 
 std::string_view PatchTree::make_key(std::string_view characters) {
-    if (plain(characters)) return owned_.emplace_back(characters);
-    std::string& inside = owned_.emplace_back();
-    append_escaped(inside, characters);
+    std::string& inside = *owned_.emplace_back(std::make_unique<std::string>());
+    if (plain(characters)) inside = characters;
+    else append_escaped(inside, characters);
     return inside;
 }
 
 std::string_view PatchTree::text_of(const PatchItem& item) {
     if (item.node < 0) return item.text;
-    std::string& out = owned_.emplace_back();
+    TextBuffer out;
     append(out, item, 0);
     work(out.size() / 8);
-    return out;
+    return *owned_.emplace_back(std::make_unique<std::string>(out.view()));
 }
 
-void PatchTree::append(std::string& out, const PatchItem& item, int depth) {
+void PatchTree::append(TextBuffer& out, const PatchItem& item, int depth) {
     if (!ok()) return;
     if (item.node < 0) {
         if (out.size() + item.text.size() > max_bytes_) problem_ = "the result is larger than is taken";
-        else out += item.text;
+        else out.put(item.text);
         return;
     }
     if (depth >= kMaxTextDepth) {
         problem_ = "the result is nested deeper than is taken";
         return;
     }
-    const PatchNode& node = nodes_[static_cast<std::size_t>(item.node)];
-    out.push_back(node.object ? '{' : '[');
-    bool first = true;
-    for (const PatchItem& child : node.items) {
-        if (!first) out.push_back(',');
-        first = false;
-        if (node.object) out.append("\"", 1).append(child.key).append("\":", 2);
+    const PatchNode& node = *nodes_[static_cast<std::size_t>(item.node)];
+    out.put(node.object ? '{' : '[');
+    const char* behind = nullptr;  // where the text of the child before ended, when it was copied as it lies
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+        const PatchItem& child = node.items[i];
+        // Neighbours that lie directly behind each other in the document are copied with what is between them.
+        const char* start = node.object ? child.key.data() - 1 : child.text.data();
+        if (child.node < 0 && behind && start == behind + 1 && *behind == ',' && (!node.object || child.key.data() + child.key.size() + 2 == child.text.data())) {
+            const char* end = child.text.data() + child.text.size();
+            if (out.size() + static_cast<std::size_t>(end - behind) > max_bytes_) problem_ = "the result is larger than is taken";
+            else out.put(std::string_view(behind, static_cast<std::size_t>(end - behind)));
+            behind = end;
+            continue;
+        }
+        if (i) out.put(',');
+        if (node.object) out.put('"').put(child.key).put("\":");
         append(out, child, depth + 1);
+        behind = child.node < 0 ? child.text.data() + child.text.size() : nullptr;
     }
-    out.push_back(node.object ? '}' : ']');
+    out.put(node.object ? '}' : ']');
 }
 
-std::string PatchTree::write() {
-    std::string out;
-    if (root_.node >= 0) out.reserve(root_.text.size() + root_.text.size() / 8 + 256);
+void PatchTree::write(TextBuffer& out) {
+    out.clear();
+    if (root_.node >= 0) out.room(root_.text.size() + 256);
     append(out, root_, 0);
     if (out.size() > max_bytes_ && ok()) problem_ = "the result is larger than is taken";
-    return out;
 }
 
 }  // namespace tidegate

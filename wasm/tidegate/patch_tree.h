@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tidegate/json_text.h"
+#include "tidegate/text_buffer.h"
 
 namespace tidegate {
 
@@ -23,8 +26,8 @@ struct PatchNode {
 
 class PatchTree {
 public:
-    // REQUIRES: `document` is valid, without whitespace around it, and outlives the tree.
-    PatchTree(std::string_view document, std::size_t max_bytes) : max_bytes_(max_bytes) { root_.text = document; }
+    // Begins anew, with the memory it has. REQUIRES: `document` is valid, without whitespace around it, and outlives the use of the tree.
+    void start(std::string_view document, std::size_t max_bytes);
 
     PatchItem& root() { return root_; }
 
@@ -48,7 +51,7 @@ public:
     std::string_view text_of(const PatchItem& item);
 
     // The whole document. `ok()` must still be true after it.
-    std::string write();
+    void write(TextBuffer& out);
 
     // False once a limit was hit: what the tree holds is then of no use.
     bool ok() const { return problem_ == nullptr; }
@@ -56,12 +59,15 @@ public:
 
 private:
     bool work(std::size_t units);
-    void append(std::string& out, const PatchItem& item, int depth);
+    PatchNode& fresh_node(bool object, int& number);
+    void append(TextBuffer& out, const PatchItem& item, int depth);
 
     PatchItem root_;
-    std::deque<PatchNode> nodes_;
-    std::deque<std::string> owned_;
-    std::size_t max_bytes_;
+    std::vector<std::unique_ptr<PatchNode>> nodes_;  // each for itself: an item may be looked at while another is opened
+    std::vector<std::unique_ptr<std::string>> owned_;
+    std::vector<Child> children_;
+    std::size_t nodes_used_ = 0;
+    std::size_t max_bytes_ = 0;
     std::size_t work_ = 0;
     const char* problem_ = nullptr;
 };

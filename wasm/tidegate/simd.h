@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 #if defined(__wasm_simd128__)
 #include <wasm_simd128.h>
@@ -126,6 +127,65 @@ inline std::uint64_t same(const Block& a, const Block& b) {
 inline bool all_same(const Block& a, const Block& b) {
     const V16 x = both(both(equal(a.v[0], b.v[0]), equal(a.v[1], b.v[1])), both(equal(a.v[2], b.v[2]), equal(a.v[3], b.v[3])));
     return mask(x) == 0xffff;
+}
+
+// The same bytes. What std::string_view's == does; but that is memcmp, which Emscripten's C library does byte by byte.
+inline bool same_bytes(std::string_view a, std::string_view b) {
+    const std::size_t n = a.size();
+    if (n != b.size()) return false;
+    const char *p = a.data(), *q = b.data();
+    if (n >= 16) {
+        std::size_t i = 0;
+        for (; i + kBlock <= n; i += kBlock)
+            if (!all_same(load(p + i), load(q + i))) return false;
+        for (; i + 16 <= n; i += 16)
+            if (mask(equal(load16(p + i), load16(q + i))) != 0xffff) return false;
+        return mask(equal(load16(p + n - 16), load16(q + n - 16))) == 0xffff;
+    }
+    if (n >= 8) {
+        std::uint64_t x, y, z, w;
+        std::memcpy(&x, p, 8), std::memcpy(&y, q, 8), std::memcpy(&z, p + n - 8, 8), std::memcpy(&w, q + n - 8, 8);
+        return ((x ^ y) | (z ^ w)) == 0;
+    }
+    if (n >= 4) {
+        std::uint32_t x, y, z, w;
+        std::memcpy(&x, p, 4), std::memcpy(&y, q, 4), std::memcpy(&z, p + n - 4, 4), std::memcpy(&w, q + n - 4, 4);
+        return ((x ^ y) | (z ^ w)) == 0;
+    }
+    for (std::size_t i = 0; i < n; ++i)
+        if (p[i] != q[i]) return false;
+    return true;
+}
+
+// memcpy for the short pieces that patches are made of: no call, overlapping loads instead of a loop over bytes.
+inline void copy_bytes(char* to, const char* from, std::size_t n) {
+    if (n > 256) {
+        std::memcpy(to, from, n);
+    } else if (n >= 16) {
+        std::size_t i = 0;
+        for (; i + 16 <= n; i += 16) std::memcpy(to + i, from + i, 16);
+        std::memcpy(to + n - 16, from + n - 16, 16);
+    } else if (n >= 8) {
+        std::uint64_t x, y;
+        std::memcpy(&x, from, 8), std::memcpy(&y, from + n - 8, 8);
+        std::memcpy(to, &x, 8), std::memcpy(to + n - 8, &y, 8);
+    } else if (n >= 4) {
+        std::uint32_t x, y;
+        std::memcpy(&x, from, 4), std::memcpy(&y, from + n - 4, 4);
+        std::memcpy(to, &x, 4), std::memcpy(to + n - 4, &y, 4);
+    } else {
+        for (std::size_t i = 0; i < n; ++i) to[i] = from[i];
+    }
+}
+
+// The first place of c, or the size.
+inline std::size_t find_byte(std::string_view text, char c) {
+    std::size_t i = 0;
+    const V16 s = splat(c);
+    for (; i + 16 <= text.size(); i += 16)
+        if (const std::uint32_t hits = mask(equal(load16(text.data() + i), s))) return i + static_cast<std::size_t>(__builtin_ctz(hits));
+    while (i < text.size() && text[i] != c) ++i;
+    return i;
 }
 
 inline int lowest(std::uint64_t x) { return __builtin_ctzll(x); }

@@ -1,0 +1,139 @@
+// tidegate/delta as it is used from JavaScript, on the built Wasm, against the npm appliers of others where they are installed.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { DeltaError, apply, applyDelta, canonicalHash, canonicalize, diff, diffMany, encodeDelta, merge3, seal } from '../../wasm/delta.js';
+
+const fixture = (name) => new URL(`../fixtures/delta/${name}`, import.meta.url);
+const lines = (name) => gunzipSync(readFileSync(fixture(name))).toString().trimEnd().split('\n').map((line) => JSON.parse(line));
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+test('bytes in, bytes out; text in, text out; live values in, live values out', () => {
+  const base = { a: 1, list: ['x', 'y'] }, next = { a: 2, list: ['x', 'y'] };
+  const patch = [{ op: 'replace', path: '/a', value: 2 }];
+  assert.deepEqual(diff(base, next), patch);
+  assert.equal(diff(JSON.stringify(base), JSON.stringify(next)), JSON.stringify(patch));
+  const bytes = diff(encoder.encode(JSON.stringify(base)), encoder.encode(JSON.stringify(next)));
+  assert.ok(bytes instanceof Uint8Array);
+  assert.equal(decoder.decode(bytes), JSON.stringify(patch));
+  assert.deepEqual(apply(base, patch), next);
+  assert.equal(apply('{"a":1}', patch), '{"a":2}');
+  assert.deepEqual(diff(base, next, { format: 'merge-patch' }), { a: 2 });
+  assert.deepEqual(apply(base, { a: 2 }, { format: 'merge-patch' }), next);
+  assert.equal(diff({}, { a: null }, { format: 'merge-patch' }), null);
+});
+
+test('numbers beyond double, lone surrogates and text in all scripts pass through unharmed', () => {
+  const base = '{"n":9007199254740993,"s":"\\ud800","t":"東京 🙂"}', next = '{"n":9007199254740992,"s":"\\ud800","t":"東京 🙂!"}';
+  const patch = diff(base, next);
+  assert.equal(apply(base, patch), next);
+  assert.notEqual(canonicalHash(base), canonicalHash('{"n":9007199254740992,"s":"\\ud800","t":"東京 🙂"}'));
+});
+
+test('a refused text is a DeltaError with code and place, and the next call works', () => {
+  const refused = (call) => {
+    try {
+      call();
+    } catch (error) {
+      assert.ok(error instanceof DeltaError, String(error));
+      return { code: error.code, path: error.path, message: error.message };
+    }
+    throw new Error('was not refused');
+  };
+  assert.deepEqual(refused(() => diff('{', '{}')), { code: 'json-syntax', path: '', message: 'base is not taken: at byte 1 expected a key in double quotes' });
+  assert.deepEqual(refused(() => apply({}, [{ op: 'test', path: '', value: {} }, { op: 'remove', path: '/x' }])),
+    { code: 'patch-path', path: '/1', message: 'op 1 (remove "/x"): there is nothing at "/x"' });
+  assert.equal(refused(() => apply('{"a":"0123456789"}', '[{"op":"copy","from":"/a","path":"/b"}]', { maxOutputBytes: 20 })).code, 'patch-limit');
+  assert.equal(refused(() => diff(undefined, {})).code, 'not-json');
+  assert.equal(refused(() => applyDelta(new Uint8Array(0), new Uint8Array(3))).code, 'delta-syntax');
+  assert.deepEqual(diff({ a: 1 }, { a: 1 }), []);
+});
+
+test('__proto__ stays a key', () => {
+  const result = apply('{}', '[{"op":"add","path":"/__proto__","value":{"polluted":true}}]');
+  assert.equal(result, '{"__proto__":{"polluted":true}}');
+  assert.equal({}.polluted, undefined);
+});
+
+test('a batch gives what single calls give, and one bad pair spoils no other', () => {
+  const pairs = Array.from({ length: 50 }, (_, i) => [`{"a":${i},"pad":"${'x'.repeat(i)}"}`, `{"a":${i + 1},"pad":"${'x'.repeat(i)}"}`]);
+  pairs[7][1] = '{"a":';
+  const results = diffMany(pairs);
+  assert.ok(results[7] instanceof DeltaError);
+  pairs.forEach(([base, next], i) => i === 7 || assert.equal(results[i], diff(base, next)));
+});
+
+test('a seal lets diff trust exactly the bytes that were sealed', () => {
+  const base = '{"a":1,"b":[1,2,3]}', other = '{"a":1,"b":[1,2,3}', next = '{"a":2,"b":[1,2,3]}';
+  assert.equal(diff(base, next, { baseSeal: seal(base) }), diff(base, next));
+  assert.throws(() => diff(other, next, { baseSeal: seal(base) }), { code: 'json-syntax' });
+  assert.throws(() => seal('{"a":1,"a":2}'), { code: 'duplicate-key' });
+  assert.throws(() => diff(base, next, { baseSeal: 'xyz' }), TypeError);
+});
+
+test('merge3 keeps both sides and lists the clashes with live values', () => {
+  const { document, clashes } = merge3({ a: 1, b: 1, c: 1 }, { a: 2, b: 2, c: 1 }, { a: 1, b: 3, c: 4 }, { prefer: 'theirs' });
+  assert.deepEqual(document, { a: 2, b: 3, c: 4 });
+  assert.deepEqual(clashes, [{ path: '/b', base: 1, ours: 2, theirs: 3, winner: 'theirs' }]);
+  assert.deepEqual(merge3({ a: 1 }, {}, { a: 2 }).clashes, [{ path: '/a', base: 1, theirs: 2, winner: 'ours' }]);
+});
+
+test('public three-way merges: at least 65 % exact, at most 3 % silently different', () => {
+  const sorted = (value) => (Array.isArray(value) ? value.map(sorted).map((x) => JSON.stringify(x)).sort()
+    : value && typeof value === 'object' ? Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])])) : value);
+  let total = 0, exact = 0, silent = 0, asked = 0;
+  for (const name of ['three-way-nsi.jsonl.gz', 'three-way-caniuse.jsonl.gz', 'three-way-idts.jsonl.gz']) {
+    for (const { base, ours, theirs, merged, class: kind } of lines(name)) {
+      const { document, clashes } = merge3(base, ours, theirs);
+      total++;
+      if (canonicalHash(document) === canonicalHash(merged)) exact++;
+      if (kind === 'clean_neq') continue;
+      asked++;
+      if (clashes.length === 0 && JSON.stringify(sorted(document)) !== JSON.stringify(sorted(merged))) silent++;
+    }
+  }
+  assert.equal(total, 116);
+  assert.ok(exact / total >= 0.65, `${exact} of ${total} exact`);
+  assert.ok(silent / asked <= 0.03, `${silent} of ${asked} silently different`);
+});
+
+test('every step of the public revisions comes back, and its patch is small', () => {
+  let patches = 0, bodies = 0;
+  for (const name of ['revisions-IDBTransaction.jsonl.gz', 'revisions-ServiceWorkerGlobalScope.jsonl.gz', 'revisions-caniuse-wasm.jsonl.gz']) {
+    const documents = lines(name).map(({ doc }) => JSON.stringify(doc));
+    for (let i = 1; i < documents.length; i++) {
+      for (const [base, next] of [[documents[i - 1], documents[i]], [documents[i], documents[i - 1]]]) {
+        const patch = diff(base, next);
+        assert.equal(canonicalHash(apply(base, patch)), canonicalHash(next));
+        patches += patch.length;
+        bodies += next.length;
+      }
+      const both = merge3(documents[i - 1], documents[i], documents[i - 1]);
+      assert.equal(canonicalHash(both.document), canonicalHash(documents[i]));
+    }
+  }
+  assert.ok(patches <= bodies * 0.1, `patches take ${(100 * patches / bodies).toFixed(1)} % of the bodies`);
+});
+
+test('canonicalize gives the RFC 8785 form', () => {
+  assert.equal(canonicalize('{ "b": 1.0, "a": [ 1e21, "\\u0041" ] }'), '{"a":[1e+21,"A"],"b":1}');
+});
+
+test('blobs come back from their delta', () => {
+  const base = Uint8Array.from({ length: 200000 }, (_, i) => (i * i) >> 3 & 255);
+  const next = new Uint8Array([...base.subarray(0, 1000), 1, 2, 3, ...base.subarray(1500)]);
+  const delta = encodeDelta(base, next);
+  assert.ok(delta.length < 100);
+  assert.deepEqual(applyDelta(base, delta), next);
+  assert.deepEqual(applyDelta(base, encodeDelta(base, next, { checksum: false })), next);
+  assert.throws(() => applyDelta(next, delta), DeltaError);
+});
+
+test('documents larger than the memory at start are taken, and the memory serves on', () => {
+  const big = JSON.stringify(Array.from({ length: 60000 }, (_, i) => ({ id: i, text: `item ${i}` })));
+  const next = big.replace('item 30000', 'changed');
+  assert.deepEqual(JSON.parse(diff(big, next)), [{ op: 'replace', path: '/30000/text', value: 'changed' }]);
+  assert.deepEqual(diff([1], [1]), []);
+});

@@ -1,0 +1,249 @@
+// Delta for direct use: diff, apply, merge and hash JSON documents, and delta of blobs. Strings (JSON text), bytes (UTF-8) or live values in.
+//
+//     import { diff, apply, merge3 } from 'tidegate/delta';
+//     const patch = diff(baseBytes, nextBytes);        // bytes in, bytes out: the fast way
+//
+// In Node nothing has to be prepared. In a browser call `await ready(fetch(urlOfTidegateWasm))` once. Every call is synchronous.
+import createModule from '../dist/tidegate.mjs';
+import { CoreUnavailable, compile, wasmFile } from './load.js';
+
+/** @typedef {string | Uint8Array | ArrayBuffer | object | number | boolean | null} Document  JSON text, its UTF-8 bytes, or a live value */
+/** @typedef {{path: string, base?: unknown, ours?: unknown, theirs?: unknown, winner: 'ours' | 'theirs'}} Clash */
+/** @typedef {{trustedBase?: boolean, baseSeal?: string, tests?: boolean, format?: 'json-patch' | 'merge-patch'}} DiffOptions */
+
+/** A document or patch was refused. Nothing was changed. */
+export class DeltaError extends Error {
+  /** @param {{code: string, path: string, message: string}} error */
+  constructor({ code, path, message }) {
+    super(message);
+    this.name = 'DeltaError';
+    this.code = code;
+    /** "/3" names op 3 of a patch. */
+    this.path = path;
+  }
+}
+
+const kTrusted = 1, kTests = 2, kSealed = 4, kPreferTheirs = 8, kChecksum = 16;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** @type {WebAssembly.Module | undefined} */
+let module;
+/** @type {any} */
+let core;
+
+/** Prepares the functions from the Wasm file: a Response, bytes, a compiled module, or a promise of one. @param {any} source */
+export async function ready(source) {
+  module = await compile(source);
+  core = instantiate(module);
+}
+
+/** @returns {WebAssembly.Module} */
+function compiledInNode() {
+  const fs = globalThis.process?.getBuiltinModule?.('node:fs');
+  if (!fs) throw new CoreUnavailable('call ready(fetch(url of tidegate.wasm)) first');
+  return new WebAssembly.Module(fs.readFileSync(new URL(`../dist/${wasmFile()}`, import.meta.url)));
+}
+
+/** An instance, at once: the glue runs to its end when instantiateWasm answers at once. @param {WebAssembly.Module} compiled */
+function instantiate(compiled) {
+  const made = {
+    /** @param {WebAssembly.Imports} imports @param {(instance: WebAssembly.Instance) => void} done */
+    instantiateWasm(imports, done) {
+      const instance = new WebAssembly.Instance(compiled, imports);
+      done(instance);
+      return instance.exports;
+    },
+    print() {},
+    printErr() {},
+  };
+  createModule(made);
+  if (!('_delta_reserve' in made)) throw new CoreUnavailable('the Wasm file has no delta functions');
+  return made;
+}
+
+/**
+ * Runs one call. After a trap (memory exhausted, a broken invariant) the instance is dropped, the next call gets a new one, and the
+ * error says which call it was.
+ * @param {() => number} call @returns {number}
+ */
+function guarded(call) {
+  try {
+    return call();
+  } catch (error) {
+    core = undefined;
+    throw new DeltaError({ code: 'trapped', path: '', message: `the core stopped on this input and was replaced: ${/** @type {Error} */ (error).message}` });
+  }
+}
+
+/** @param {Document} document @returns {string | Uint8Array} */
+function textOf(document) {
+  if (typeof document === 'string' || document instanceof Uint8Array) return document;
+  if (document instanceof ArrayBuffer) return new Uint8Array(document);
+  const text = JSON.stringify(document);
+  if (text === undefined) throw new DeltaError({ code: 'not-json', path: '', message: `${typeof document} has no JSON text` });
+  return text;
+}
+
+/** @param {number} bytes @returns {number} */
+function reserve(bytes) {
+  core ??= instantiate(module ??= compiledInNode());
+  if (bytes > 0x7fffffff) throw new DeltaError({ code: 'json-size', path: '', message: `${bytes} bytes are too many for one call` });
+  const at = guarded(() => core._delta_reserve(bytes)) >>> 0;
+  if (at === 0) throw new DeltaError({ code: 'memory', path: '', message: `there is no memory for ${bytes} bytes` });
+  return at;
+}
+
+/** The most bytes a text can take. @param {string | Uint8Array} text */
+const room = (text) => (typeof text === 'string' ? text.length * 3 : text.length);
+
+/** Copies a text to `at`; its length in bytes. @param {string | Uint8Array} text @param {number} at @returns {number} */
+function write(text, at) {
+  if (typeof text !== 'string') {
+    core.HEAPU8.set(text, at);
+    return text.length;
+  }
+  return encoder.encodeInto(text, core.HEAPU8.subarray(at, at + text.length * 3)).written;
+}
+
+/** A view of what the call answered. @param {number} at @returns {Uint8Array} */
+function output(at) {
+  const words = core.HEAPU32, base = at >>> 2;
+  const view = core.HEAPU8.subarray(words[base + 1], words[base + 1] + words[base + 2]);
+  if (words[base] === 0) throw new DeltaError(JSON.parse(decoder.decode(view)));
+  return view;
+}
+
+/** The answer in the shape of the document it belongs to. @param {Uint8Array} view @param {Document} like @returns {any} */
+function shaped(view, like) {
+  if (like instanceof Uint8Array || like instanceof ArrayBuffer) return view.slice();
+  const text = decoder.decode(view);
+  return typeof like === 'string' ? text : JSON.parse(text);
+}
+
+/** @param {DiffOptions} options */
+function sealWords({ baseSeal }) {
+  if (baseSeal === undefined) return [0, 0];
+  if (!/^[0-9a-f]{16}$/.test(baseSeal)) throw new TypeError(`baseSeal is the 16 hex digits that seal() gave, this is ${JSON.stringify(baseSeal)}`);
+  return [parseInt(baseSeal.slice(8), 16), parseInt(baseSeal.slice(0, 8), 16)];
+}
+
+/** @param {DiffOptions} options */
+const diffFlags = (options) => (options.trustedBase ? kTrusted : 0) | (options.tests ? kTests : 0) | (options.baseSeal === undefined ? 0 : kSealed);
+
+const kNone = Object.freeze({});
+
+/**
+ * The patch that makes `next` of `base`, in the shape of `next`: bytes, text, or a live array. RFC 6902, or RFC 7396 with
+ * `format: 'merge-patch'` (then null when it cannot say the change). `trustedBase`: base is known to be valid JSON without duplicate keys;
+ * `baseSeal`: what seal(base) gave then, checked here.
+ * @param {Document} base @param {Document} next @param {DiffOptions} [options] @returns {any} @throws {DeltaError}
+ */
+export function diff(base, next, options = kNone) {
+  const a = textOf(base), b = textOf(next);
+  const at = reserve(room(a) + room(b));
+  const baseLength = write(a, at), nextLength = write(b, at + baseLength);
+  if (options.format === 'merge-patch') {
+    const answer = guarded(() => core._delta_diff_merge_patch(baseLength, nextLength));
+    return core.HEAPU32[answer >>> 2] === 2 ? null : shaped(output(answer), next);
+  }
+  const [low, high] = options === kNone ? [0, 0] : sealWords(options);
+  return shaped(output(guarded(() => core._delta_diff(baseLength, nextLength, diffFlags(options), low, high))), next);
+}
+
+/**
+ * diff of many pairs in one call. A pair that is refused has a DeltaError in its place.
+ * @param {Array<[Document, Document]>} pairs @param {DiffOptions} [options] @returns {any[]}
+ */
+export function diffMany(pairs, options = kNone) {
+  if (options.format === 'merge-patch' || options.baseSeal !== undefined) throw new TypeError('diffMany makes JSON Patches and takes no seal');
+  let bytes = pairs.length * 8;
+  const texts = pairs.map(([base, next]) => {
+    const pair = [textOf(base), textOf(next)];
+    bytes += room(pair[0]) + room(pair[1]);
+    return pair;
+  });
+  const start = reserve(bytes);
+  let at = start + pairs.length * 8;
+  texts.forEach(([base, next], i) => {
+    const baseLength = write(base, at), nextLength = write(next, at + baseLength);
+    core.HEAPU32[(start >>> 2) + 2 * i] = baseLength;
+    core.HEAPU32[(start >>> 2) + 2 * i + 1] = nextLength;
+    at += baseLength + nextLength;
+  });
+  const answer = guarded(() => core._delta_diff_many(pairs.length, diffFlags(options))) >>> 2;
+  let from = core.HEAPU32[answer + 1];
+  const table = core.HEAPU32[answer + 3] >>> 2;
+  return pairs.map(([, next], i) => {
+    const view = core.HEAPU8.subarray(from, from += core.HEAPU32[table + 2 * i + 1]);
+    return core.HEAPU32[table + 2 * i] ? shaped(view, next) : new DeltaError(JSON.parse(decoder.decode(view)));
+  });
+}
+
+/**
+ * What the patch makes of the document, in the shape of the document.
+ * @param {Document} document @param {Document} patch
+ * @param {{format?: 'json-patch' | 'merge-patch', maxOutputBytes?: number, trustedDocument?: boolean}} [options] @returns {any} @throws {DeltaError}
+ */
+export function apply(document, patch, options = kNone) {
+  const a = textOf(document), b = textOf(patch);
+  const at = reserve(room(a) + room(b));
+  const documentLength = write(a, at), patchLength = write(b, at + documentLength);
+  const merge = options.format === 'merge-patch' ? 1 : 0, flags = options.trustedDocument ? kTrusted : 0;
+  return shaped(output(guarded(() => core._delta_apply(documentLength, patchLength, merge, flags, options.maxOutputBytes ?? 0))), document);
+}
+
+/**
+ * Three-way merge. The document comes in the shape of `ours`; each clash carries the three values, live.
+ * @param {Document} base @param {Document} ours @param {Document} theirs @param {{prefer?: 'ours' | 'theirs', trusted?: boolean}} [options]
+ * @returns {{document: any, clashes: Clash[]}} @throws {DeltaError}
+ */
+export function merge3(base, ours, theirs, options = kNone) {
+  const texts = [textOf(base), textOf(ours), textOf(theirs)];
+  let at = reserve(room(texts[0]) + room(texts[1]) + room(texts[2]));
+  const lengths = texts.map((text) => {
+    const length = write(text, at);
+    at += length;
+    return length;
+  });
+  const flags = (options.prefer === 'theirs' ? kPreferTheirs : 0) | (options.trusted ? kTrusted : 0);
+  const answer = guarded(() => core._delta_merge3(lengths[0], lengths[1], lengths[2], flags));
+  const document = shaped(output(answer), ours);
+  const [extraAt, extraLength] = core.HEAPU32.subarray((answer >>> 2) + 3, (answer >>> 2) + 5);
+  return { document, clashes: extraLength === 2 ? [] : JSON.parse(decoder.decode(core.HEAPU8.subarray(extraAt, extraAt + extraLength))) };
+}
+
+/** @param {'_delta_canonicalize' | '_delta_canonical_hash' | '_delta_seal'} name @param {Document} document @returns {string} */
+function textCall(name, document) {
+  const text = textOf(document);
+  const length = write(text, reserve(room(text)));
+  return decoder.decode(output(guarded(() => core[name](length))));
+}
+
+/** Sixteen hex digits, equal for documents that mean the same (see wasm/tidegate/canonical.h for numbers). @param {Document} document @returns {string} */
+export const canonicalHash = (document) => textCall('_delta_canonical_hash', document);
+
+/** The RFC 8785 form. @param {Document} document @returns {string} */
+export const canonicalize = (document) => textCall('_delta_canonicalize', document);
+
+/** Checks a document once, so that diff can trust the same bytes later (`baseSeal`). @param {Document} document @returns {string} */
+export const seal = (document) => textCall('_delta_seal', document);
+
+/**
+ * A VCDIFF delta (RFC 3284) of blobs. `checksum` (on) adds xdelta3's Adler-32, which strict RFC readers do not take.
+ * @param {Uint8Array} base @param {Uint8Array} next @param {{checksum?: boolean}} [options] @returns {Uint8Array}
+ */
+export function encodeDelta(base, next, { checksum = true } = {}) {
+  const at = reserve(base.length + next.length);
+  write(base, at);
+  write(next, at + base.length);
+  return output(guarded(() => core._delta_encode(base.length, next.length, checksum ? kChecksum : 0))).slice();
+}
+
+/** @param {Uint8Array} base @param {Uint8Array} delta @param {{maxOutputBytes?: number}} [options] @returns {Uint8Array} @throws {DeltaError} */
+export function applyDelta(base, delta, { maxOutputBytes = 0 } = {}) {
+  const at = reserve(base.length + delta.length);
+  write(base, at);
+  write(delta, at + base.length);
+  return output(guarded(() => core._delta_decode(base.length, delta.length, maxOutputBytes))).slice();
+}

@@ -1,0 +1,221 @@
+// The delta functions for JavaScript: plain C functions, numbers only. Inputs lie one behind the other in one buffer that JavaScript
+// fills (delta_reserve), answers stay readable until the next call. wasm/delta.js is the other side.
+#include <emscripten/emscripten.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tidegate/binary_delta.h"
+#include "tidegate/canonical.h"
+#include "tidegate/diff.h"
+#include "tidegate/hash.h"
+#include "tidegate/json_text.h"
+#include "tidegate/merge.h"
+#include "tidegate/patch.h"
+
+namespace {
+
+using namespace tidegate;
+
+// What every call answers: where the output is. ok 0: the output is {"code","path","message"}; 2: there is no output.
+struct Answer {
+    std::uint32_t ok, at, length;
+    std::uint32_t extra_at, extra_length;  // clashes of a merge, or the table of a batch
+};
+
+enum Flag : unsigned { kTrusted = 1, kTests = 2, kSealed = 4, kPreferTheirs = 8, kChecksum = 16 };
+
+// Room for inputs and outputs, kept from call to call. Above kKeep it is given back, so that one large document does not hold memory.
+constexpr std::size_t kKeep = std::size_t{4} << 20;
+std::unique_ptr<char[]> input;
+std::size_t input_size = 0;
+std::string output, extra;
+std::string_view shown;  // the output, where it lies
+JsonDiffer differ;
+JsonPatcher patcher;
+DiffOptions diff_settings;
+std::vector<std::uint32_t> table;
+Answer answer;
+
+std::string_view taken(std::size_t& at, unsigned length) {
+    at += length;
+    return {input.get() + at - length, length};
+}
+
+const Answer* answered(std::uint32_t ok) {
+    answer = {ok, static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(shown.data())), static_cast<std::uint32_t>(shown.size()),
+              static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(extra.data())), static_cast<std::uint32_t>(extra.size())};
+    return &answer;
+}
+
+void append_quoted(std::string& out, std::string_view characters) {
+    out.push_back('"');
+    append_escaped(out, characters);
+    out.push_back('"');
+}
+
+std::string error_text(const Error& error) {
+    std::string out = "{\"code\":";
+    append_quoted(out, error.code);
+    out += ",\"path\":";
+    append_quoted(out, error.path);
+    out += ",\"message\":";
+    append_quoted(out, error.message);
+    return out + "}";
+}
+
+const Answer* refused(const Error& error) {
+    shown = output = error_text(error);
+    return answered(0);
+}
+
+const Answer* give(Result<std::string>& result) {
+    if (!result) return refused(result.error());
+    shown = output = std::move(result.value());
+    return answered(1);
+}
+
+const Answer* show(const Result<std::string_view>& result) {
+    if (!result) return refused(result.error());
+    shown = result.value();
+    return answered(1);
+}
+
+std::uint64_t seal_of(unsigned low, unsigned high) { return std::uint64_t{high} << 32 | low; }
+
+const DiffOptions& diff_options(unsigned flags, std::string_view base, unsigned seal_low, unsigned seal_high) {
+    diff_settings.trusted_base = flags & kTrusted || (flags & kSealed && xxh64(base) == seal_of(seal_low, seal_high));
+    diff_settings.tests = flags & kTests;
+    return diff_settings;
+}
+
+}  // namespace
+
+extern "C" {
+
+// A buffer of at least `bytes` bytes for the next call's inputs; null when there is no memory for it.
+EMSCRIPTEN_KEEPALIVE char* delta_reserve(unsigned bytes) {
+    if (bytes > input_size || (input_size > kKeep && bytes <= kKeep)) {
+        input.reset();
+        input_size = 0;
+        const std::size_t size = bytes < 65536 ? 65536 : bytes + bytes / 4;
+        input.reset(new (std::nothrow) char[size]);
+        if (!input) return nullptr;
+        input_size = size;
+    }
+    if (output.capacity() > kKeep) output = std::string();
+    return input.get();
+}
+
+EMSCRIPTEN_KEEPALIVE const Answer* delta_diff(unsigned base_length, unsigned next_length, unsigned flags, unsigned seal_low, unsigned seal_high) {
+    std::size_t at = 0;
+    const std::string_view base = taken(at, base_length), next = taken(at, next_length);
+    return show(differ.patch(base, next, diff_options(flags, base, seal_low, seal_high)));
+}
+
+// Many pairs at once. The buffer begins with the lengths of base and next of each pair as 32 bit numbers. The extra output is a table
+// of the same kind: ok and length of each output, which lie one behind the other.
+EMSCRIPTEN_KEEPALIVE const Answer* delta_diff_many(unsigned pairs, unsigned flags) {
+    const std::uint32_t* lengths = reinterpret_cast<const std::uint32_t*>(input.get());
+    std::size_t at = std::size_t{pairs} * 8;
+    output.clear();
+    table.clear();
+    const DiffOptions& options = diff_options(flags & ~kSealed, {}, 0, 0);
+    for (unsigned i = 0; i < pairs; ++i) {
+        const std::string_view base = taken(at, lengths[2 * i]), next = taken(at, lengths[2 * i + 1]);
+        const Result<std::string_view> patch = differ.patch(base, next, options);
+        const std::size_t start = output.size();
+        if (patch) output += patch.value();
+        else output += error_text(patch.error());
+        table.push_back(patch.ok());
+        table.push_back(static_cast<std::uint32_t>(output.size() - start));
+    }
+    shown = output;
+    answered(1);
+    answer.extra_at = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(table.data()));
+    answer.extra_length = static_cast<std::uint32_t>(table.size());
+    return &answer;
+}
+
+EMSCRIPTEN_KEEPALIVE const Answer* delta_diff_merge_patch(unsigned base_length, unsigned next_length) {
+    std::size_t at = 0;
+    const std::string_view base = taken(at, base_length), next = taken(at, next_length);
+    Result<std::optional<std::string>> patch = diff_merge_patch(base, next);
+    if (!patch) return refused(patch.error());
+    if (!patch.value()) return answered(2);
+    shown = output = std::move(*patch.value());
+    return answered(1);
+}
+
+EMSCRIPTEN_KEEPALIVE const Answer* delta_apply(unsigned document_length, unsigned patch_length, unsigned merge, unsigned flags, unsigned max_output) {
+    std::size_t at = 0;
+    const std::string_view document = taken(at, document_length), patch = taken(at, patch_length);
+    const PatchOptions options{max_output ? max_output : kMaxPatchedBytes, (flags & kTrusted) != 0};
+    return show(merge ? patcher.merge_patch(document, patch, options) : patcher.json_patch(document, patch, options));
+}
+
+EMSCRIPTEN_KEEPALIVE const Answer* delta_merge3(unsigned base_length, unsigned ours_length, unsigned theirs_length, unsigned flags) {
+    std::size_t at = 0;
+    const std::string_view base = taken(at, base_length), ours = taken(at, ours_length), theirs = taken(at, theirs_length);
+    MergeOptions options;
+    options.prefer = flags & kPreferTheirs ? Side::theirs : Side::ours;
+    options.trusted = flags & kTrusted;
+    Result<MergeResult> result = merge3(base, ours, theirs, options);
+    if (!result) return refused(result.error());
+    shown = output = std::move(result.value().document);
+    extra = "[";
+    for (const Clash& clash : result.value().clashes) {
+        extra += extra.size() > 1 ? ",{\"path\":" : "{\"path\":";
+        append_quoted(extra, clash.path);
+        const std::pair<const char*, const std::string*> sides[] = {{"base", &clash.base}, {"ours", &clash.ours}, {"theirs", &clash.theirs}};
+        for (const auto& [name, value] : sides)
+            if (!value->empty()) extra.append(",\"").append(name).append("\":").append(*value);
+        extra += clash.winner == Side::ours ? ",\"winner\":\"ours\"}" : ",\"winner\":\"theirs\"}";
+    }
+    extra += "]";
+    return answered(1);
+}
+
+EMSCRIPTEN_KEEPALIVE const Answer* delta_canonicalize(unsigned length) {
+    std::size_t at = 0;
+    Result<std::string> form = canonicalize(taken(at, length));
+    return give(form);
+}
+
+EMSCRIPTEN_KEEPALIVE const Answer* delta_canonical_hash(unsigned length) {
+    std::size_t at = 0;
+    const Result<std::uint64_t> hash = canonical_hash(taken(at, length));
+    if (!hash) return refused(hash.error());
+    shown = output = hex64(hash.value());
+    return answered(1);
+}
+
+// The seal of a text that is fit to be trusted: valid, no key twice. Its xxh64.
+EMSCRIPTEN_KEEPALIVE const Answer* delta_seal(unsigned length) {
+    std::size_t at = 0;
+    const std::string_view text = taken(at, length);
+    const Result<std::string_view> valid = validate_json(text, kMaxTextDepth, "document");
+    if (!valid) return refused(valid.error());
+    if (has_duplicate_keys(text)) return refused({"duplicate-key", "", "a document with a key twice cannot be sealed"});
+    shown = output = hex64(xxh64(text));
+    return answered(1);
+}
+
+EMSCRIPTEN_KEEPALIVE const Answer* delta_encode(unsigned base_length, unsigned next_length, unsigned flags) {
+    std::size_t at = 0;
+    const std::string_view base = taken(at, base_length), next = taken(at, next_length);
+    Result<std::string> delta = encode_delta(base, next, {(flags & kChecksum) != 0});
+    return give(delta);
+}
+
+EMSCRIPTEN_KEEPALIVE const Answer* delta_decode(unsigned base_length, unsigned delta_length, unsigned max_output) {
+    std::size_t at = 0;
+    const std::string_view base = taken(at, base_length), delta = taken(at, delta_length);
+    Result<std::string> result = apply_delta(base, delta, max_output ? max_output : kMaxBlobBytes);
+    return give(result);
+}
+
+}  // extern "C"
