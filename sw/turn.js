@@ -370,7 +370,6 @@ export class Drain {
     this.#stop.abort();
     while (this.#inFlight > 0) await this.#nextAlarm();
     this.#stop = new AbortController();
-    this.#outcomes = [];
     const { clock, store } = this.deps;
     const again = { holder: /** @type {string} */ (this.holder), nowMs: clock.now(), ttlMs: kLeaseMs, codeVersion: kCodeVersion };
     const lease = await store.acquireLease(again);   // a new token, and the state as it is stored now
