@@ -1,0 +1,140 @@
+// A scene: the real server on a file, a gateway before it, Chromium on a profile, and a book of every save the app was told is safe. At its end the
+// independent checker says what became of each of them.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { check, documentHash, readServer } from '../../../headless/checker.mjs';
+import { launch, newProfile, removeProfile } from './chromium.js';
+import { Gateway } from './gateway.js';
+import { startServer } from './server.js';
+import { createSite } from './site.js';
+import { until } from './until.js';
+
+/** Short waits between attempts, and small batches, so that a drain has a middle. */
+export const kQuickSettings = { baseDelay: 50, maxDelay: 400, maxBatchOps: 10 };
+
+/** Sets everything up and takes it down with the test. @param {import('node:test').TestContext} t @param {{syncAttempts?: number}} [options] of launch() */
+export async function openScene(t, options) {
+  const scene = new Scene(options);
+  t.after(() => scene.close());
+  await scene.start();
+  return scene;
+}
+
+class Scene {
+  /** @type {{n: number, entity: string, entityId: string, action: string, sha256: string, opId: string}[]} in the order of acceptance */
+  saves = [];
+  folder = mkdtempSync(join(tmpdir(), 'tidegate-scene-'));
+  profile = newProfile();
+
+  constructor(options) {
+    this.options = options;
+  }
+
+  async start() {
+    this.site = await createSite();
+    this.server = await startServer(join(this.folder, 'server.db'));
+    this.gateway = new Gateway({ files: (path) => this.site.file(path), upstreamPort: this.server.port });
+    await this.gateway.open();
+    await this.relaunch();
+  }
+
+  async close() {
+    await this.browser?.kill();
+    await this.gateway?.close();
+    await this.server?.stop();
+    removeProfile(this.profile);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  get origin() {
+    return this.gateway.origin;
+  }
+
+  /** The app in a tab, its client connected and its worker (unless there is to be none) active. @param {{worker?: boolean}} [options] */
+  async open({ worker = true } = {}) {
+    const page = await this.browser.page(`${this.origin}/${worker ? '' : '?worker=none'}`);
+    await page.run('client.then(() => {})');
+    if (worker) await page.run(async () => { await navigator.serviceWorker.ready; });
+    return page;
+  }
+
+  /** Saves one edit after the other, each when the one before is on the disk. */
+  async save(page, edits) {
+    const saved = await page.run(async (list) => {
+      const open = await client;
+      const ids = [];
+      for (const { entity, entityId, doc, options } of list) ids.push((doc === undefined ? await open.delete(entity, entityId, options) : await open.save(entity, entityId, doc, options)).id);
+      return ids;
+    }, edits);
+    edits.forEach((edit, i) => this.book(edit, saved[i]));
+  }
+
+  /** Notes that the app was told this edit is safe. */
+  book({ entity, entityId, doc }, opId) {
+    const deleted = doc === undefined;
+    this.saves.push({ n: this.saves.length, entity, entityId, action: deleted ? 'delete' : 'save', sha256: deleted ? '' : documentHash(JSON.stringify(doc)), opId });
+  }
+
+  /** Resolves when the server has the last saved version of everything. @param {{patienceMs?: number}} [options] */
+  async arrived({ patienceMs = 60_000 } = {}) {
+    const last = new Map(this.saves.map((save) => [`${save.entity}/${save.entityId}`, save]));
+    const missing = () => {
+      const documents = this.server.documents();
+      return [...last].filter(([name, { action, sha256 }]) => {
+        const text = documents.get(name);
+        return (text === undefined ? '' : documentHash(text)) !== (action === 'delete' ? '' : sha256);
+      }).map(([name]) => name);
+    };
+    await until(() => missing().length === 0, 'the server to have every document', {
+      patienceMs, seen: () => ({ missing: missing().length, effects: this.server.effects(), batches: this.gateway.batches, missingNames: missing().slice(0, 3) }),
+    });
+  }
+
+  /** Chromium on this scene's profile, with nothing open but about:blank. */
+  async relaunch() {
+    this.browser = await launch(this.profile, this.options);
+  }
+
+  /**
+   * Opens the app, lets it finish its books, ends the server and asks the checker. Fails on any finding.
+   * @param {any} [page] an open page of the app
+   */
+  async verify(page) {
+    await this.arrived();
+    const app = page ?? (await this.open());
+    await until(async () => (await app.run(async () => (await (await client).ops()).length)) === 0, 'the outbox to be empty', {
+      seen: () => app.run(async () => (await (await client).ops({ limit: 3 })).map(({ state, reason, error }) => ({ state, reason, error }))),
+    });
+    const client = await app.run(collect, [...new Set(this.saves.map(({ entity }) => entity))]);
+    await this.server.stop();
+    const report = check({ saves: this.saves, ...readServer(this.server.database), client });
+    const { lost, duplicated, unconverged, misordered } = report;
+    assert.deepEqual({ lost, duplicated, unconverged, misordered }, { lost: [], duplicated: [], unconverged: [], misordered: [] });
+    assert.equal(report.dead, 0);
+    assert.deepEqual(this.gateway.violations, []);
+    assert.deepEqual(app.errors, []);
+    return report;
+  }
+}
+
+/** Runs in the page: what a person can see of the outbox, through public calls only. @param {string[]} entities */
+async function collect(entities) {
+  const open = await client;
+  const pages = async (next) => {
+    const all = [];
+    for (let page; (page = await next(all.at(-1))).length > 0;) all.push(...page);
+    return all;
+  };
+  const ops = await pages((last) => open.ops({ after: last?.seq, limit: 500 }));
+  const history = await pages((last) => open.history({ after: last?.key, limit: 500 }));
+  const documents = [];
+  for (const entity of entities) documents.push(...await pages((last) => open.list(entity, { after: last?.entityId, limit: 500 })));
+  return {
+    ops: ops.map(({ id, state }) => ({ id, state })),
+    records: history.map(({ value }) => value).filter(({ kind }) => kind === 'folded' || kind === 'cancelled')
+      .map(({ opId, kind, into, by }) => ({ opId, kind, by: into ?? by ?? null })),
+    documents: documents.map(({ entity, entityId, doc }) => ({ entity, entityId, deleted: false, text: JSON.stringify(doc) })),
+  };
+}

@@ -1,0 +1,93 @@
+// The crash rules in a real browser: the worker stopped, and the whole browser killed, in the middle of a drain. The browser's own sync event
+// brings everything home, with no page open, and each operation takes effect exactly once.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { makeEdits } from './harness/edits.js';
+import { kQuickSettings, openScene } from './harness/scene.js';
+import { until } from './harness/until.js';
+import { deferred } from '../../sw/deferred.js';
+
+/** How often the browser is killed; more for a soak. */
+const kKills = Number(process.env.TG_KILLS ?? 5);
+/** One scene has batches enough for this many. */
+const kKillsPerScene = 8;
+
+/**
+ * Where a blow may fall on a batch.
+ *   lost       the request left and never arrived
+ *   late       the request left, and arrives after its sender is gone, beside its own retry
+ *   committed  the server has done it, and nobody heard
+ */
+const kBlows = ['lost', 'late', 'committed'];
+
+/** Saves what makes a long drain, with the line down, and closes the page. */
+async function prepare(scene, seed) {
+  const page = await scene.open();
+  await page.run(async (settings) => { await (await client).settings(settings); }, kQuickSettings);
+  await scene.gateway.down();
+  await scene.save(page, makeEdits({ count: 200, entities: 50, seed, fold: 0.2 }));
+  await page.close();
+}
+
+/** Lets `pass` batches pass and holds the next one at the place of the blow until `strike` has ended its sender. */
+async function strikeOnce(scene, blow, pass, strike) {
+  const resumed = deferred();
+  let left = pass;
+  let held = 0;
+  scene.gateway.watch = (place) => {
+    if (place !== (blow === 'committed' ? 'answered' : 'arrived') || left-- > 0) return undefined;
+    held += 1;
+    return resumed.promise;
+  };
+  await until(() => held > 0, 'a batch to strike at', { seen: () => ({ batches: scene.gateway.batches, effects: scene.server.effects() }) });
+  await strike();
+  scene.gateway.watch = null;
+  resumed.resolve(blow === 'late' ? 'go' : 'drop');
+}
+
+test('a worker stopped in the middle of a drain loses and doubles nothing; the browser\'s retries finish it', async (t) => {
+  const scene = await openScene(t);
+  await prepare(scene, 21);
+  const workers = await scene.browser.workers();
+  await scene.gateway.open();
+  for (const [i, blow] of kBlows.entries()) await strikeOnce(scene, blow, i, () => workers.stop());
+  await scene.arrived();
+  assert.deepEqual(await scene.browser.targets({ type: 'page', url: scene.origin }), [], 'no page took part');
+  const { accepted } = await scene.verify();
+  assert.equal(accepted, 200);
+  t.diagnostic(`${kBlows.length} stops, ${scene.gateway.batches} requests`);
+});
+
+test('where the browser does not retry, the next page load finishes what a stopped worker left', async (t) => {
+  const scene = await openScene(t, { syncAttempts: 1 });
+  const page = await scene.open();
+  await page.run(async (settings) => { await (await client).settings(settings); }, kQuickSettings);
+  const workers = await scene.browser.workers();
+  const edits = makeEdits({ count: 60, entities: 20, seed: 22, fold: 0 });
+  const saved = deferred();
+  const struck = strikeOnce(scene, 'committed', 1, () => saved.promise.then(() => workers.stop()));
+  await scene.save(page, edits);
+  saved.resolve();
+  await struck;
+  await page.goto(`${scene.origin}/`);
+  const { accepted, effects } = await scene.verify(page);
+  assert.deepEqual({ accepted, effects }, { accepted: 60, effects: 60 });
+});
+
+for (let done = 0, scenes = 1; done < kKills; done += kKillsPerScene, scenes++) {
+  const kills = Math.min(kKillsPerScene, kKills - done);
+  test(`the browser killed ${kills} times in the middle of a drain: each time the sync event comes back by itself (${scenes})`, async (t) => {
+    const scene = await openScene(t);
+    await prepare(scene, 30 + scenes);
+    await scene.gateway.open();
+    for (let i = 0; i < kills; i++) {
+      await strikeOnce(scene, kBlows[i % kBlows.length], i % 2, () => scene.browser.kill());
+      await scene.relaunch();
+    }
+    await scene.arrived();
+    assert.deepEqual(await scene.browser.targets({ type: 'page', url: scene.origin }), [], 'nothing but about:blank was opened');
+    const { accepted } = await scene.verify();
+    assert.equal(accepted, 200);
+    t.diagnostic(`${kills} kills, ${scene.gateway.batches} requests`);
+  });
+}
