@@ -43,10 +43,10 @@ test('edits saved while the worker drains arrive too, each op exactly once', asy
   // A batch is answered only after more was saved: so saving and draining overlap however fast either is.
   let go = () => {};
   scene.gateway.watch = (place) => (place === 'answered' && scene.saves.length < edits.length ? new Promise((resolve) => { go = () => resolve('go'); }) : undefined);
-  for (let at = 0; at < edits.length; at += 10) {
+  for (let at = 0; at < edits.length; at += 20) {
     const batches = scene.gateway.batches;
-    await scene.save(page, edits.slice(at, at + 10));
-    if (at > 0) savedDuring += 10;
+    await scene.save(page, edits.slice(at, at + 20));
+    if (at > 0) savedDuring += 20;
     go();
     await until(() => scene.gateway.batches > batches || scene.saves.length === edits.length, 'the next batch');
   }

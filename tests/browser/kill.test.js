@@ -91,3 +91,42 @@ for (let done = 0, scenes = 1; done < kKills; done += kKillsPerScene, scenes++) 
     t.diagnostic(`${kills} kills, ${scene.gateway.batches} requests`);
   });
 }
+
+test('what the app was told is safe survives the browser being killed in the middle of saving', async (t) => {
+  const scene = await openScene(t);
+  await (await scene.open()).close();
+  await scene.gateway.down();
+  const edits = makeEdits({ count: 300, entities: 300, seed: 61 });
+  for (const first of [0, 100, 200]) {
+    const page = await scene.open();
+    const told = [];
+    await page.send('Runtime.addBinding', { name: 'told' });
+    page.on('Runtime.bindingCalled', ({ payload }) => told.push(payload));
+    const list = edits.slice(first, first + 100);
+    const saving = page.run(async (list) => {
+      for (const { entity, entityId, doc, options } of list) told((await (await client).save(entity, entityId, doc, options)).id);
+    }, list).catch((error) => error);
+    await until(() => told.length >= 20 + first / 10, 'some saves');
+    await scene.browser.kill();
+    assert.match(String(await saving), /the browser is gone/, 'the kill fell into the saving');
+    list.forEach((edit, i) => scene.book(edit, told[i] ?? null));   // the rest was never reported: it may be there or not
+    await scene.relaunch();
+  }
+  await scene.browser.kill();
+  await scene.gateway.open();
+  await scene.relaunch();
+  await scene.arrived();
+  assert.deepEqual(await scene.browser.targets({ type: 'page', url: scene.origin }), []);
+  const { accepted, unlogged } = await scene.verify();
+  assert.ok(accepted >= 90, `${accepted} saves were reported`);
+  t.diagnostic(`3 kills, ${accepted} saves reported, ${unlogged} more had been stored unreported`);
+});
+
+test('a server that does not know its keys again is found out: these tests can fail', async (t) => {
+  const scene = await openScene(t, { server: ['--plant', 'no-dedupe'] });
+  await prepare(scene, 23);
+  await scene.gateway.open();
+  await strikeOnce(scene, 'committed', 1, () => scene.browser.kill());
+  await scene.relaunch();
+  await assert.rejects(scene.verify(), /a second effect on/);
+});

@@ -14,7 +14,10 @@ import { until } from './until.js';
 /** Short waits between attempts, and small batches, so that a drain has a middle. */
 export const kQuickSettings = { baseDelay: 50, maxDelay: 400, maxBatchOps: 10 };
 
-/** Sets everything up and takes it down with the test. @param {import('node:test').TestContext} t @param {{syncAttempts?: number}} [options] of launch() */
+/**
+ * Sets everything up and takes it down with the test.
+ * @param {import('node:test').TestContext} t @param {{syncAttempts?: number, server?: string[]}} [options] of launch(), and further ones of server/main.js
+ */
 export async function openScene(t, options) {
   const scene = new Scene(options);
   t.after(() => scene.close());
@@ -23,18 +26,19 @@ export async function openScene(t, options) {
 }
 
 class Scene {
-  /** @type {{n: number, entity: string, entityId: string, action: string, sha256: string, opId: string}[]} in the order of acceptance */
+  /** In the order of acceptance; opId is null where a kill cut the save off. @type {import('../../../headless/checker.mjs').Save[]} */
   saves = [];
   folder = mkdtempSync(join(tmpdir(), 'tidegate-scene-'));
   profile = newProfile();
 
-  constructor(options) {
+  constructor({ server = [], ...options } = {}) {
+    this.serverOptions = server;
     this.options = options;
   }
 
   async start() {
     this.site = await createSite();
-    this.server = await startServer(join(this.folder, 'server.db'));
+    this.server = await startServer(join(this.folder, 'server.db'), this.serverOptions);
     this.gateway = new Gateway({ files: (path) => this.site.file(path), upstreamPort: this.server.port });
     await this.gateway.open();
     await this.relaunch();
@@ -71,7 +75,7 @@ class Scene {
     edits.forEach((edit, i) => this.book(edit, saved[i]));
   }
 
-  /** Notes that the app was told this edit is safe. */
+  /** Notes that the app was told this edit is safe, or (opId null) was not told before it died. */
   book({ entity, entityId, doc }, opId) {
     const deleted = doc === undefined;
     this.saves.push({ n: this.saves.length, entity, entityId, action: deleted ? 'delete' : 'save', sha256: deleted ? '' : documentHash(JSON.stringify(doc)), opId });
@@ -79,7 +83,7 @@ class Scene {
 
   /** Resolves when the server has the last saved version of everything. @param {{patienceMs?: number}} [options] */
   async arrived({ patienceMs = 60_000 } = {}) {
-    const last = new Map(this.saves.map((save) => [`${save.entity}/${save.entityId}`, save]));
+    const last = new Map(this.saves.filter(({ opId }) => opId !== null).map((save) => [`${save.entity}/${save.entityId}`, save]));
     const missing = () => {
       const documents = this.server.documents();
       return [...last].filter(([name, { action, sha256 }]) => {
