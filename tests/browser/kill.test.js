@@ -17,8 +17,9 @@ const kKillsPerScene = 8;
  *   lost       the request left and never arrived
  *   late       the request left, and arrives after its sender is gone, beside its own retry
  *   committed  the server has done it, and nobody heard
+ *   heard      the answer is on its way while the blow falls: before, while or after it is stored
  */
-const kBlows = ['lost', 'late', 'committed'];
+const kBlows = ['lost', 'late', 'committed', 'heard'];
 
 /** Saves what makes a long drain, with the line down, and closes the page. */
 async function prepare(scene, seed) {
@@ -35,9 +36,9 @@ async function strikeOnce(scene, blow, pass, strike) {
   let left = pass;
   let held = 0;
   scene.gateway.watch = (place) => {
-    if (place !== (blow === 'committed' ? 'answered' : 'arrived') || left-- > 0) return undefined;
+    if (place !== (blow === 'lost' || blow === 'late' ? 'arrived' : 'answered') || left-- > 0) return undefined;
     held += 1;
-    return resumed.promise;
+    return blow === 'heard' ? undefined : resumed.promise;
   };
   await until(() => held > 0, 'a batch to strike at', { seen: () => ({ batches: scene.gateway.batches, effects: scene.server.effects() }) });
   await strike();
