@@ -32,8 +32,29 @@ bool same_object(std::string_view a, const std::vector<Child>& as, std::string_v
     return true;
 }
 
+// A number's significant digits (at most 18, read as one integer), its sign and its decimal point.
+std::uint64_t digits_hash(std::uint64_t digits, std::int64_t point, bool negative) {
+    return mix64(digits * 0x9e3779b97f4a7c15ull + (static_cast<std::uint64_t>(point) << 1 | (negative ? 1u : 0u)));
+}
+
+// Equal for equal decimals. Short integers, the common case, without a Decimal.
 std::uint64_t number_hash(std::string_view number) {
+    const bool negative = number[0] == '-';
+    std::uint64_t value = 0;
+    std::size_t at = negative ? 1 : 0;
+    const std::size_t first = at;
+    for (; at < number.size() && at - first < 18 && number[at] >= '0' && number[at] <= '9'; ++at) value = value * 10 + static_cast<std::uint64_t>(number[at] - '0');
+    if (at == number.size()) {
+        if (value == 0) return digits_hash(0, 0, false);
+        while (value % 10 == 0) value /= 10;
+        return digits_hash(value, static_cast<std::int64_t>(at - first), negative);
+    }
     const Decimal d = read_decimal(number);
+    if (!d.huge && d.digits.size() <= 18) {
+        value = 0;
+        for (const char c : d.digits) value = value * 10 + static_cast<std::uint64_t>(c - '0');
+        return digits_hash(value, d.point, d.negative);
+    }
     if (d.huge) return xxh64(number, 3);
     return xxh64(d.digits, (static_cast<std::uint64_t>(d.point) << 1 | (d.negative ? 1u : 0u)) + 5);
 }

@@ -1,0 +1,168 @@
+// npm run bench -- delta [--json FILE] [--rounds N]: delta against its peers, every goal a ratio within one run.
+import { writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { gzipSync } from 'node:zlib';
+import ably from '@ably/vcdiff-decoder';
+import * as fossil from 'fossil-delta';
+import fastJsonPatch from 'fast-json-patch';
+import * as jsondiffpatch from 'jsondiffpatch';
+import * as jsonpatchFormatter from 'jsondiffpatch/formatters/jsonpatch';
+import { diff as justDiff } from 'just-diff';
+import microdiff from 'microdiff';
+import { mergeDiff3 } from 'node-diff3';
+import * as rfc6902 from 'rfc6902';
+import { apply, applyDelta, diff, diffMany, encodeDelta, merge3 } from '../wasm/delta.js';
+import { blobs, edited, forms, generator, shuffled } from './corpus.mjs';
+import { Rows, clock, kRounds, measure, median } from './measure.mjs';
+
+const options = process.argv.slice(2);
+const option = (/** @type {string} */ name) => (options.includes(name) ? options[options.indexOf(name) + 1] : undefined);
+const rounds = Number(option('--rounds') ?? kRounds);
+const encoder = new TextEncoder(), decoder = new TextDecoder();
+const parse = (/** @type {Uint8Array} */ bytes) => JSON.parse(decoder.decode(bytes));
+const write = (/** @type {any} */ value) => encoder.encode(JSON.stringify(value));
+const compare = fastJsonPatch.compare, applyPatch = fastJsonPatch.applyPatch;
+const kTrust = { trustedBase: true };
+const rows = new Rows();
+console.log(`clock: ${clock.name}; load ${loadavg().map((x) => x.toFixed(1)).join(' ')}; node ${process.version}; ${rounds} rounds`);
+
+/** Byte for byte the same document, keys in any order. @param {any} a @param {any} b */
+const sameDocument = (a, b) => rfc6902.createPatch(a, b).length === 0;
+const jdp = jsondiffpatch.create({ objectHash: (/** @type {any} */ item) => item.id ?? JSON.stringify(item) });
+const peer = (/** @type {(a: any, b: any) => any} */ make) => ({ run: (/** @type {any} */ d) => write(make(parse(d.baseBytes), parse(d.nextBytes))) });
+const fjp = peer(compare);
+
+// Correctness and size first: a fast wrong patch is worth nothing.
+const docs = forms(1000, 20260101);
+let patchBytes = 0, bodyBytes = 0, peerBytes = 0, jdpBytes = 0, wrong = 0;
+for (const d of docs) {
+  d.patch = diff(d.baseBytes, d.nextBytes);
+  const patch = parse(d.patch);
+  const results = [applyPatch(structuredClone(d.base), structuredClone(patch)).newDocument, structuredClone(d.base)];
+  rfc6902.applyPatch(results[1], structuredClone(patch));
+  if (!results.every((result) => sameDocument(result, d.next)) || !sameDocument(parse(apply(d.baseBytes, d.patch)), d.next)) wrong++;
+  patchBytes += d.patch.length;
+  bodyBytes += d.nextBytes.length;
+  peerBytes += write(compare(d.base, d.next)).length;
+  jdpBytes += write(jsonpatchFormatter.format(jdp.diff(d.base, d.next), d.base)).length;
+}
+rows.figure('patches that make another document (3 appliers)', wrong, 'of 1000', { atMost: 0 });
+rows.figure('patch size, RFC 6902', 100 * patchBytes / bodyBytes, '% of bodies', { atMost: 10, peer: `fast-json-patch ${(100 * peerBytes / bodyBytes).toFixed(1)} %, jsondiffpatch ${(100 * jdpBytes / bodyBytes).toFixed(1)} %` });
+
+const inBatches = (/** @type {any[]} */ part) => {
+  for (let i = 0; i < part.length; i += 25) diffMany(part.slice(i, i + 25).map((d) => [d.baseBytes, d.nextBytes]), kTrust);
+};
+let times = measure({
+  items: docs, perRound: 200, rounds,
+  contenders: {
+    ours: { run: (d) => diff(d.baseBytes, d.nextBytes, kTrust) }, batched: { run() {}, many: inBatches }, untrusted: { run: (d) => diff(d.baseBytes, d.nextBytes) },
+    'fast-json-patch': fjp, 'JSON.parse of both': { run: (d) => [parse(d.baseBytes), parse(d.nextBytes)] },
+    microdiff: peer((a, b) => microdiff(a, b)), 'just-diff': peer(justDiff), jsondiffpatch: peer((a, b) => jdp.diff(a, b) ?? null), rfc6902: { ...peer(rfc6902.createPatch), share: 0.02 },
+    same: { run: (d) => diff(d.baseBytes, d.baseBytes, kTrust) }, 'same untrusted': { run: (d) => diff(d.baseBytes, d.baseBytes) },
+    'fast-json-patch, identical': { run: (d) => write(compare(parse(d.baseBytes), parse(d.baseBytes))) },
+    live: { run: (d) => diff(d.baseBytes, write(d.next), kTrust) }, 'stringify + fast-json-patch': { run: (d) => [write(d.next), write(compare(parse(d.baseBytes), d.next))] },
+  },
+});
+rows.ratio('diff, one call a document', times, 'ours', 'fast-json-patch', 15);
+rows.ratio('diff, batches of 25', times, 'batched', 'fast-json-patch', 20);
+rows.ratio('diff, against parsing both', times, 'ours', 'JSON.parse of both', 10);
+rows.ratio('diff, base not trusted', times, 'untrusted', 'fast-json-patch', null);
+for (const name of ['microdiff', 'just-diff', 'jsondiffpatch', 'rfc6902']) rows.ratio(`diff, against ${name}`, times, 'ours', name, null);
+rows.ratio('identical documents, base trusted', times, 'same', 'fast-json-patch, identical', 60);
+rows.ratio('identical documents, base not trusted', times, 'same untrusted', 'fast-json-patch, identical', null);
+rows.ratio('live object in, bytes out', times, 'live', 'stringify + fast-json-patch', 1);
+
+const big = forms(4, 7, 1 << 20, (1 << 20) + 1);
+times = measure({ items: big, rounds, contenders: { ours: { run: (d) => diff(d.baseBytes, d.nextBytes, kTrust) }, 'fast-json-patch': fjp } });
+rows.ratio('diff, 1 MB documents', times, 'ours', 'fast-json-patch', 30);
+
+const g = generator(5);
+const other = docs.slice(0, 200).map((d) => ({ ...d, shuffledBytes: write(shuffled(g, d.next)), prettyBytes: encoder.encode(JSON.stringify(d.next, null, 2)) }));
+for (const [name, key] of [['keys shuffled', 'shuffledBytes'], ['text reformatted', 'prettyBytes']]) {
+  const items = other.map((d) => ({ baseBytes: d.baseBytes, nextBytes: d[key] }));
+  times = measure({ items, rounds, contenders: { ours: { run: (d) => diff(d.baseBytes, d.nextBytes, kTrust) }, 'fast-json-patch': fjp } });
+  rows.ratio(`diff, ${name}`, times, 'ours', 'fast-json-patch', 5);
+}
+
+times = measure({
+  items: docs, perRound: 200, rounds,
+  contenders: {
+    ours: { run: (d) => apply(d.baseBytes, d.patch, { trustedDocument: true }) }, untrusted: { run: (d) => apply(d.baseBytes, d.patch) },
+    'fast-json-patch': { run: (d) => write(applyPatch(parse(d.baseBytes), parse(d.patch), false, true).newDocument) },
+  },
+});
+rows.ratio('apply, document trusted', times, 'ours', 'fast-json-patch', 15);
+rows.ratio('apply, document not trusted', times, 'untrusted', 'fast-json-patch', null);
+
+/** What one writes by hand: two diffs, clashes by equal paths, theirs applied without them. @param {any} d */
+function handMade(d) {
+  const base = parse(d.baseBytes), ours = compare(base, parse(d.nextBytes)), theirs = compare(base, parse(d.theirsBytes));
+  const mine = new Set(ours.map((op) => op.path)), clashes = theirs.filter((op) => mine.has(op.path));
+  const merged = applyPatch(applyPatch(base, ours).newDocument, theirs.filter((op) => !mine.has(op.path))).newDocument;
+  return [write(merged), clashes];
+}
+const lines = (/** @type {Uint8Array} */ bytes) => JSON.stringify(parse(bytes), null, 1).split('\n');
+const merges = docs.filter((d) => !d.structure).slice(0, 300).map((d) => ({ ...d, theirsBytes: write(edited(g, d.base, false)) }));
+times = measure({
+  items: merges, perRound: 100, rounds,
+  contenders: {
+    ours: { run: (d) => merge3(d.baseBytes, d.nextBytes, d.theirsBytes, { trusted: true }) }, untrusted: { run: (d) => merge3(d.baseBytes, d.nextBytes, d.theirsBytes) },
+    'hand-made with fast-json-patch': { run: handMade }, 'node-diff3': { run: (d) => mergeDiff3(lines(d.nextBytes), lines(d.baseBytes), lines(d.theirsBytes)), share: 0.1 },
+  },
+});
+rows.ratio('merge3 with clashes', times, 'ours', 'hand-made with fast-json-patch', 10);
+rows.ratio('merge3, against node-diff3', times, 'ours', 'node-diff3', 60);
+rows.ratio('merge3, nothing trusted', times, 'untrusted', 'hand-made with fast-json-patch', null);
+
+for (const blob of blobs(99)) {
+  const delta = encodeDelta(blob.base, blob.next), bare = encodeDelta(blob.base, blob.next, { checksum: false });
+  const back = applyDelta(blob.base, delta);
+  if (Buffer.compare(back, blob.next) !== 0 || Buffer.compare(ably.decode(bare, blob.base), blob.next) !== 0) throw new Error(`${blob.name}: the delta makes another blob`);
+  const floor = new Uint8Array(blob.base.length + blob.next.length);
+  times = measure({
+    items: [blob], rounds,
+    contenders: {
+      encode: { run: (b) => encodeDelta(b.base, b.next) }, decode: { run: (b) => applyDelta(b.base, delta) },
+      'copy + compare': { run: (b) => (floor.set(b.base), floor.set(b.next, b.base.length), Buffer.compare(b.base, b.next) + Buffer.compare(b.base, b.base)) },
+      'fossil-delta': { run: (b) => fossil.createDelta(b.base, b.next) }, '@ably/vcdiff-decoder': { run: (b) => ably.decode(bare, b.base) },
+    },
+  });
+  rows.ratio(`blob ${blob.name}: encode, against the floor`, times, 'encode', 'copy + compare', 0.5);
+  rows.ratio(`blob ${blob.name}: encode, against fossil-delta`, times, 'encode', 'fossil-delta', 20);
+  rows.ratio(`blob ${blob.name}: decode, against the floor`, times, 'decode', 'copy + compare', 0.4);
+  rows.ratio(`blob ${blob.name}: decode, against ably`, times, 'decode', '@ably/vcdiff-decoder', null);
+  rows.figure(`blob ${blob.name}: delta`, delta.length, 'bytes', { peer: `fossil-delta ${fossil.createDelta(blob.base, blob.next).length}` });
+}
+
+// Bytes on the wire for 1 000 edits.
+const size = (/** @type {Uint8Array[]} */ parts) => parts.reduce((sum, part) => sum + part.length, 0);
+const batches = (/** @type {Uint8Array[]} */ parts) => Array.from({ length: Math.ceil(parts.length / 50) }, (_, i) => gzipSync(Buffer.concat(parts.slice(i * 50, i * 50 + 50).flatMap((part) => [part, Buffer.from('\n')]))));
+const bodies = docs.map((d) => d.nextBytes), patches = docs.map((d) => d.patch), saved = (/** @type {number} */ bytes) => 100 * (1 - bytes / bodyBytes);
+rows.figure('wire: gzip each', saved(size(bodies.map((body) => gzipSync(body)))), '% less');
+rows.figure('wire: batches of 50 + gzip', saved(size(batches(bodies))), '% less', { atLeast: 70 });
+rows.figure('wire: delta each', saved(patchBytes), '% less', { atLeast: 80 });
+rows.figure('wire: delta + batches of 50 + gzip', saved(size(batches(patches))), '% less', { atLeast: 98 });
+rows.figure('wire: requests', 100 * (1 - batches(patches).length / docs.length), '% fewer', { atLeast: 98 });
+
+// Worst cases.
+const listed = Array.from({ length: 300 }, (_, i) => ({ id: i, name: `item ${i}`, text: 'x'.repeat(330), n: i }));
+const mixed = structuredClone(listed);
+for (const i of [3, 50, 99, 150, 220]) mixed[i].n += 1000;
+mixed.splice(10, 2), mixed.splice(200, 0, ...mixed.splice(20, 1)), mixed.splice(100, 0, { id: 999, name: 'new', text: 'y'.repeat(330), n: 0 });
+rows.figure('worst: 300 items with ids, mixed edits', diff(write(listed), write(mixed)).length, 'bytes', { atMost: 5000 });
+const typical = median(measure({ items: big, rounds: 5, contenders: { ours: { run: (d) => diff(d.baseBytes, d.nextBytes, kTrust) } } }).ours) / (2 << 20);
+const numbers = (/** @type {(i: number) => any} */ at, n = 150000) => write(Array.from({ length: n }, (_, i) => at(i)));
+const nested = (/** @type {number} */ leaf) => encoder.encode('[0,'.repeat(250) + `[${Array.from({ length: 100000 }, (_, i) => (i * 7919 + leaf) % 100003).join(',')}]` + ']'.repeat(250));
+const adversaries = {
+  reversed: [numbers((i) => i), numbers((i) => 150000 - i)], 'all different': [numbers((i) => i), numbers((i) => -1 - i)], 'equal elements': [numbers(() => 7), numbers((i) => (i % 3 ? 7 : 8))],
+  'nested 250 deep': [nested(0), nested(1)], 'objects without ids, all changed': [numbers((i) => ({ a: i, b: [i] }), 40000), numbers((i) => ({ a: i, b: [i + 1] }), 40000)],
+};
+for (const [name, [base, next]] of Object.entries(adversaries)) {
+  const time = median(measure({ items: [0], rounds: 5, contenders: { ours: { run: () => diff(base, next, kTrust) } } }).ours);
+  rows.figure(`worst: ${name}, time per byte against typical`, time / (base.length + next.length) / typical, 'x', { atMost: 100 });
+}
+
+const missed = rows.rows.filter((row) => row.met === false);
+console.log(`${rows.rows.filter((row) => row.met).length} goals met, ${missed.length} missed`);
+const file = option('--json');
+if (file) writeFileSync(file, `${JSON.stringify(rows, null, 2)}\n`);
