@@ -17,33 +17,36 @@ export function cmakeBuild(preset, targets = [], { quiet = false } = {}) {
   mustRun('cmake', ['--build', '--preset', preset, ...wanted], { quiet });
 }
 
-/** dist/tidegate.wasm, dist/tidegate.simd.wasm, the same under names with their content hash, and dist/tidegate.mjs. */
+/** What is built: each as NAME.wasm (baseline) and NAME.simd.wasm, also under names with their content hash, and one glue NAME.mjs. */
+const kModules = ['tidegate', 'delta'];
+const kModuleFiles = kModules.flatMap((name) => [`${name}.mjs`, `${name}.wasm`, `${name}.simd.wasm`]);
+
 async function buildModule() {
   const inputs = hashOf([...kBuildFiles, 'scripts/build.mjs', ...filesBelow('wasm', isCpp)]);
-  const done = ['tidegate.mjs', 'tidegate.wasm', 'tidegate.simd.wasm'].every((name) => existsSync(at('dist', name)));
-  if (done && stamp.matches('module', inputs)) return false;
+  if (kModuleFiles.every((name) => existsSync(at('dist', name))) && stamp.matches('module', inputs)) return false;
 
   ensureSystemPackages(toolsFor.start);
-  say('building the Wasm module (SIMD and baseline)');
+  say('building the Wasm modules (planner and delta, each with SIMD and without)');
   cmakeBuild('wasm', ['module']);
   const built = (name) => at('build', 'wasm', 'module', name);
-
-  // One glue serves both modules, so both must have come out with the same imports and exports.
-  const glue = readFileSync(built('tidegate.mjs'), 'utf8');
-  const simdGlue = readFileSync(built('tidegate.simd.mjs'), 'utf8').replaceAll('tidegate.simd.wasm', 'tidegate.wasm');
-  if (glue !== simdGlue) fail('the SIMD and the baseline module need different glue; one of them imports or exports more');
+  mkdirSync(at('dist'), { recursive: true });
+  for (const old of readdirSync(at('dist'))) if (/^(tidegate|delta).*\.(wasm|mjs|d\.mts)$/.test(old)) rmSync(at('dist', old));
 
   const { minify } = await import('terser');
-  const { code } = await minify(glue, { module: true, compress: { passes: 2 }, mangle: true });
-  mkdirSync(at('dist'), { recursive: true });
-  for (const old of readdirSync(at('dist'))) if (/^tidegate.*\.(wasm|mjs|d\.mts)$/.test(old)) rmSync(at('dist', old));
-  writeFileSync(at('dist', 'tidegate.mjs'), code);
-  writeFileSync(at('dist', 'tidegate.d.mts'), kGlueTypes);
   const manifest = {};
-  for (const name of ['tidegate', 'tidegate.simd']) {
-    const hash = createHash('sha256').update(readFileSync(built(`${name}.wasm`))).digest('hex').slice(0, 12);
-    manifest[`${name}.wasm`] = `${name}-${hash}.wasm`;
-    for (const target of [`${name}.wasm`, manifest[`${name}.wasm`]]) copyFileSync(built(`${name}.wasm`), at('dist', target));
+  for (const name of kModules) {
+    // One glue serves both files, so both must have come out with the same imports and exports.
+    const glue = readFileSync(built(`${name}.mjs`), 'utf8');
+    const simdGlue = readFileSync(built(`${name}.simd.mjs`), 'utf8').replaceAll(`${name}.simd.wasm`, `${name}.wasm`);
+    if (glue !== simdGlue) fail(`${name}.wasm and ${name}.simd.wasm need different glue; one of them imports or exports more`);
+    const { code } = await minify(glue, { module: true, compress: { passes: 2 }, mangle: true });
+    writeFileSync(at('dist', `${name}.mjs`), code);
+    writeFileSync(at('dist', `${name}.d.mts`), kGlueTypes);
+    for (const file of [`${name}.wasm`, `${name}.simd.wasm`]) {
+      const hash = createHash('sha256').update(readFileSync(built(file))).digest('hex').slice(0, 12);
+      manifest[file] = file.replace(/\.wasm$/, `-${hash}.wasm`);
+      for (const target of [file, manifest[file]]) copyFileSync(built(file), at('dist', target));
+    }
   }
   writeFileSync(at('dist', 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   stamp.write('module', inputs);

@@ -18,7 +18,7 @@ async function bundle(entry) {
   const { build } = await import('esbuild');
   const { outputFiles } = await build({
     entryPoints: [at(entry)], bundle: true, minify: true, write: false, format: 'esm', target: 'es2022',
-    external: ['*/dist/tidegate.mjs'], logLevel: 'error',
+    external: ['*/dist/tidegate.mjs', '*/dist/delta.mjs'], logLevel: 'error',
   });
   return Buffer.from(outputFiles[0].contents);
 }
@@ -28,7 +28,7 @@ const kBundles = { worker: 'sw/worker.js', page: 'web/index.js', delta: 'wasm/de
 /** name → {raw, gzip, brotli} for everything that exists. */
 export async function sizes() {
   const found = {};
-  for (const name of ['tidegate.wasm', 'tidegate.simd.wasm', 'tidegate.mjs']) found[name] = measure(readFileSync(at('dist', name)));
+  for (const name of ['tidegate.wasm', 'tidegate.simd.wasm', 'tidegate.mjs', 'delta.wasm', 'delta.simd.wasm', 'delta.mjs']) found[name] = measure(readFileSync(at('dist', name)));
   for (const [name, entry] of Object.entries(kBundles)) if (existsSync(at(entry))) found[`${name} bundle`] = measure(await bundle(entry));
   return found;
 }

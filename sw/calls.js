@@ -111,7 +111,7 @@ export async function createCalls(options, deps) {
       if (closed) throw closedError();
       const end = await ask({ event: { type: 'manual', trigger: 'manual' }, commands: [{ type: 'flush', value: options }] }, 'end');
       if (!end.ok) throw end.error;
-      return { reject: end.reject, wakeAtMs: end.wakeAtMs };
+      return { ...end.session, reject: end.reject, wakeAtMs: end.wakeAtMs };
     },
 
     status: async () => ({ ...(await command({ type: 'status' })).value, supported: supported() }),

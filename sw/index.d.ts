@@ -32,6 +32,23 @@ export type SyncEvent = { type: 'status'; status: CoreStatus } | { type: string;
 export type Listener = (event: any) => void;
 
 /** How everybody opens a client. */
+/** One drain, as it ended. No payload, no entity id. */
+export interface Session {
+  sessionId: string;
+  trigger: string;
+  startTime: number;
+  endTime: number;
+  itemsProcessed: number;
+  itemsSucceeded: number;
+  itemsFailed: number;
+  conflicts: number;
+  requests: number;
+  totalDataSynced: number;
+  networkUsage: number;
+  batteryUsed: number | null;
+  errors: string[];
+}
+
 export interface ClientOptions {
   /** Where the API lives, "/api/v1" or a whole URL. */
   endpoint: string | URL;
@@ -104,7 +121,7 @@ export interface Client {
   /** The first thing that keeps an op from going. */
   explain(id: string): Promise<{ id: string; state: OpState; reason: string; sentence: string; untilMs?: number }>;
   /** Drains now and resolves when the drain is over; `wakeAtMs` says when the core wants to look again. */
-  sync(options?: Record<string, unknown>): Promise<{ reject: boolean; wakeAtMs: number | null }>;
+  sync(options?: Record<string, unknown>): Promise<Partial<Session> & { reject: boolean; wakeAtMs: number | null }>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   status(): Promise<Status>;

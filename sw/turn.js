@@ -39,7 +39,7 @@ const kMaxTraps = 2;
  * @property {(event: string, detail: any) => void} publish  to every page and listener
  *
  * @typedef {{event?: EventIn, commands?: CommandIn[]}} Request
- * @typedef {{ok: boolean, reject: boolean, wakeAtMs: number | null, error?: Error}} End  how a drain ended; `reject`: fire this sync event again
+ * @typedef {{ok: boolean, reject: boolean, wakeAtMs: number | null, session?: any, error?: Error}} End  how a drain ended; `reject`: fire this sync event again
  * @typedef {{answers: Promise<any[]>, end: Promise<End>}} Asked
  */
 
@@ -63,6 +63,8 @@ export class Drain {
   #outcomes = [];
   #inFlight = 0;
   #traps = 0;
+  /** @type {any} the session that this drain ended */
+  #session = null;
   #rowsToRead = true;
   #renewAtMs = 0;
   #steppedAtMs = 0;
@@ -163,7 +165,7 @@ export class Drain {
         if (await this.#isOver(plan)) {
           const { token } = /** @type {import('./store-contract.d.ts').Granted} */ (this.lease);
           this.kept = { planner: this.#planner(), token, knownSeq: this.knownSeq ?? 0, outcomes: this.#outcomes };
-          return { ok: true, reject: plan.reject, wakeAtMs: plan.wakeAtMs ?? null };
+          return { ok: true, reject: plan.reject, wakeAtMs: plan.wakeAtMs ?? null, session: this.#session };
         }
       } catch (error) {
         if (!(error instanceof Trap)) throw error;
@@ -270,9 +272,15 @@ export class Drain {
       else if (!good) { if (type !== 'notify') this.#outcomes.push({ id, skipped: true }); }
       else if (type === 'commit') stored.push(await this.#commit(effect));
       else if (type === 'send') this.#send(effect);
-      else if (type === 'notify') this.deps.publish(/** @type {string} */ (effect.event), effect.detail);
+      else if (type === 'notify') this.#notify(/** @type {string} */ (effect.event), effect.detail);
     }
     return stored;
+  }
+
+  /** @param {string} event @param {any} detail */
+  #notify(event, detail) {
+    if (detail?.sessionId && detail.endTime) this.#session = detail;   // what sync() answers
+    this.deps.publish(event, detail);
   }
 
   /** @param {Effect} effect */

@@ -9,6 +9,9 @@
 
 #include "tidegate/planner.h"
 
+// The C++ runtime would print why it stops, with all of printf. Nobody reads it here: the wrapper reports a trap.
+extern "C" [[noreturn]] void abort_message(const char*, ...) { __builtin_trap(); }
+
 namespace {
 
 using tidegate::Json;
@@ -23,7 +26,7 @@ public:
         if (!parsed) return refuse(parsed.error());
         const auto known = planner_.restore(text_at(snapshot, snapshot_length), parsed.value());
         if (!known) return refuse(known.error());
-        return answer(Json{{"knownSeq", known.value()}});
+        return answer(tidegate::object().set("knownSeq", known.value()));
     }
 
     bool step(std::uintptr_t input, unsigned length) {
@@ -67,7 +70,7 @@ private:
         return true;
     }
     bool refuse(const tidegate::Error& error) {
-        answer(Json{{"code", error.code}, {"path", error.path}, {"message", error.message}});
+        answer(tidegate::object().set("code", error.code).set("path", error.path).set("message", error.message));
         return false;
     }
 

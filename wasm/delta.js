@@ -3,9 +3,9 @@
 //     import { diff, apply, merge3 } from 'tidegate/delta';
 //     const patch = diff(baseBytes, nextBytes);        // bytes in, bytes out: the fast way
 //
-// In Node nothing has to be prepared. In a browser call `await ready(fetch(urlOfTidegateWasm))` once. Every call is synchronous.
-import createModule from '../dist/tidegate.mjs';
-import { CoreUnavailable, compile, wasmFile } from './load.js';
+// In Node nothing has to be prepared. In a browser call `await ready(fetch(urlOfDeltaWasm))` once. Every call is synchronous.
+import createModule from '../dist/delta.mjs';
+import { CoreUnavailable, compileOnce, wasmFile } from './compile.js';
 
 /** @typedef {string | Uint8Array | ArrayBuffer | object | number | boolean | null} Document  JSON text, its UTF-8 bytes, or a live value */
 /** @typedef {{path: string, base?: unknown, ours?: unknown, theirs?: unknown, winner: 'ours' | 'theirs'}} Clash */
@@ -27,6 +27,7 @@ const kTrusted = 1, kTests = 2, kSealed = 4, kPreferTheirs = 8, kChecksum = 16;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+const compile = compileOnce();
 /** @type {WebAssembly.Module | undefined} */
 let module;
 /** @type {any} */
@@ -41,8 +42,8 @@ export async function ready(source) {
 /** @returns {WebAssembly.Module} */
 function compiledInNode() {
   const fs = globalThis.process?.getBuiltinModule?.('node:fs');
-  if (!fs) throw new CoreUnavailable('call ready(fetch(url of tidegate.wasm)) first');
-  return new WebAssembly.Module(fs.readFileSync(new URL(`../dist/${wasmFile()}`, import.meta.url)));
+  if (!fs) throw new CoreUnavailable('call ready(fetch(url of delta.wasm)) first');
+  return new WebAssembly.Module(fs.readFileSync(new URL(`../dist/${wasmFile('delta')}`, import.meta.url)));
 }
 
 /** An instance, at once: the glue runs to its end when instantiateWasm answers at once. @param {WebAssembly.Module} compiled */

@@ -60,6 +60,34 @@ TEST_CASE("with coalescing off every version is its own effect, chained in one r
     CHECK(w.server.requests[1].size() < 39 * form(0).size());
 }
 
+TEST_CASE("lanes that take turns in one batch are each one chain: no op meets its own sibling as a conflict") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"coalesce", false}}}});
+    const char* lanes[] = {"a", "b", "c"};
+    for (int round = 0; round < 4; ++round)
+        for (const char* lane : lanes) w.accept("FORM", lane, round == 0 ? "create" : "update", form(10 * round + lane[0] % 3));
+    w.run(kSync);
+    CHECK(w.server.requests.size() == 1);
+    CHECK(w.server.effects.size() == 12);
+    CHECK(w.queued() == 0);
+    for (const char* lane : lanes) CHECK(w.doc("FORM", lane) == form(30 + lane[0] % 3));
+    for (const Json& event : w.events) CHECK(event["event"] != "sync.conflict");
+    for (const std::string& key : w.server.effects) CHECK(key.find('.') == std::string::npos);  // each under its first key
+}
+
+TEST_CASE("what rests on a refused op waits, also when other lanes stand between them") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"coalesce", false}}}});
+    for (int round = 0; round < 2; ++round)
+        for (const char* lane : {"a", "b"}) w.accept("FORM", lane, round == 0 ? "create" : "update", form(round));
+    w.bytes["payloads"].erase("1:next");
+    w.run(kSync);
+    CHECK(w.row(1)["state"] == "quarantined");
+    CHECK(w.doc("FORM", "a") == form(1));
+    CHECK(w.doc("FORM", "b") == form(1));
+    CHECK(w.server.effects.size() == 3);
+}
+
 TEST_CASE("create and delete before any send are nothing, with a record each") {
     World w;
     w.accept("FORM", "a", "create", form(1));

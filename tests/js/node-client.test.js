@@ -39,7 +39,8 @@ test('what is saved is there at once, on the server after sync(), and gone from 
   assert.deepEqual([entityId, seq], ['n1', 1]);
   assert.deepEqual(await client.get('NOTE', 'n1'), { title: 'Brücke', n: 1 });
   assert.deepEqual((await client.ops()).map(({ id, state, action, priority }) => [id, state, action, priority]), [[id, 'queued', 'create', 'high']]);
-  const { wakeAtMs } = await client.sync();
+  const { wakeAtMs, itemsSucceeded, trigger } = await client.sync();
+  assert.deepEqual([itemsSucceeded, trigger], [1, 'manual']);
   assert.equal(wakeAtMs, null);
   assert.equal((await get('NOTE/n1')).text, '{"title":"Brücke","n":1}');
   assert.deepEqual(await client.ops(), []);

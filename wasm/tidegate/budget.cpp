@@ -151,26 +151,26 @@ RateBucket on_request(RateBucket bucket, const RateLimits& rate, double now_ms) 
 // --- JSON -----------------------------------------------------------------------------------------------------------------
 
 Json to_json(const RetryBudget& budget) {
-    Json json = Json::object();
-    json["tokens"] = budget.tokens;
-    json["atMs"] = budget.at_ms;
-    json["reserveUsed"] = budget.reserve_used;
+    ObjectBuilder json;
+    json.set("tokens", budget.tokens);
+    json.set("atMs", budget.at_ms);
+    json.set("reserveUsed", budget.reserve_used);
     return json;
 }
 
 Json to_json(const Breaker& breaker) {
-    Json json = Json::object();
-    json["state"] = name(breaker.state);
-    json["failures"] = breaker.failures;
-    json["openings"] = breaker.openings;
-    json["untilMs"] = breaker.until_ms;
+    ObjectBuilder json;
+    json.set("state", name(breaker.state));
+    json.set("failures", breaker.failures);
+    json.set("openings", breaker.openings);
+    json.set("untilMs", breaker.until_ms);
     return json;
 }
 
 Json to_json(const RateBucket& bucket) {
-    Json json = Json::object();
-    json["tokens"] = bucket.tokens;
-    json["atMs"] = bucket.at_ms;
+    ObjectBuilder json;
+    json.set("tokens", bucket.tokens);
+    json.set("atMs", bucket.at_ms);
     return json;
 }
 

@@ -1,6 +1,7 @@
 #include "tidegate/conflict.h"
 
-#include "tidegate/canonical.h"
+#include "tidegate/json_text.h"
+#include "tidegate/json_value.h"
 
 namespace tidegate {
 
@@ -12,9 +13,7 @@ Strategy parse_strategy(std::string_view name) {
 
 bool same_document(std::string_view a, std::string_view b) {
     if (a == b) return true;
-    const auto ha = canonical_hash(a);
-    const auto hb = canonical_hash(b);
-    return ha && hb && ha.value() == hb.value();
+    return validate_json(a) && validate_json(b) && same_value(a, b);
 }
 
 Resolution resolve(Strategy strategy, std::optional<std::string_view> base, std::string_view ours, std::optional<std::string_view> theirs) {

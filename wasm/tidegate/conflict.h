@@ -33,7 +33,7 @@ Resolution resolve(Strategy strategy, std::optional<std::string_view> base, std:
 // What a later op of the lane becomes when the document under it changed from `under_old` to `under_new`: merge3(under_old, next, under_new).
 std::string rebase(std::string_view under_old, std::string_view next, std::string_view under_new);
 
-// The same JSON document, whatever the order of keys and spacing (RFC 8785 form compared). False when either is no JSON.
+// The same JSON document, whatever the order of keys and spacing; numbers by their written value, exactly. False when either is no JSON.
 bool same_document(std::string_view a, std::string_view b);
 
 }  // namespace tidegate

@@ -307,35 +307,35 @@ bool is_sync_recommended(const Connectivity& link, Weight weight) {
 }
 
 Json to_json(const Connectivity& link) {
-    Json json = Json::object();
-    json["quality"] = name(link.quality);
-    json["verdict"] = name(link.verdict);
-    json["readingOffline"] = link.reading_offline;
-    json["captive"] = link.captive;
-    json["srttMs"] = link.srtt_ms;
-    json["rttvarMs"] = link.rttvar_ms;
-    json["rtoFactor"] = link.rto_factor;
-    json["goodputFast"] = link.goodput_fast;
-    json["goodputSlow"] = link.goodput_slow;
-    json["goodputDeviation"] = link.goodput_deviation;
-    json["goodputAtMs"] = link.goodput_at_ms;
-    json["loss"] = link.loss;
-    json["failuresInRow"] = link.failures_in_row;
-    json["samples"] = link.samples;
-    json["verdictCount"] = link.verdict_count;
-    json["lastConnectedMs"] = link.last_connected_ms;
-    json["nextProbeMs"] = link.next_probe_ms;
-    json["probeFailures"] = link.probe_failures;
-    json["concurrency"] = link.concurrency;
-    json["batchBytes"] = link.batch_bytes;
-    json["batchGoodput"] = link.batch_goodput;
-    json["serverBatchBytes"] = link.server_batch_bytes;
-    json["refusedBatchBytes"] = link.refused_batch_bytes;
-    json["lastFailureMs"] = link.last_failure_ms;
-    json["upSinceMs"] = link.up_since_ms;
-    json["windowMs"] = link.window_ms;
-    json["hintRttMs"] = link.hint_rtt_ms;
-    json["hintDownlinkMbps"] = link.hint_downlink_mbps;
+    ObjectBuilder json;
+    json.set("quality", name(link.quality));
+    json.set("verdict", name(link.verdict));
+    json.set("readingOffline", link.reading_offline);
+    json.set("captive", link.captive);
+    json.set("srttMs", link.srtt_ms);
+    json.set("rttvarMs", link.rttvar_ms);
+    json.set("rtoFactor", link.rto_factor);
+    json.set("goodputFast", link.goodput_fast);
+    json.set("goodputSlow", link.goodput_slow);
+    json.set("goodputDeviation", link.goodput_deviation);
+    json.set("goodputAtMs", link.goodput_at_ms);
+    json.set("loss", link.loss);
+    json.set("failuresInRow", link.failures_in_row);
+    json.set("samples", link.samples);
+    json.set("verdictCount", link.verdict_count);
+    json.set("lastConnectedMs", link.last_connected_ms);
+    json.set("nextProbeMs", link.next_probe_ms);
+    json.set("probeFailures", link.probe_failures);
+    json.set("concurrency", link.concurrency);
+    json.set("batchBytes", link.batch_bytes);
+    json.set("batchGoodput", link.batch_goodput);
+    json.set("serverBatchBytes", link.server_batch_bytes);
+    json.set("refusedBatchBytes", link.refused_batch_bytes);
+    json.set("lastFailureMs", link.last_failure_ms);
+    json.set("upSinceMs", link.up_since_ms);
+    json.set("windowMs", link.window_ms);
+    json.set("hintRttMs", link.hint_rtt_ms);
+    json.set("hintDownlinkMbps", link.hint_downlink_mbps);
     return json;
 }
 

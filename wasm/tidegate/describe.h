@@ -58,34 +58,16 @@ public:
 
     void type(const char*, const char*) {}
 
+    // One instance of `read_as` per type, not per field: the fields themselves are a name and an address each, which keeps the module small.
     template <class T>
     void field(const char* name, T& out, const char* = "") {
-        if (error_) return;
-        if (!here_->is_object()) return fail("wrong-type", "an object", *here_);
-        const auto it = here_->find(name);
-        const bool absent = it == here_->end() || it->is_null();
-        if constexpr (IsOptional<T>::value) {
-            if (absent) { out.reset(); return; }
-            out.emplace();
-            descend(name, *it, *out);
-        } else {
-            if (it == here_->end()) {
-                push(name);
-                fail_text("missing", "this field is required");
-                pop();
-                return;
-            }
-            descend(name, *it, out);
-        }
+        if constexpr (IsOptional<T>::value) take(name, &out, &read_optional<T>, Need::may_be_absent);
+        else take(name, &out, &read_as<T>, Need::required);
     }
 
     template <class T>
     void defaulted(const char* name, T& out, const char* = "") {
-        if (error_) return;
-        if (!here_->is_object()) return fail("wrong-type", "an object", *here_);
-        const auto it = here_->find(name);
-        if (it == here_->end() || it->is_null()) return;
-        descend(name, *it, out);
+        take(name, &out, &read_as<T>, Need::keeps_default);
     }
 
     template <class T>
@@ -112,7 +94,7 @@ public:
             std::size_t i = 0;
             for (const Json& item : *here_) {
                 out.emplace_back();
-                descend(std::to_string(i++), item, out.back());
+                descend(std::to_string(i++), item, &out.back(), &read_as<typename T::value_type>);
                 if (error_) return;
             }
         } else {
@@ -122,15 +104,22 @@ public:
     }
 
 private:
+    using Reader = void (*)(Decoder&, void*);
+    enum class Need { required, may_be_absent, keeps_default };
+
     template <class T>
-    void descend(const std::string& name, const Json& child, T& out) {
-        const Json* parent = here_;
-        push(name);
-        here_ = &child;
-        read(out);
-        here_ = parent;
-        pop();
+    static void read_as(Decoder& decoder, void* out) {
+        decoder.read(*static_cast<T*>(out));
     }
+    template <class T>
+    static void read_optional(Decoder& decoder, void* out) {
+        auto& optional = *static_cast<T*>(out);
+        optional.reset();
+        if (decoder.here_) decoder.read(optional.emplace());
+    }
+
+    void take(const char* name, void* out, Reader reader, Need need);
+    void descend(const std::string& name, const Json& child, void* out, Reader reader);
 
     template <class T>
     void read_integer(T& out) {
@@ -145,27 +134,17 @@ private:
 
     template <class E>
     void read_enum(E& out) {
-        const auto found = here_->is_string() ? enum_from<E>(here_->get_ref<const std::string&>()) : std::nullopt;
-        if (found) {
-            out = *found;
-            return;
-        }
-        std::string expected = "one of";
-        for (const char* name : EnumNames<E>::values) expected += std::string(" ") + name;
-        fail("wrong-value", expected, *here_);
+        constexpr std::size_t count = sizeof(EnumNames<E>::values) / sizeof(EnumNames<E>::values[0]);
+        const std::size_t found = read_word(EnumNames<E>::values, count);
+        if (found < count) out = static_cast<E>(found);
     }
+    // The index of the word here among `words`; `count`, and the error noted, when it is none of them.
+    std::size_t read_word(const char* const* words, std::size_t count);
 
     void push(const std::string& name) { path_.push_back(name); }
     void pop() { path_.pop_back(); }
-    void fail(const char* code, const std::string& expected, const Json& got) {
-        fail_text(code, "expected " + expected + ", got " + quote_value(got));
-    }
-    void fail_text(const char* code, const std::string& sentence) {
-        if (error_) return;
-        std::string pointer;
-        for (const std::string& part : path_) pointer += "/" + part;
-        error_ = Error{code, pointer, (path_.empty() ? std::string("input") : path_.back()) + ": " + sentence};
-    }
+    void fail(const char* code, const std::string& expected, const Json& got);
+    void fail_text(const char* code, const std::string& sentence);
 
     const Json* here_;
     std::vector<std::string> path_;
@@ -191,15 +170,15 @@ public:
     template <class T>
     void field(const char* name, T& value, const char* = "") {
         if constexpr (IsOptional<T>::value) {
-            if (value) out_[name] = write(*value);
+            if (value) put(name, &*value, &write_as<typename T::value_type>);
         } else {
-            out_[name] = write(value);
+            put(name, &value, &write_as<T>);
         }
     }
 
     template <class T>
     void defaulted(const char* name, T& value, const char* = "") {
-        if (with_defaults_ || !(value == T{})) out_[name] = write(value);
+        if (with_defaults_ || !is_default(value)) put(name, &value, &write_as<T>);
     }
 
     Json take() { return std::move(out_); }
@@ -209,9 +188,7 @@ public:
         if constexpr (std::is_enum_v<T>) {
             return name_of(value);
         } else if constexpr (std::is_same_v<T, double>) {
-            // Whole numbers are written as integers: what JavaScript prints, and shorter.
-            if (value == std::floor(value) && std::fabs(value) < 9007199254740992.0) return static_cast<std::int64_t>(value);
-            return value;
+            return number(value);
         } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string> || std::is_same_v<T, Json>) {
             return value;
         } else if constexpr (IsVector<T>::value) {
@@ -227,6 +204,20 @@ public:
     }
 
 private:
+    using Writer = Json (*)(const void*);
+
+    template <class T>
+    static Json write_as(const void* value) {
+        return write(*const_cast<T*>(static_cast<const T*>(value)));
+    }
+    template <class T>
+    static bool is_default(const T& value) {
+        if constexpr (std::is_same_v<T, std::string> || IsVector<T>::value) return value.empty();
+        else return value == T{};
+    }
+    static Json number(double value);
+    void put(const char* name, const void* value, Writer writer);
+
     Json out_ = Json::object();
     bool with_defaults_;
 };

@@ -79,13 +79,13 @@ std::optional<EtaEstimate> eta_of(const Eta& eta, double remaining_work, double 
 }
 
 Json to_json(const Eta& eta) {
-    Json json = Json::object();
-    json["rate"] = eta.rate;
-    json["deviation"] = eta.deviation;
-    json["atMs"] = eta.at_ms;
-    json["pending"] = eta.pending;
-    json["pendingAtMs"] = eta.pending_at_ms;
-    json["lastWork"] = eta.last_work;
+    ObjectBuilder json;
+    json.set("rate", eta.rate);
+    json.set("deviation", eta.deviation);
+    json.set("atMs", eta.at_ms);
+    json.set("pending", eta.pending);
+    json.set("pendingAtMs", eta.pending_at_ms);
+    json.set("lastWork", eta.last_work);
     return json;
 }
 

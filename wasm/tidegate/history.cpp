@@ -12,18 +12,19 @@ void Session::note_error(const std::string& sentence) {
 }
 
 Json Session::to_json(std::optional<double> end_ms, std::optional<double> battery_now) const {
-    Json out = {{"sessionId", numbered_key("session", number)},
-                {"trigger", trigger},
-                {"startTime", start_ms},
-                {"itemsProcessed", processed},
-                {"itemsSucceeded", succeeded},
-                {"itemsFailed", failed},
-                {"conflicts", conflicts},
-                {"requests", requests},
-                {"totalDataSynced", synced_bytes},
-                {"networkUsage", network_bytes},
-                {"batteryUsed", nullptr},
-                {"errors", errors}};
+    Json out = object()
+        .set("sessionId", numbered_key("session", number))
+        .set("trigger", trigger)
+        .set("startTime", start_ms)
+        .set("itemsProcessed", processed)
+        .set("itemsSucceeded", succeeded)
+        .set("itemsFailed", failed)
+        .set("conflicts", conflicts)
+        .set("requests", requests)
+        .set("totalDataSynced", synced_bytes)
+        .set("networkUsage", network_bytes)
+        .set("batteryUsed", nullptr)
+        .set("errors", errors);
     if (end_ms) out["endTime"] = *end_ms;
     if (battery_at_start && battery_now) out["batteryUsed"] = *battery_at_start > *battery_now ? *battery_at_start - *battery_now : 0;
     return out;
@@ -49,33 +50,43 @@ Json Totals::to_json() const {
         if (errors_by_class[i]) by_class[EnumNames<ErrorClass>::values[i]] = errors_by_class[i];
     const double n = sessions > 0 ? static_cast<double>(sessions) : 1;
     const double answered = static_cast<double>(succeeded + failed);
-    return {{"averagePerformance",
-             {{"itemsPerMinute", busy_ms > 0 ? static_cast<double>(succeeded) * 60000.0 / busy_ms : 0},
-              {"successRate", answered > 0 ? static_cast<double>(succeeded) / answered : 1},
-              {"averageBatteryUsage", battery_used / n},
-              {"averageNetworkUsage", sent_bytes / n}}},
-            {"totals",
-             {{"sessions", sessions},
-              {"itemsProcessed", processed},
-              {"itemsSucceeded", succeeded},
-              {"itemsFailed", failed},
-              {"itemsFolded", folded},
-              {"deadLetters", dead},
-              {"conflicts", conflicts},
-              {"requests", requests},
-              {"requestsSaved", succeeded + folded > requests ? succeeded + folded - requests : 0},
-              {"bytesBefore", full_bytes},
-              {"bytesSent", sent_bytes},
-              {"errorsByClass", by_class}}}};
+    return object().set("averagePerformance", object()
+        .set("itemsPerMinute", busy_ms > 0 ? static_cast<double>(succeeded) * 60000.0 / busy_ms : 0)
+        .set("successRate", answered > 0 ? static_cast<double>(succeeded) / answered : 1)
+        .set("averageBatteryUsage", battery_used / n)
+        .set("averageNetworkUsage", sent_bytes / n)).set("totals", object()
+        .set("sessions", sessions)
+        .set("itemsProcessed", processed)
+        .set("itemsSucceeded", succeeded)
+        .set("itemsFailed", failed)
+        .set("itemsFolded", folded)
+        .set("deadLetters", dead)
+        .set("conflicts", conflicts)
+        .set("requests", requests)
+        .set("requestsSaved", succeeded + folded > requests ? succeeded + folded - requests : 0)
+        .set("bytesBefore", full_bytes)
+        .set("bytesSent", sent_bytes)
+        .set("errorsByClass", by_class));
 }
 
 Json Totals::persist() const {
     Json classes = Json::array();
     for (const std::int64_t count : errors_by_class) classes.push_back(count);
-    return {{"sessions", sessions}, {"processed", processed},   {"succeeded", succeeded}, {"failed", failed},
-            {"conflicts", conflicts}, {"requests", requests},     {"folded", folded},       {"dead", dead},
-            {"fullBytes", full_bytes}, {"sentBytes", sent_bytes}, {"busyMs", busy_ms},      {"batteryUsed", battery_used},
-            {"audit", audit_entries}, {"classes", classes}};
+    return object()
+        .set("sessions", sessions)
+        .set("processed", processed)
+        .set("succeeded", succeeded)
+        .set("failed", failed)
+        .set("conflicts", conflicts)
+        .set("requests", requests)
+        .set("folded", folded)
+        .set("dead", dead)
+        .set("fullBytes", full_bytes)
+        .set("sentBytes", sent_bytes)
+        .set("busyMs", busy_ms)
+        .set("batteryUsed", battery_used)
+        .set("audit", audit_entries)
+        .set("classes", classes);
 }
 
 Totals Totals::from_json(const Json& value) {

@@ -47,27 +47,28 @@ std::string Planner::snapshot() const {
 Json Planner::core_state() const {
     Json owners = Json::object();
     for (const auto& [owner, until] : auth_paused_) owners[owner] = until;
-    Json core = {{"version", 1},
-                 {"link", to_json(link_)},
-                 {"eta", to_json(eta_)},
-                 {"totals", totals_.persist()},
-                 {"paused", paused_},
-                 {"gzipOk", gzip_ok_},
-                 {"deltaOk", delta_ok_},
-                 {"originRetryMs", origin_retry_ms_},
-                 {"originWaitMs", origin_wait_ms_},
-                 {"originFailures", origin_failures_},
-                 {"originWaitIsNetwork", origin_wait_is_network_},
-                 {"lastSessionEndMs", last_session_end_ms_},
-                 {"lastSuccessMs", last_success_ms_},
-                 {"lastAttemptMs", last_attempt_ms_},
-                 {"averageSessionMs", average_session_ms_},
-                 {"bytesToday", bytes_today_},
-                 {"today", today_},
-                 {"deltaRatio", delta_ratio_},
-                 {"nextSession", next_session_},
-                 {"authPaused", owners},
-                 {"splitOps", split_ops_}};
+    Json core = object()
+        .set("version", 1)
+        .set("link", to_json(link_))
+        .set("eta", to_json(eta_))
+        .set("totals", totals_.persist())
+        .set("paused", paused_)
+        .set("gzipOk", gzip_ok_)
+        .set("deltaOk", delta_ok_)
+        .set("originRetryMs", origin_retry_ms_)
+        .set("originWaitMs", origin_wait_ms_)
+        .set("originFailures", origin_failures_)
+        .set("originWaitIsNetwork", origin_wait_is_network_)
+        .set("lastSessionEndMs", last_session_end_ms_)
+        .set("lastSuccessMs", last_success_ms_)
+        .set("lastAttemptMs", last_attempt_ms_)
+        .set("averageSessionMs", average_session_ms_)
+        .set("bytesToday", bytes_today_)
+        .set("today", today_)
+        .set("deltaRatio", delta_ratio_)
+        .set("nextSession", next_session_)
+        .set("authPaused", owners)
+        .set("splitOps", split_ops_);
     if (last_error_) {
         OpError copy = *last_error_;
         core["lastError"] = encode(copy);
@@ -176,12 +177,16 @@ void Planner::take_readings(const ReadingsIn& readings) {
     const Quality before = link_.quality;
     link_ = after_readings(link_, link, now_ms_);
     if (was_offline && readings.online.value_or(false) && origin_wait_is_network_) origin_retry_ms_ = 0;
-    if (link_.quality != before) emit_notify("sync.connectivity", Json{{"connectionQuality", name(link_.quality)}});
+    if (link_.quality != before) emit_notify("sync.connectivity", object().set("connectionQuality", name(link_.quality)));
 }
 
 void Planner::take_event(const EventIn& event) {
+    // A drain may hear of several events. The earliest deadline holds for all of it, and what a sync event is owed is not forgotten over a later message.
+    const auto deadline = event_ ? event_->deadline_ms : std::nullopt;
     event_ = event;
-    manual_ = event.type == EventType::manual;
+    if (deadline && (!event_->deadline_ms || *deadline < *event_->deadline_ms)) event_->deadline_ms = deadline;
+    manual_ = manual_ || event.type == EventType::manual;
+    if (event.type == EventType::sync) sync_owed_ = !event.last_chance;
     // These say that the network is back, or that a person wants to know: a wait that only guessed at the network is over. A wait the server asked for is not.
     const bool network_news = event.type == EventType::online || event.type == EventType::sync || manual_;
     if (network_news && origin_wait_is_network_) {
@@ -400,7 +405,7 @@ void Planner::finish_turn(Plan& plan) {
         Write write;
         write.store = "state";
         write.key = "snapshot";
-        write.value = Json{{"seq", outbox_.known_seq()}};
+        write.value = object().set("seq", outbox_.known_seq());
         write.slot = keep(snapshot());
         spec.slots.push_back(*write.slot);
         spec.writes.push_back(std::move(write));
@@ -409,9 +414,14 @@ void Planner::finish_turn(Plan& plan) {
         emit_commit(std::move(spec));
         busy = true;
     }
-    plan.wake_at_ms = wake;
+    // While effects are under way their outcomes wake us; a time that is already here would only spin.
+    plan.wake_at_ms = busy && wake && *wake <= now_ms_ ? std::nullopt : wake;
     plan.idle = !busy && !stay;
-    plan.reject = plan.idle && event_ && event_->type == EventType::sync && !event_->last_chance && work_waits_for_time();
+    plan.reject = plan.idle && sync_owed_ && work_waits_for_time();
+    if (plan.idle) {
+        event_.reset();
+        manual_ = sync_owed_ = false;
+    }
 
     Status now = status();
     now.current_progress.next_scheduled_sync = wake;

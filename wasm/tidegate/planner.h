@@ -249,6 +249,7 @@ private:
     int sends_in_flight_ = 0, tasks_open_ = 0;
     bool snapshot_stored_ = false, core_dirty_ = false;
     bool manual_ = false;
+    bool sync_owed_ = false;  // a sync event of this drain can be fired again by the browser
     double status_at_ms_ = 0;
     std::string status_class_;
     Json status_sent_;

@@ -10,11 +10,11 @@ namespace {
 constexpr std::size_t kMaxListed = 1000;
 
 Json failure(const char* code, const char* path, const std::string& message) {
-    return {{"error", {{"code", code}, {"path", path}, {"message", message}}}};
+    return object().set("error", object().set("code", code).set("path", path).set("message", message));
 }
 Json failure(const Error& error) { return failure(error.code.c_str(), error.path.c_str(), error.message); }
-Json fine() { return {{"ok", true}}; }
-Json fine(Json value) { return {{"ok", true}, {"value", std::move(value)}}; }
+Json fine() { return object().set("ok", true); }
+Json fine(Json value) { return object().set("ok", true).set("value", std::move(value)); }
 
 Write put_state(const char* key, Json value) {
     Write write;
@@ -67,7 +67,11 @@ Json Planner::take_command(const CommandIn& command) {
 
 // The end of an op by somebody's will: a record says whose.
 void Planner::leave_outbox(Op& op, const char* kind, const std::string& by, CommitSpec& spec) {
-    append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, Json{{"kind", kind}, {"opId", op.id}, {"by", by}, {"at", now_ms_}});
+    append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, object()
+        .set("kind", kind)
+        .set("opId", op.id)
+        .set("by", by)
+        .set("at", now_ms_));
     Write row;
     row.store = "ops";
     row.key = op.seq;
@@ -116,9 +120,14 @@ Json Planner::cancel_op(const std::string& id) {
         if (created_here || deleted_before) {
             doc.remove = true;
         } else {
-            doc.value = Json{{"entity", op->lane->entity}, {"entityId", op->lane->entity_id}, {"owner", op->lane->owner},
-                             {"contentType", before ? before->rare().content_type : op->rare().content_type}, {"deleted", false},
-                             {"opId", before ? Json(before->id) : Json()}, {"seq", before ? before->seq : 0}};
+            doc.value = object()
+                .set("entity", op->lane->entity)
+                .set("entityId", op->lane->entity_id)
+                .set("owner", op->lane->owner)
+                .set("contentType", before ? before->rare().content_type : op->rare().content_type)
+                .set("deleted", false)
+                .set("opId", before ? Json(before->id) : Json())
+                .set("seq", before ? before->seq : 0);
             doc.from = before ? StoreRef{"payloads", std::to_string(before->seq) + ":next"} : StoreRef{"bases", op->lane->name};
         }
         spec.writes.push_back(std::move(doc));

@@ -33,7 +33,7 @@ void Planner::fetch_theirs(const TaskPtr& task) {
     Effect get;
     get.method = "GET";
     get.url = "entities/" + op.lane->name.substr(op.lane->name.find(':') + 1);
-    get.headers = Json{{"accept", "application/json, application/problem+json"}};
+    get.headers = object().set("accept", "application/json, application/problem+json");
     get.timeout_ms = timeout_ms(link_, op.size_bytes);
     get.owner = op.lane->owner;
     task->slots.push_back(task->theirs_slot = new_slot());
@@ -84,7 +84,7 @@ void Planner::write_base(const Lane& lane, const std::string& etag, bool deleted
     Write base;
     base.store = "bases";
     base.key = lane.name;
-    base.value = Json{{"etag", etag}};
+    base.value = object().set("etag", etag);
     if (deleted) (*base.value)["deleted"] = true;
     if (text) {
         base.slot = keep(std::move(*text));
@@ -98,8 +98,14 @@ void Planner::write_doc(const Op& op, std::string text, CommitSpec& spec) {
     Write doc;
     doc.store = "docs";
     doc.key = op.lane->name;
-    doc.value = Json{{"entity", op.lane->entity}, {"entityId", op.lane->entity_id}, {"owner", op.lane->owner},
-                     {"contentType", op.rare().content_type}, {"deleted", false}, {"opId", op.id}, {"seq", op.seq}};
+    doc.value = object()
+        .set("entity", op.lane->entity)
+        .set("entityId", op.lane->entity_id)
+        .set("owner", op.lane->owner)
+        .set("contentType", op.rare().content_type)
+        .set("deleted", false)
+        .set("opId", op.id)
+        .set("seq", op.seq);
     doc.slot = keep(std::move(text));
     spec.slots.push_back(*doc.slot);
     spec.writes.push_back(std::move(doc));
@@ -107,17 +113,22 @@ void Planner::write_doc(const Op& op, std::string text, CommitSpec& spec) {
 
 void Planner::write_audit(const Op& op, const char* strategy, const std::vector<Json>& clashes, CommitSpec& spec) {
     append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries,
-                  Json{{"kind", "conflict"},
-                       {"opId", op.id},
-                       {"entity", op.lane->entity},
-                       {"entityId", op.lane->entity_id},
-                       {"strategy", strategy},
-                       {"round", op.rounds},
-                       {"clashes", clashes},
-                       {"at", now_ms_}});
+                  object()
+                      .set("kind", "conflict")
+                      .set("opId", op.id)
+                      .set("entity", op.lane->entity)
+                      .set("entityId", op.lane->entity_id)
+                      .set("strategy", strategy)
+                      .set("round", op.rounds)
+                      .set("clashes", clashes)
+                      .set("at", now_ms_));
     ++totals_.conflicts;
     if (session_) ++session_->conflicts;
-    emit_notify("sync.conflict", Json{{"opId", op.id}, {"entity", op.lane->entity}, {"entityId", op.lane->entity_id}, {"clashes", clashes.size()}});
+    emit_notify("sync.conflict", object()
+        .set("opId", op.id)
+        .set("entity", op.lane->entity)
+        .set("entityId", op.lane->entity_id)
+        .set("clashes", static_cast<std::int64_t>(clashes.size())));
 }
 
 // Later ops of the lane were edited on top of `under_old`; they continue on top of `under_new`. False: one of them may have been applied as it is, and has to
@@ -182,11 +193,12 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
 
     std::vector<Json> clashes;
     for (const Clash& clash : resolution.clashes)
-        clashes.push_back({{"path", clash.path},
-                           {"base", audit_text(clash.base)},
-                           {"ours", audit_text(clash.ours)},
-                           {"theirs", audit_text(clash.theirs)},
-                           {"winner", clash.winner == Side::ours ? "ours" : "theirs"}});
+        clashes.push_back(object()
+                              .set("path", clash.path)
+                              .set("base", audit_text(clash.base))
+                              .set("ours", audit_text(clash.ours))
+                              .set("theirs", audit_text(clash.theirs))
+                              .set("winner", clash.winner == Side::ours ? "ours" : "theirs"));
 
     if (resolution.next == Resolution::Next::send && op.rounds >= kMaxConflictRounds) {
         // The server keeps changing under us: a person decides. The op holds its lane.
@@ -214,7 +226,11 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
         // Either the server has it already (perhaps from an earlier send whose answer was lost), or its version stands.
         const bool done = resolution.next == Resolution::Next::same;
         append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries,
-                      Json{{"kind", done ? "done" : "cancelled"}, {"opId", op.id}, {"by", done ? "already on the server" : "server-wins"}, {"at", now_ms_}});
+                      object()
+                          .set("kind", done ? "done" : "cancelled")
+                          .set("opId", op.id)
+                          .set("by", done ? "already on the server" : "server-wins")
+                          .set("at", now_ms_));
         Write row;
         row.store = "ops";
         row.key = op.seq;
@@ -229,7 +245,7 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
             ++session_->processed;
             ++session_->succeeded;
         }
-        emit_notify("op.done", Json{{"id", op.id}, {"entity", op.lane->entity}, {"entityId", op.lane->entity_id}});
+        emit_notify("op.done", object().set("id", op.id).set("entity", op.lane->entity).set("entityId", op.lane->entity_id));
     } else {
         outbox_.change(op, [&](Op& o) {
             o.state = OpState::queued;

@@ -13,9 +13,24 @@ namespace {
 constexpr std::size_t kMaxGroupOps = 50;          // saveAll takes no more
 constexpr std::size_t kMaxChain = 256;            // ops of one lane that one batch looks at
 constexpr double kLineBytes = kOpOverheadBytes;   // what an op costs on the wire besides its body
+constexpr double kLargestDeltaGuess = 4096;       // an edit does not grow with its document; what it really takes is cut to the budget once formed
 constexpr std::size_t kGzipFromBytes = 860;       // below this a gzip header and dictionary gain nothing
 
 Band shown_band(const Op& op) { return effective_band(static_cast<Band>(op.band), op.score); }
+
+// The chooser's order mixes lanes; in a batch the ops of a lane stand side by side, because each rests on the one before it. Lanes keep the order of
+// their first op. The lanes of an atomic group follow each other in that order, so a group stays in one piece.
+void lanes_together(const std::vector<Candidate>& candidates, std::vector<std::size_t>& chosen) {
+    std::map<std::uint32_t, std::size_t> first;
+    std::vector<std::vector<std::size_t>> runs;
+    for (const std::size_t index : chosen) {
+        const auto [run, is_new] = first.emplace(candidates[index].lane, runs.size());
+        if (is_new) runs.emplace_back();
+        runs[run->second].push_back(index);
+    }
+    chosen.clear();
+    for (const std::vector<std::size_t>& run : runs) chosen.insert(chosen.end(), run.begin(), run.end());
+}
 
 }  // namespace
 
@@ -64,11 +79,12 @@ GateResult Planner::gate() const {
 
     GateState s;
     s.paused = paused_;
-    if (last_session_end_ms_ > 0) s.last_session_end_ms = last_session_end_ms_;
+    const bool under_way = session_ && session_->requests > 0;  // the interval is between sessions, not inside one
+    if (last_session_end_ms_ > 0 && !under_way) s.last_session_end_ms = last_session_end_ms_;
     s.bytes_today = bytes_today_;
     // Failures alone never close the gate: waiting after them is the origin's backoff. Only the platform's "offline" closes it.
     s.quality = link_.quality == Quality::offline && !link_.reading_offline ? Quality::poor : link_.quality;
-    return check_gate(g, r, s, now_ms_, manual_ || (session_ && session_->manual) || (session_ && session_->requests > 0));
+    return check_gate(g, r, s, now_ms_, manual_ || (session_ && session_->manual));
 }
 
 bool Planner::may_send(std::string* why) const {
@@ -118,7 +134,7 @@ double Planner::estimated_bytes(const Op& op) const {
     if (op.codec != Codec::none) return op.body_bytes + kLineBytes;
     if (op.action == Action::remove) return kLineBytes;
     const bool delta = op.action == Action::update && settings_.delta && delta_ok_;
-    return kLineBytes + (delta ? std::max(64.0, op.size_bytes * delta_ratio_) : op.size_bytes);
+    return kLineBytes + (delta ? std::clamp(op.size_bytes * delta_ratio_, 64.0, kLargestDeltaGuess) : op.size_bytes);
 }
 
 // Adds the ops of a lane that may go in one batch: its head, and what follows as long as each can rest on the result of the one before.
@@ -140,7 +156,7 @@ void Planner::collect_lane(Op& head, const GateResult& gate, Choice& choice, Bat
         if (run) op = outbox_.find(run->survivor);
         Candidate candidate;
         candidate.order_key = op->order_key;
-        candidate.value = cost_of_delay(static_cast<Band>(op->band), op->score);
+        candidate.value = cost_of_delay(static_cast<Band>(op->band), aged_score(op->score, now_ms_ - op->created_at, AgingOptions{}));
         candidate.bytes = static_cast<std::uint32_t>(std::min(4e9, estimated_bytes(*op)));
         candidate.lane = lane;
         candidate.chain = place++;
@@ -194,6 +210,7 @@ void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
         budget.max_ops = kMaxGroupOps;
         chosen = choose_batch(choice.candidates, budget);
     }
+    lanes_together(choice.candidates, chosen);
     double load = 0;
     for (const std::size_t index : chosen) {
         Choice::Pick& pick = choice.picks[index];
@@ -307,7 +324,7 @@ void Planner::quarantine(Op& op, const char* reason, CommitSpec& spec) {
         o.make_rare().error = OpError{ErrorClass::storage, reason, std::nullopt};
     });
     spec.writes.push_back(row_write(op));
-    emit_notify("op.quarantined", Json{{"id", op.id}, {"reason", reason}});
+    emit_notify("op.quarantined", object().set("id", op.id).set("reason", reason));
 }
 
 // Gives the item its codec and body. False: the op can never be sent as it is; it was parked.
@@ -384,7 +401,7 @@ void Planner::append_folds(const Batch& batch, std::vector<Write>& writes) {
         const Op* survivor = run.survivor ? outbox_.find(run.survivor) : nullptr;
         for (const std::uint64_t seq : run.folded) {
             const Op& op = *outbox_.find(seq);
-            Json record = {{"kind", survivor ? "folded" : "cancelled"}, {"opId", op.id}, {"at", now_ms_}};
+            Json record = object().set("kind", survivor ? "folded" : "cancelled").set("opId", op.id).set("at", now_ms_);
             if (survivor) record["into"] = survivor->id;
             else record["by"] = outbox_.find(run.folded.back())->id;
             append_record(writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, std::move(record));
@@ -520,7 +537,7 @@ Effect Planner::batch_request(Batch& batch) {
     Effect send;
     send.method = "POST";
     send.url = "batch";
-    send.headers = Json{{"content-type", "application/x-ndjson"}, {"accept", "application/x-ndjson, application/problem+json"}};
+    send.headers = object().set("content-type", "application/x-ndjson").set("accept", "application/x-ndjson, application/problem+json");
     batch.gzip = settings_.compression && gzip_ok_ && frame.size() >= kGzipFromBytes;
     send.gzip = batch.gzip;
     send.timeout_ms = timeout_ms(link_, static_cast<double>(frame.size()));
@@ -539,7 +556,7 @@ Effect Planner::single_request(Batch& batch) {
     const Op& op = *outbox_.find(item.seq);
     static constexpr const char* kTypes[] = {"", "application/json", "application/merge-patch+json", "application/json-patch+json"};
     Effect send;
-    Json headers = {{"idempotency-key", "\"" + std::string(op.key()) + "\""}, {"accept", "application/json, application/problem+json"}};
+    Json headers = object().set("idempotency-key", "\"" + std::string(op.key()) + "\"").set("accept", "application/json, application/problem+json");
     const bool unseen = op.action == Action::create || (op.action == Action::update && (item.base_missing || item.base_deleted));
     if (unseen) headers["if-none-match"] = "*";
     else if (!item.base_etag.empty()) headers["if-match"] = item.base_etag;

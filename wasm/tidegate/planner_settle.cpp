@@ -1,6 +1,7 @@
 // What an answer means for the ops it carried. Every change is stored by one commit before the lanes are free again.
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "tidegate/backoff.h"
 #include "tidegate/conflict.h"
@@ -100,7 +101,7 @@ void Planner::note_exchange(const Batch& batch, const OutcomeIn& outcome, bool c
     exchange.in_flight = batch.in_flight;
     const Quality before = link_.quality;
     link_ = after_exchange(link_, exchange, now_ms_, random_);
-    if (link_.quality != before) emit_notify("sync.connectivity", Json{{"connectionQuality", name(link_.quality)}});
+    if (link_.quality != before) emit_notify("sync.connectivity", object().set("connectionQuality", name(link_.quality)));
 }
 
 std::optional<double> Planner::asked_wait(const OutcomeIn& outcome) const { return parse_retry_after(header(outcome, "retry-after"), now_ms_); }
@@ -156,7 +157,7 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
     } else if (ruling.verdict == Verdict::auth) {
         const std::string& owner = outbox_.find(batch.items.front().seq)->lane->owner;
         auth_paused_[owner] = now_ms_ + kAuthRetryMs;
-        emit_notify("sync.auth", Json{{"owner", owner}});
+        emit_notify("sync.auth", object().set("owner", owner));
     } else if (ruling.verdict == Verdict::dead && (status == 400 || status == 422)) {
         // Something in it is refused and the server does not say what: halves find it.
         split_ops_ = std::max<std::uint64_t>(1, count / 2);
@@ -199,11 +200,25 @@ void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec&
         any_success = any_success || (result.status >= 200 && result.status <= 299);
     }
     if (any_success) split_ops_ = split_ops_ ? std::min<std::uint64_t>(split_ops_ * 2, kMaxBatchOps) : 0;
+    // An op is done only after those before it in its lane are: the answer of one that a fault kept back comes later, from the server's memory of its key,
+    // and would put an older version under the lane. What was applied already is asked for again with it, under the same key.
+    std::set<const Lane*> held_back;
     for (Item& item : batch.items) {
-        const Op& op = *outbox_.find(item.seq);
+        Op& op = *outbox_.find(item.seq);
+        const Lane* lane = op.lane;
         const auto it = by_id.find(op.id);
         const WireResult absent;
-        settle_op(batch, item, it == by_id.end() ? absent : *it->second, any_success, outcome, spec, tasks);
+        const WireResult& result = it == by_id.end() ? absent : *it->second;
+        if (held_back.count(lane) && result.status >= 200 && result.status <= 299) {
+            outbox_.change(op, [](Op& o) {
+                o.unknown = true;
+                o.state = OpState::unknown;
+            });
+            spec.writes.push_back(row_write(op));
+            continue;
+        }
+        settle_op(batch, item, result, any_success, outcome, spec, tasks);
+        if (const Op* left = outbox_.find(item.seq); left && !left->parked()) held_back.insert(lane);
     }
 }
 
@@ -220,6 +235,12 @@ void Planner::settle_single(Batch& batch, const OutcomeIn& outcome, CommitSpec& 
         result.problem_text = problem.text;
     }
     const Ruling ruling = rule_on(result.status, result.problem_type);
+    // An update of something that is gone: the same conflict that a batch answers as 412 with `missing` (RFC 9110 section 13.2.1 lets REST say 404 first).
+    const bool gone = outbox_.find(item.seq)->action == Action::update && !item.base_etag.empty() && (result.status == 404 || result.status == 410);
+    if (gone) {
+        result.status = 412;
+        result.missing = true;
+    }
     const bool about_origin = ruling.verdict == Verdict::again || ruling.verdict == Verdict::refused || ruling.verdict == Verdict::auth ||
                               (ruling.verdict == Verdict::plain && (batch.gzip || delta_ok_));
     // A 5xx for one op while others of the origin succeed is about that op; the first of its kind is taken as the origin's.
@@ -289,7 +310,7 @@ void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
     Write base;
     base.store = "bases";
     base.key = op.lane->name;
-    base.value = Json{{"etag", etag}};
+    base.value = object().set("etag", etag);
     if (!op.is_json()) (*base.value)["contentType"] = op.rare().content_type;
     if (op.action == Action::remove) (*base.value)["deleted"] = true;
     else base.from = StoreRef{"payloads", std::to_string(op.seq) + ":next"};
@@ -302,7 +323,7 @@ void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
         session_->synced_bytes += op.size_bytes;
     }
     eta_ = eta_completed(eta_, work_of(op.size_bytes), now_ms_);
-    emit_notify("op.done", Json{{"id", op.id}, {"entity", op.lane->entity}, {"entityId", op.lane->entity_id}});
+    emit_notify("op.done", object().set("id", op.id).set("entity", op.lane->entity).set("entityId", op.lane->entity_id));
     outbox_.remove(op.seq);
 }
 
@@ -321,7 +342,11 @@ void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const s
         ++session_->processed;
         ++session_->failed;
     }
-    emit_notify("op.dead", Json{{"id", op.id}, {"entity", op.lane->entity}, {"entityId", op.lane->entity_id}, {"reason", op.rare().reason}});
+    emit_notify("op.dead", object()
+        .set("id", op.id)
+        .set("entity", op.lane->entity)
+        .set("entityId", op.lane->entity_id)
+        .set("reason", op.rare().reason));
 }
 
 // It waits and is repeated with the same body under the same key. `counts`: the answer was about this op alone.

@@ -128,19 +128,20 @@ Json Planner::metrics() const {
 
 Json Planner::shown(const Op& op) const {
     static const char* const kBands[] = {"low", "normal", "high", "critical"};
-    Json out = {{"id", op.id},
-                {"seq", op.seq},
-                {"entity", op.lane->entity},
-                {"entityId", op.lane->entity_id},
-                {"owner", op.lane->owner},
-                {"action", name_of(op.action)},
-                {"priority", kBands[op.band]},
-                {"score", op.score},
-                {"state", name_of(op.state)},
-                {"createdAt", op.created_at},
-                {"attempts", op.attempts},
-                {"sends", op.sends},
-                {"sizeBytes", op.size_bytes}};
+    Json out = object()
+        .set("id", op.id)
+        .set("seq", op.seq)
+        .set("entity", op.lane->entity)
+        .set("entityId", op.lane->entity_id)
+        .set("owner", op.lane->owner)
+        .set("action", name_of(op.action))
+        .set("priority", kBands[op.band])
+        .set("score", op.score)
+        .set("state", name_of(op.state))
+        .set("createdAt", op.created_at)
+        .set("attempts", op.attempts)
+        .set("sends", op.sends)
+        .set("sizeBytes", op.size_bytes);
     if (op.state == OpState::queued && op.until_ms > now_ms_) out["state"] = "waiting";
     if (op.state == OpState::queued && outbox_.blocked_by(op)) out["state"] = "blocked";
     if (op.last_attempt > 0) out["lastAttempt"] = op.last_attempt;
@@ -156,7 +157,7 @@ Json Planner::shown(const Op& op) const {
 Result<Json> Planner::explain(std::string_view op_id) const {
     const Op* op = const_cast<Outbox&>(outbox_).find_id(op_id);
     if (!op) return Error{"unknown-op", "/id", "no op " + std::string(op_id.substr(0, 128)) + " is in the outbox"};
-    Json out = {{"id", op->id}, {"state", name_of(op->state)}};
+    Json out = object().set("id", op->id).set("state", name_of(op->state));
     const auto because = [&out](const char* reason, const std::string& sentence, std::optional<double> until = std::nullopt) {
         out["reason"] = reason;
         out["sentence"] = sentence;
