@@ -29,7 +29,13 @@ function impurities(text) {
   return found;
 }
 
-for (const name of ['tidegate', 'tidegate.simd']) {
+const modules = Object.keys(JSON.parse(readFileSync(at('dist/manifest.json'), 'utf8'))).map((file) => file.replace(/\.wasm$/, ''));
+
+test('the module of the worker is there, with SIMD and without', () => {
+  for (const name of ['tidegate', 'tidegate.simd']) assert.ok(modules.includes(name), name);
+});
+
+for (const name of modules) {
   test(`${name}.wasm imports memory growth, abort and Embind, and nothing else`, () => {
     const module = new WebAssembly.Module(readFileSync(at('dist', `${name}.wasm`)));
     // The linker shortens import names; the glue says what each stands for.
