@@ -304,6 +304,32 @@ TEST_CASE("a result missing from the answer is unknown, not done") {
     CHECK(w.queued() == 0);
 }
 
+TEST_CASE("a result missing in the middle of a lane leaves what follows it unknown, and the base never goes back") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"coalesce", false}}}});
+    w.accept("FORM", "a", "create", form(1));
+    w.run(kSync);
+    w.accept("FORM", "a", "update", form(2));
+    w.accept("FORM", "a", "update", form(3));
+    bool once = true;
+    w.network = [&](const Json& send) -> Json {
+        if (!once) return nullptr;
+        once = false;
+        const auto [status, text] = w.server.batch(*w.planner.bytes(send["slot"]));
+        std::string cut = text;
+        const std::size_t start = cut.find("{\"etag\":\"\\\"2\\\"\"");
+        REQUIRE(start != std::string::npos);
+        cut.erase(start, cut.find('\n', start) - start + 1);
+        return {{"status", status}, {"headers", {{"content-type", "application/x-ndjson"}}}, {"body", cut}};
+    };
+    w.run(kSync, 8);
+    w.now += 400000;
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects.size() == 3);
+    CHECK(w.values["bases"][":FORM/a"]["etag"] == "\"3\"");
+}
+
 TEST_CASE("a captive portal's 200 is no answer") {
     World w;
     w.accept("FORM", "a", "create", form(1));
