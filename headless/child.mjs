@@ -27,7 +27,7 @@ import { openAcceptanceLog } from './acceptance-log.mjs';
  * @property {string} dump
  * @property {'offline' | 'versions'} mode
  * @property {Record<string, unknown>} settings
- * @property {number} syncEvery      in mode versions: drain beside saving after every so many saves; 0: only when all are saved
+ * @property {number} syncEvery      mode versions, after the first contact: drain beside saving after so many saves; 0: only when all are saved
  * @property {number} deadlineMs     a drain that takes longer is given up, and what is left is reported
  * @property {boolean} ackBeforeCommit  the planted bug
  */
@@ -53,15 +53,19 @@ const said = (/** @type {string} */ word) => new Promise((resolve) => {
 async function main(config) {
   const log = openAcceptanceLog(config.acceptanceLog);
   const client = await openClient({ path: config.database, endpoint: config.endpoint, autoSync: false, maxOpBytes: 16 * 2 ** 20 });
-  // Settings are kept in the outbox; asking for them starts a drain, which must not happen once something is queued.
-  if (log.accepted.size === 0) await client.settings(config.settings);
-  const app = { config, log, client };
+  // Settings are kept in the outbox. Changing them starts a drain, which takes what is saved meanwhile: so it is done before the
+  // first save, and the drain (of nothing) waited for.
+  if (log.accepted.size === 0 && (await client.ops({ limit: 1 })).length === 0) {
+    await client.settings(config.settings);
+    await client.sync();
+  }
 
+  const app = { config, log, client };
   if (config.mode === 'versions') {
     await saveAll(app, (version) => version.first);
     await announceSaved();
     await drain(app);
-    await saveAll(app, () => true);
+    await saveAll(app, () => true, config.syncEvery);
   } else {
     await saveAll(app, () => true);
     await announceSaved();
@@ -81,15 +85,18 @@ async function announceSaved() {
 
 /** @typedef {{config: ChildConfig, log: ReturnType<typeof openAcceptanceLog>, client: Client}} App */
 
-/** Saves the wanted versions that are not accepted yet, in order. @param {App} app @param {(version: Version) => boolean} wanted */
-async function saveAll({ config, log, client }, wanted) {
-  let unsynced = 0;
+/**
+ * Saves the wanted versions that are not accepted yet, in order.
+ * @param {App} app @param {(version: Version) => boolean} wanted @param {number} [syncEvery] drain beside it after so many saves
+ */
+async function saveAll({ config, log, client }, wanted, syncEvery = 0) {
+  let saved = 0;
   for await (const line of createInterface({ input: createReadStream(config.versions), crlfDelay: Infinity })) {
     const version = /** @type {Version} */ (JSON.parse(line));
     if (!wanted(version) || log.accepted.has(version.n)) continue;
     await saveOne(config, log, client, version);
-    unsynced += 1;
-    if (config.syncEvery > 0 && unsynced % config.syncEvery === 0) client.sync().catch(() => {}); // The drain at the end hears of it again.
+    saved += 1;
+    if (syncEvery > 0 && saved % syncEvery === 0) client.sync().catch(() => {}); // The drain at the end hears of it again.
   }
 }
 

@@ -57,14 +57,15 @@ export class Link extends EventEmitter {
     const server = connect(this.serverPort(), '127.0.0.1');
     const line = { client, server, inFlight: false };
     this.#lines.add(line);
-    for (const [one, other] of [[client, server], [server, client]]) {
+    for (const [one, other, delayMs] of /** @type {[typeof client, typeof server, number][]} */ ([[client, server, 0], [server, client, this.latencyMs]])) {
       one.setNoDelay(true);
       one.on('error', () => {}); // `close` follows.
-      one.on('close', (hadError) => {
+      // What the server said before it closed is still on its way.
+      one.on('close', (hadError) => setTimeout(() => {
         this.#lines.delete(line);
         if (hadError) other.resetAndDestroy();
         else other.destroySoon();
-      });
+      }, delayMs));
     }
     client.on('data', (bytes) => {
       server.write(bytes);

@@ -16,7 +16,9 @@ import { createRandom } from './random.mjs';
 import { ServerProcess } from './server-process.mjs';
 
 /** A drain without faults ends in seconds; one that takes this long is told as not converged. */
-const DRAIN_DEADLINE_MS = 180_000;
+const DRAIN_DEADLINE_MS = 120_000;
+/** A client that neither ends nor fails by then hangs, which is a finding of its own. */
+const HANG_MS = DRAIN_DEADLINE_MS + 60_000;
 /** While faults are asked, batches are small so that there are requests to hit, and waits are short so that a run takes seconds. */
 const FAULT_SETTINGS = { maxBatchOps: 4, baseDelay: 20, maxDelay: 400 };
 /** How many ops may be saved beside a running drain, in mode versions with faults. */
@@ -140,11 +142,23 @@ async function drive({ options, input, client, server, link }) {
       });
     }
   });
+  /** @type {NodeJS.Timeout | undefined} */
+  let watchdog;
+  const hung = new Promise((_, reject) => {
+    const overdue = () => reject(new Error(`the client hangs: no progress for ${HANG_MS / 1000} s`));
+    const feed = () => {
+      clearTimeout(watchdog);
+      watchdog = setTimeout(overdue, HANG_MS);
+    };
+    for (const sign of ['started', 'saving', 'saved']) client.on(sign, feed);
+    feed();
+  });
   try {
     client.start();
-    await ended;
+    await Promise.race([ended, hung]);
     return chaos === null ? {} : /** @type {Chaos} */ (chaos).counts;
   } finally {
+    clearTimeout(watchdog);
     /** @type {Chaos | null} */ (chaos)?.end();
     await client.kill();
   }
