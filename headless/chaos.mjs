@@ -54,7 +54,6 @@ export class Chaos {
    * @param {(error: unknown) => void} options.onError
    */
   constructor({ faults, random, client, server, link, versions, spareRequests, onError }) {
-    Object.assign(this, { faults, random, client, server, link });
     this.faults = faults;
     this.random = random;
     this.client = client;

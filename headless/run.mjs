@@ -1,5 +1,6 @@
 // One run: versions in, client and server processes, faults, and what the independent checker says about it.
 
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -69,6 +70,7 @@ async function runIn(folder, options) {
   });
   const link = faulty ? new Link({ serverPort: () => server.port, latencyMs: LATENCY_MS }) : null;
   const startedAtMs = Date.now();
+  /** @type {Record<string, number>} */
   let counts = {};
   try {
     await server.start();
@@ -188,7 +190,7 @@ async function spool(options, file) {
     const first = !entities.has(name);
     entities.add(name);
     const line = { n: versions, ...version, action: first ? 'create' : 'update', sha256: documentHash(version.doc), first };
-    if (!out.write(`${JSON.stringify(line)}\n`)) await new Promise((resolve) => out.once('drain', resolve));
+    if (!out.write(`${JSON.stringify(line)}\n`)) await once(out, 'drain');
   }
   out.end();
   await finished(out);

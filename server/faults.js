@@ -15,6 +15,7 @@
  * @typedef {'status500'|'status500After'|'resetBefore'|'resetAfter'|'truncate'|'hang'} FaultName
  * @typedef {import('fastify').FastifyRequest & {fault?: FaultName|'opStatus500'|null}} Request
  */
+import { Readable } from 'node:stream';
 import { PROBLEM_TYPE, problem } from './problem.js';
 import { sendProblem } from './routes.js';
 
@@ -116,9 +117,8 @@ export function createFaults({ rates, seed }) {
       return body;
     } else if (request.fault === 'truncate' && Buffer.isBuffer(payload) && payload.length > 1) {
       counts.truncate += 1;
-      reply.hijack();
-      reply.raw.writeHead(reply.statusCode, /** @type {import('node:http').OutgoingHttpHeaders} */ ({ ...reply.getHeaders(), 'content-length': payload.length }));
-      reply.raw.write(payload.subarray(0, payload.length >> 1), () => request.raw.socket.destroy());
+      reply.header('content-length', payload.length);
+      return cutInTheMiddle(payload, request.raw.socket);
     }
     return payload;
   }
@@ -153,6 +153,18 @@ export function createFaults({ rates, seed }) {
       }));
     },
   };
+}
+
+/**
+ * Half of an answer, and then the end of the connection.
+ * @param {Buffer} payload
+ * @param {import('node:net').Socket} socket
+ */
+function cutInTheMiddle(payload, socket) {
+  return Readable.from((async function* half() {
+    yield payload.subarray(0, payload.length >> 1);
+    socket.destroySoon();
+  })());
 }
 
 /**
