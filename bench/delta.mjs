@@ -1,6 +1,8 @@
 // npm run bench -- delta [--json FILE] [--rounds N]: delta against its peers, every goal a ratio within one run.
-import { writeFileSync } from 'node:fs';
-import { loadavg } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import ably from '@ably/vcdiff-decoder';
 import * as fossil from 'fossil-delta';
@@ -114,6 +116,21 @@ rows.ratio('merge3 with clashes', times, 'ours', 'hand-made with fast-json-patch
 rows.ratio('merge3, against node-diff3', times, 'ours', 'node-diff3', 60);
 rows.ratio('merge3, nothing trusted', times, 'untrusted', 'hand-made with fast-json-patch', null);
 
+/** The size of xdelta3's delta, after both have read the other's. Undefined where xdelta3 is not installed. @param {any} blob @param {Uint8Array} ours */
+function xdelta3(blob, ours) {
+  if (spawnSync('xdelta3', ['-V']).error) return undefined;
+  const folder = mkdtempSync(join(tmpdir(), 'tidegate-bench-'));
+  const [base, next, theirs, mine, back] = ['base', 'next', 'theirs', 'mine', 'back'].map((name) => join(folder, name));
+  writeFileSync(base, blob.base), writeFileSync(next, blob.next), writeFileSync(mine, ours);
+  spawnSync('xdelta3', ['-e', '-f', '-9', '-S', 'none', '-s', base, next, theirs]);
+  spawnSync('xdelta3', ['-d', '-f', '-s', base, mine, back]);
+  const delta = new Uint8Array(readFileSync(theirs));
+  const agree = Buffer.compare(readFileSync(back), blob.next) === 0 && Buffer.compare(applyDelta(blob.base, delta), blob.next) === 0;
+  rmSync(folder, { recursive: true });
+  if (!agree) throw new Error(`${blob.name}: xdelta3 and we do not read each other's delta`);
+  return delta.length;
+}
+
 for (const blob of blobs(99)) {
   const delta = encodeDelta(blob.base, blob.next), bare = encodeDelta(blob.base, blob.next, { checksum: false });
   const back = applyDelta(blob.base, delta);
@@ -131,7 +148,9 @@ for (const blob of blobs(99)) {
   rows.ratio(`blob ${blob.name}: encode, against fossil-delta`, times, 'encode', 'fossil-delta', 20);
   rows.ratio(`blob ${blob.name}: decode, against the floor`, times, 'decode', 'copy + compare', 0.4);
   rows.ratio(`blob ${blob.name}: decode, against ably`, times, 'decode', '@ably/vcdiff-decoder', null);
-  rows.figure(`blob ${blob.name}: delta`, delta.length, 'bytes', { peer: `fossil-delta ${fossil.createDelta(blob.base, blob.next).length}` });
+  const theirs = xdelta3(blob, delta);
+  const peers = `fossil-delta ${fossil.createDelta(blob.base, blob.next).length}, xdelta3 -9 ${theirs ?? 'not installed'}`;
+  rows.figure(`blob ${blob.name}: delta`, delta.length, 'bytes', { atMost: theirs && Math.floor(theirs * 1.05), peer: peers });
 }
 
 // Bytes on the wire for 1 000 edits.

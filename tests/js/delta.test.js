@@ -12,7 +12,7 @@ const decoder = new TextDecoder();
 
 test('bytes in, bytes out; text in, text out; live values in, live values out', () => {
   const base = { a: 1, list: ['x', 'y'] }, next = { a: 2, list: ['x', 'y'] };
-  const patch = [{ op: 'replace', path: '/a', value: 2 }];
+  const patch = [{ op: 'add', path: '/a', value: 2 }];
   assert.deepEqual(diff(base, next), patch);
   assert.equal(diff(JSON.stringify(base), JSON.stringify(next)), JSON.stringify(patch));
   const bytes = diff(encoder.encode(JSON.stringify(base)), encoder.encode(JSON.stringify(next)));
@@ -134,6 +134,6 @@ test('blobs come back from their delta', () => {
 test('documents larger than the memory at start are taken, and the memory serves on', () => {
   const big = JSON.stringify(Array.from({ length: 60000 }, (_, i) => ({ id: i, text: `item ${i}` })));
   const next = big.replace('item 30000', 'changed');
-  assert.deepEqual(JSON.parse(diff(big, next)), [{ op: 'replace', path: '/30000/text', value: 'changed' }]);
+  assert.deepEqual(JSON.parse(diff(big, next)), [{ op: 'add', path: '/30000/text', value: 'changed' }]);
   assert.deepEqual(diff([1], [1]), []);
 });

@@ -3,7 +3,7 @@
 // Both texts are read in lock-step, 64 bytes at a time, and only where they differ is anything looked at more closely; no tree is
 // built. Whitespace, key order, escapes and the notation of numbers are no change (json_value.h). Elements of an array are told
 // apart by an id member where they have one, else by content; what stays in order stays, the rest is moved, added, removed.
-// The patch is one line without whitespace. Work is bounded: past kDiffWorkFactor times the input a container is replaced whole.
+// The patch is one line without whitespace; a changed member is written as `add`, which replaces it and is shorter than `replace`. Work is bounded: past kDiffWorkFactor times the input a container is replaced whole.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ struct DiffOptions {
     // but only where it differs: bytes equal to valid bytes at the same place of the grammar are valid. A false promise gives a
     // wrong patch or an error, never more.
     bool trusted_base = false;
-    // Write a `test` op with the old value before every replace and remove.
+    // Write a `test` op with the old value before every remove and every change, and changes as `replace`.
     bool tests = false;
     // Members that identify an element of an array, in order of preference.
     std::vector<std::string_view> id_keys = {"id", "_id", "uuid", "key"};
