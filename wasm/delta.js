@@ -41,7 +41,7 @@ export async function ready(source) {
 
 /** @returns {WebAssembly.Module} */
 function compiledInNode() {
-  const fs = globalThis.process?.getBuiltinModule?.('node:fs');
+  const fs = /** @type {any} */ (globalThis).process?.getBuiltinModule?.('node:fs');
   if (!fs) throw new CoreUnavailable('call ready(fetch(url of delta.wasm)) first');
   return new WebAssembly.Module(fs.readFileSync(new URL(`../dist/${wasmFile('delta')}`, import.meta.url)));
 }

@@ -117,7 +117,7 @@ test('a drain takes the lease, restores, shows the rows with the event, and leav
   const { store, turns, inputs, log } = await world();
   const [seq] = await store.accept([item('1', 'a')], kLimits);
   const end = await turns.ask({ event: { type: 'sync', trigger: 'connectivity', lastChance: true } }).end;
-  assert.deepEqual(end, { ok: true, reject: false, wakeAtMs: null });
+  assert.deepEqual(end, { ok: true, reject: false, wakeAtMs: null, session: null });
   assert.equal(inputs.length, 1);
   const { rows, event, nowMs, seed, readings } = inputs[0];
   assert.deepEqual([rows.map((row) => row.seq), event.lastChance, nowMs, seed, readings], [[seq], true, 1_000_000, 7, { online: true }]);
@@ -237,13 +237,13 @@ test('a request that comes in the very moment a drain ends gets a drain', async 
 });
 
 test('a message that joins a drain begun by the browser\'s sync event does not replace that event', async () => {
-  const { turns, inputs, sends } = await world({ scripts: [[plan({ effects: [sending(1)] }), plan({ idle: false }), { ...kDone, reject: true, wakeAtMs: 5 }]] });
+  const { turns, inputs, sends } = await world({ scripts: [[plan({ effects: [sending(1)] }), plan({ idle: false }), { ...kDone, reject: true, wakeAtMs: 5, session: null }]] });
   const sync = turns.ask({ event: { type: 'sync', tag: 'tidegate' } });
   await until(() => sends.length === 1);
   turns.ask({ event: { type: 'page' } });
   await until(() => inputs.length === 2);
   sends[0].resolve(kOk);
-  assert.deepEqual(await sync.end, { ok: true, reject: true, wakeAtMs: 5 });
+  assert.deepEqual(await sync.end, { ok: true, reject: true, wakeAtMs: 5, session: null });
   assert.deepEqual(inputs.map(({ event }) => event?.type), ['sync', undefined, undefined]);
 });
 
