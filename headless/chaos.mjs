@@ -37,9 +37,11 @@ export class Chaos {
   counts = { kill: 0, kill_saving: 0, kill_server: 0, offline: 0 };
   /** @type {Strike[]} */
   #strikes;
-  /** @type {Set<number>} places of versions at whose saving the client is killed */
+  /** @type {number[]} the client is killed while saving, as soon as so many saves were begun; ascending */
   #savingKills;
-  #striking = false;
+  #savesBegun = 0;
+  /** @type {Promise<void> | null} what is being done right now */
+  #blow = null;
   #over = false;
 
   /**
@@ -50,23 +52,23 @@ export class Chaos {
    * @param {import('./server-process.mjs').ServerProcess} options.server
    * @param {import('./link.mjs').Link} options.link
    * @param {number} options.versions         how many are saved
+   * @param {number} options.savedBefore      how many of them before the first contact
    * @param {number} options.spareRequests    requests that may pass unharmed between the strikes
    * @param {(error: unknown) => void} options.onError
    */
-  constructor({ faults, random, client, server, link, versions, spareRequests, onError }) {
+  constructor({ faults, random, client, server, link, versions, savedBefore, spareRequests, onError }) {
     this.faults = faults;
     this.random = random;
     this.client = client;
     this.server = server;
     this.link = link;
     this.#strikes = drawStrikes(faults, random, spareRequests);
-    this.#savingKills = new Set();
-    if (faults.has('kill')) {
-      while (this.#savingKills.size < Math.min(SAVING_KILLS, versions)) this.#savingKills.add(random.integer(1, versions));
-    }
+    // One falls before the first contact, where no other blow is in its way.
+    const kills = [random.integer(1, savedBefore), random.integer(1, versions)].slice(0, Math.min(SAVING_KILLS, versions));
+    this.#savingKills = faults.has('kill') ? kills.sort((one, other) => one - other) : [];
     this.onError = onError;
     link.on('request', () => { this.#strike().catch(onError); });
-    client.on('saving', (n) => { this.#killSaving(n).catch(onError); });
+    client.on('saving', () => { this.#killSaving().catch(onError); });
   }
 
   /** Before the first contact. */
@@ -74,10 +76,21 @@ export class Chaos {
     this.#demandServerFaults(await this.server.stats());
   }
 
-  /** The run is over: nothing more is harmed. */
-  end() {
+  /** The run is over: nothing more is harmed, and what was being done to somebody is finished. */
+  async end() {
     this.#over = true;
+    await this.#blow;
     this.link.mend();
+  }
+
+  /** One blow at a time. @param {() => Promise<void>} blow */
+  async #strikeWith(blow) {
+    this.#blow = blow();
+    try {
+      await this.#blow;
+    } finally {
+      this.#blow = null;
+    }
   }
 
   /** @param {import('./server-process.mjs').Stats} stats */
@@ -90,21 +103,18 @@ export class Chaos {
 
   async #strike() {
     const strike = this.#strikes[0];
-    if (strike === undefined || this.#striking || this.#over) return;
+    if (strike === undefined || this.#blow !== null || this.#over) return;
     if (strike.pass > 0) {
       strike.pass -= 1;
       return;
     }
-    this.#striking = true;
-    try {
+    await this.#strikeWith(async () => {
       await wait(strike.delayMs);
       // Answered already, or finished by something else: this strike waits for the next request.
       if (this.#over || this.link.inFlight === 0 || !this.client.alive) return;
       this.#strikes.shift();
       await this.#perform(strike);
-    } finally {
-      this.#striking = false;
-    }
+    });
   }
 
   /** @param {Strike} strike */
@@ -113,10 +123,12 @@ export class Chaos {
       await this.#killClient('kill', pauseMs);
     } else if (kind === 'kill_server') {
       await this.server.kill();
+      this.link.cut(); // What it had answered dies with its machine, and nobody reaches it until it is back.
       this.counts.kill_server += 1;
       await wait(pauseMs);
       await this.server.start();
       this.#demandServerFaults(await this.server.stats());
+      this.link.mend();
     } else {
       const before = this.link.turnedAway;
       this.link.cut();
@@ -126,17 +138,14 @@ export class Chaos {
     }
   }
 
-  /** @param {number} n */
-  async #killSaving(n) {
-    if (!this.#savingKills.has(n) || this.#striking || this.#over || !this.client.alive) return;
-    this.#savingKills.delete(n);
-    this.#striking = true;
-    try {
+  async #killSaving() {
+    this.#savesBegun += 1;
+    if (!(this.#savingKills[0] <= this.#savesBegun) || this.#blow !== null || this.#over || !this.client.alive) return;
+    this.#savingKills.shift();
+    await this.#strikeWith(async () => {
       await wait(this.random.integer(0, 8));
       if (this.client.alive) await this.#killClient('kill_saving', 0);
-    } finally {
-      this.#striking = false;
-    }
+    });
   }
 
   /** @param {'kill' | 'kill_saving'} kind @param {number} pauseMs */

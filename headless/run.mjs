@@ -140,6 +140,7 @@ async function drive({ options, input, client, server, link }) {
       const ops = options.mode === 'versions' ? input.versions : input.entities;
       chaos = new Chaos({
         faults: options.faults, random: createRandom(options.seed, 'chaos'), client, server, link, versions: input.versions,
+        savedBefore: options.mode === 'versions' ? input.entities : input.versions,
         spareRequests: Math.floor(ops / FAULT_SETTINGS.maxBatchOps / 2), onError: reject,
       });
     }
@@ -161,7 +162,7 @@ async function drive({ options, input, client, server, link }) {
     return chaos === null ? {} : /** @type {Chaos} */ (chaos).counts;
   } finally {
     clearTimeout(watchdog);
-    /** @type {Chaos | null} */ (chaos)?.end();
+    await /** @type {Chaos | null} */ (chaos)?.end();
     await client.kill();
   }
 }
