@@ -51,7 +51,7 @@ export class Link extends EventEmitter {
   #take(client) {
     if (this.#cut) {
       this.#turnedAway += 1;
-      client.resetAndDestroy();
+      reset(client);
       return;
     }
     const server = connect(this.serverPort(), '127.0.0.1');
@@ -63,7 +63,7 @@ export class Link extends EventEmitter {
       // What the server said before it closed is still on its way.
       one.on('close', (hadError) => setTimeout(() => {
         this.#lines.delete(line);
-        if (hadError) other.resetAndDestroy();
+        if (hadError) reset(other);
         else other.destroySoon();
       }, delayMs));
     }
@@ -91,8 +91,8 @@ export class Link extends EventEmitter {
 
   #dropAll() {
     for (const { client, server } of [...this.#lines]) {
-      client.resetAndDestroy();
-      server.resetAndDestroy();
+      reset(client);
+      reset(server);
     }
   }
 
@@ -101,4 +101,14 @@ export class Link extends EventEmitter {
     this.#dropAll();
     return new Promise((resolve) => { this.#relay.close(() => resolve()); });
   }
+}
+
+/**
+ * Resets a connection. One that is already being ended is destroyed instead: Node 20 cannot reset that, and then spins at exit
+ * waiting for a handle that never closes.
+ * @param {import('node:net').Socket} socket
+ */
+function reset(socket) {
+  if (socket.writableEnded || socket.destroyed) socket.destroy();
+  else socket.resetAndDestroy();
 }

@@ -19,7 +19,7 @@ export const USAGE = `npm start -- --headless [options]
   --faults LIST        any of ${FAULTS.join(',')}
   --seed N             draws the faults (default 1)
   --json FILE          writes the last line, the result, to FILE as well
-  --keep DIR           keeps the databases and logs of the run in DIR
+  --keep DIR           keeps the databases and logs of the run in DIR, which must be empty or new
   --plant BUG          breaks something on purpose: ${PLANTS.join(', ')}`;
 
 /** A command line that cannot be understood. */

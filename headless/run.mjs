@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
@@ -13,6 +13,7 @@ import { ClientProcess } from './client-process.mjs';
 import { readVersions } from './input.mjs';
 import { Link } from './link.mjs';
 import { sendNaively } from './naive.mjs';
+import { UsageError } from './options.mjs';
 import { createRandom } from './random.mjs';
 import { ServerProcess } from './server-process.mjs';
 
@@ -50,6 +51,7 @@ const SYNC_EVERY = 15;
 export async function run(options) {
   const folder = options.keep ?? await mkdtemp(join(tmpdir(), 'tidegate-headless-'));
   await mkdir(folder, { recursive: true });
+  if ((await readdir(folder)).length > 0) throw new UsageError(`--keep ${folder}: expected an empty or new folder, because a run goes on with files it finds`);
   try {
     return await runIn(folder, options);
   } finally {

@@ -19,7 +19,7 @@ const kLayers = [
 
 // Within a layer: who may include whom.
 const kSideways = {
-  json: ['result'],
+  json: ['result', 'json_text', 'json_value'],
   json_text: ['result', 'simd'],
   text_buffer: ['simd'],
   json_value: ['json_text', 'hash', 'simd'],
@@ -31,7 +31,7 @@ const kSideways = {
   form: ['diff', 'patch', 'binary_delta'],
 };
 
-const kPartOf = { json_escape: 'json_value', vcdiff: 'binary_delta' };   // parts that do not bear the name of their module
+const kPartOf = { json_escape: 'json_value', json_number: 'json_value', vcdiff: 'binary_delta' };   // parts that do not bear the name of their module
 
 const modules = kLayers.flat();
 const moduleOf = (path) => {

@@ -18,14 +18,12 @@ using Json = nlohmann::json;
 // Deepest nesting that is taken. nlohmann in Wasm overflows the stack between 1 000 and 10 000 levels.
 inline constexpr int kMaxJsonDepth = 256;
 
-// Parses one JSON text. Depth is checked before a tree exists, in O(n) and without recursion. Error codes: "json-depth", "json-syntax".
+// Parses one JSON text, checked like a document (validate_json). Integers that fit 64 bits are exact, other numbers the nearest double.
+// Codes: those of validate_json; "json-syntax" also for a number beyond double and for half of a surrogate pair.
 Result<Json> parse_json(std::string_view text, int max_depth = kMaxJsonDepth);
 
 // Writes compact JSON. Bytes of strings go out as they are: what is no UTF-8 is replaced by whoever decodes it. Numbers that are none become null.
 std::string dump_json(const Json& value);
-
-// True when no nesting in `text` goes deeper than max_depth (strings are skipped; the text need not be valid otherwise).
-bool depth_within(std::string_view text, int max_depth);
 
 // Builds an object member by member: `object().set("a", 1).set("b", "x")`. The same in an initializer list costs a hundred bytes of code per member.
 class ObjectBuilder {

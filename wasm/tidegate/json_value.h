@@ -23,6 +23,9 @@ struct Decimal {
 // REQUIRES: a valid JSON number.
 Decimal read_decimal(std::string_view number);
 
+// The double nearest to it, ties to even; infinite beyond the largest. REQUIRES: not huge.
+double nearest_double(const Decimal& decimal);
+
 bool same_number(std::string_view a, std::string_view b);
 
 // REQUIRES: the insides of two checked string literals.

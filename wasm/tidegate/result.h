@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 
 namespace tidegate {
 
@@ -20,16 +19,17 @@ struct Error {
 template <class T>
 class Result {
 public:
-    Result(T value) : state_(std::move(value)) {}
-    Result(Error error) : state_(std::move(error)) {}
-    bool ok() const { return state_.index() == 0; }
+    Result(T value) : value_(std::move(value)) {}
+    Result(Error error) : error_(std::move(error)) {}
+    bool ok() const { return value_.has_value(); }
     explicit operator bool() const { return ok(); }
-    T& value() { return *std::get_if<0>(&state_); }
-    const T& value() const { return *std::get_if<0>(&state_); }
-    const Error& error() const { return *std::get_if<1>(&state_); }
+    T& value() { return *value_; }
+    const T& value() const { return *value_; }
+    const Error& error() const { return error_; }
 
 private:
-    std::variant<T, Error> state_;
+    std::optional<T> value_;
+    Error error_;
 };
 
 }  // namespace tidegate
