@@ -12,7 +12,8 @@
 #include <queue>
 #include <set>
 #include <tuple>
-#include <unordered_map>
+
+#include "tidegate/sort.h"
 
 namespace tidegate {
 
@@ -45,7 +46,7 @@ std::vector<Index> smallest(std::span<const Candidate> all, bool short_window, s
     edge = Rank{};
     const auto cut = [&] {
         if (kept.size() <= k) return;
-        std::nth_element(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(k) - 1, kept.end());
+        put_smallest_first(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(k) - 1, kept.end());
         kept.resize(k);
         edge = kept.back();
     };
@@ -89,7 +90,7 @@ public:
 private:
     // known: stands before a member of its lane, so the lane needs no further look.
     void want(Index i, bool known = false) {
-        member_[i] = true;
+        member_[i] = 1;
         const Candidate& c = all_[i];
         if (!known && c.chain > 0) {
             const auto [it, fresh] = reach_.try_emplace(c.lane, c.chain);
@@ -110,9 +111,9 @@ private:
 
     std::span<const Candidate> all_;
     std::vector<Index>& subset_;
-    std::vector<bool> member_;
-    std::vector<bool> maybe_lane_;                  // by lane modulo its size
-    std::unordered_map<Index, Index> reach_;        // lane → the largest place wanted in it
+    std::vector<char> member_;
+    std::vector<char> maybe_lane_;                  // by lane modulo its size
+    std::map<Index, Index> reach_;                  // lane → the largest place wanted in it
     std::set<Index> groups_;
     bool needed_ = false;
 };
@@ -121,7 +122,7 @@ private:
 class Chooser {
 public:
     Chooser(std::span<const Candidate> all, std::vector<Index> subset, const BatchBudget& budget) : all_(all), ops_(std::move(subset)), budget_(budget) {
-        std::sort(ops_.begin(), ops_.end(), [&](Index a, Index b) {
+        sort_all(ops_.begin(), ops_.end(), [&](Index a, Index b) {
             return std::tie(all_[a].lane, all_[a].chain, a) < std::tie(all_[b].lane, all_[b].chain, b);
         });
         make_units();
@@ -188,16 +189,16 @@ private:
     void take(const Unit& unit, std::vector<std::size_t>& chosen) const {
         const std::size_t first = chosen.size();
         for (const std::size_t place : unit.ops) chosen.push_back(ops_[place]);
-        std::sort(chosen.begin() + static_cast<std::ptrdiff_t>(first), chosen.end());
+        sort_all(chosen.begin() + static_cast<std::ptrdiff_t>(first), chosen.end());
     }
 
     void make_units() {
-        std::map<Index, std::size_t> groups;
+        std::map<Index, Index> groups;
         unit_of_.reserve(ops_.size());
         for (std::size_t place = 0; place < ops_.size(); ++place) {
             const Candidate& c = all_[ops_[place]];
             std::size_t u = units_.size();
-            if (c.group != 0) u = groups.try_emplace(c.group, u).first->second;
+            if (c.group != 0) u = groups.try_emplace(c.group, static_cast<Index>(u)).first->second;
             if (u == units_.size()) units_.emplace_back();
             units_[u].ops.push_back(place);
             units_[u].bytes += static_cast<double>(c.bytes);
@@ -262,11 +263,11 @@ private:
     void inherit() {
         std::vector<std::size_t> order(units_.size());
         for (std::size_t u = 0; u < order.size(); ++u) order[u] = u;
-        std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        sort_all(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
             if (units_[a].rank < units_[b].rank) return true;
             return !(units_[b].rank < units_[a].rank) && a < b;
         });
-        std::vector<bool> settled(units_.size());
+        std::vector<char> settled(units_.size());
         std::vector<std::size_t> stack;
         for (const std::size_t u : order) {
             if (settled[u]) continue;

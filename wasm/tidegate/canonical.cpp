@@ -9,6 +9,7 @@
 #include "tidegate/hash.h"
 #include "tidegate/json_text.h"
 #include "tidegate/json_value.h"
+#include "tidegate/sort.h"
 
 namespace tidegate {
 
@@ -133,7 +134,7 @@ private:
             append_unescaped(keys[i], key_of(value, children[i]));
             order[i] = i;
         }
-        std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        sort_all(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
             if (keys[a] != keys[b]) return utf16_less(keys[a], keys[b]);
             return a < b;
         });

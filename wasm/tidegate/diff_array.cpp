@@ -9,6 +9,7 @@
 #include "tidegate/hash.h"
 #include "tidegate/json_value.h"
 #include "tidegate/simd.h"
+#include "tidegate/sort.h"
 
 namespace tidegate {
 
@@ -78,7 +79,7 @@ Differ::Pairing Differ::pair_elements(const std::vector<Child>& as, const std::v
             all[k] = {element_key(value_of(text, children[k]), id), k};
             by_id[k] = id;
         }
-        std::sort(all.begin(), all.end());
+        sort_all(all.begin(), all.end());
         return all;
     };
     const std::vector<Entry> x = entries(a_, as, pairing.by_id_a), y = entries(b_, bs, pairing.by_id_b);

@@ -6,6 +6,7 @@
 #include "tidegate/json_text.h"
 #include "tidegate/json_value.h"
 #include "tidegate/simd.h"
+#include "tidegate/sort.h"
 
 namespace tidegate {
 
@@ -83,7 +84,7 @@ std::vector<std::uint32_t> order_by_key(std::string_view text, const std::vector
         append_unescaped(keys[i], key_of(text, children[i]));
         order[i] = i;
     }
-    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    sort_all(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
         const int c = keys[a].compare(keys[b]);
         return c != 0 ? c < 0 : a < b;
     });
@@ -233,7 +234,7 @@ bool has_duplicate_keys(std::string_view text) {
             if (starts.empty()) return false;
             const std::size_t from = starts.back();
             if (prints.size() - from > kFew) {
-                std::sort(prints.begin() + static_cast<std::ptrdiff_t>(from), prints.end());
+                sort_all(prints.begin() + static_cast<std::ptrdiff_t>(from), prints.end());
                 if (std::adjacent_find(prints.begin() + static_cast<std::ptrdiff_t>(from), prints.end()) != prints.end()) return true;
             } else {
                 for (std::size_t x = from + 1; x < prints.size(); ++x)

@@ -5,6 +5,7 @@
 
 #include "tidegate/hash.h"
 #include "tidegate/simd.h"
+#include "tidegate/sort.h"
 
 namespace tidegate {
 
@@ -109,7 +110,7 @@ std::vector<KeyedChild> members_by_key(std::string_view text, const std::vector<
         append_unescaped(all[i].key, key_of(text, members[i]));
         all[i].index = i;
     }
-    std::sort(all.begin(), all.end(), [](const KeyedChild& x, const KeyedChild& y) {
+    sort_all(all.begin(), all.end(), [](const KeyedChild& x, const KeyedChild& y) {
         const int c = x.key.compare(y.key);
         return c != 0 ? c < 0 : x.index > y.index;
     });
@@ -125,7 +126,7 @@ void pair_members(std::string_view a, const std::vector<Child>& as, std::string_
     std::vector<std::pair<std::uint64_t, std::uint32_t>> index;  // by hash of the key; only for large objects
     if (as.size() > 24 && bs.size() > 1) {
         for (std::uint32_t k = 0; k < as.size(); ++k) index.push_back({string_hash(key_of(a, as[k])), k});
-        std::sort(index.begin(), index.end());
+        sort_all(index.begin(), index.end());
     }
     std::size_t hint = 0;
     const auto same_key = [&](std::size_t k, std::string_view key) { return !used[k] && same_string(key_of(a, as[k]), key); };

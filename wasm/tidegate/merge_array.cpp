@@ -5,6 +5,7 @@
 #include "tidegate/json_value.h"
 #include "tidegate/merge_engine.h"
 #include "tidegate/simd.h"
+#include "tidegate/sort.h"
 
 namespace tidegate {
 
@@ -14,7 +15,7 @@ namespace {
 std::vector<std::int32_t> places_of(const MergeList& from, const MergeList& to) {
     std::vector<std::pair<std::uint64_t, std::int32_t>> index(to.size());
     for (std::size_t i = 0; i < to.size(); ++i) index[i] = {to.keys[i], static_cast<std::int32_t>(i)};
-    std::sort(index.begin(), index.end());
+    sort_all(index.begin(), index.end());
     std::vector<std::int32_t> places(from.size(), -1);
     for (std::size_t i = 0; i < from.size(); ++i) {
         if (i < to.size() && to.keys[i] == from.keys[i]) {
@@ -59,7 +60,7 @@ void Merger::recognise(MergeList& list) const {
         list.by_id[i] = !id.empty();
         order[i] = {id.empty() ? value_hash(list.at(i)) : xxh64(id, 17), i};
     }
-    std::sort(order.begin(), order.end());
+    sort_all(order.begin(), order.end());
     // The second, third … of equal elements are elements of their own.
     std::uint64_t copy = 0;
     for (std::size_t i = 0; i < order.size(); ++i) {

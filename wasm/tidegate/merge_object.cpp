@@ -3,6 +3,7 @@
 #include "tidegate/json_value.h"
 #include "tidegate/merge_engine.h"
 #include "tidegate/simd.h"
+#include "tidegate/sort.h"
 
 namespace tidegate {
 
@@ -48,7 +49,7 @@ void Merger::object(std::string_view base, std::string_view ours, std::string_vi
             last = partner;
         }
     }
-    std::sort(extra.begin(), extra.end());
+    sort_all(extra.begin(), extra.end());
     if (!extra.empty()) pair_members(base, bs, theirs, ts, theirs_in_base);
     const auto base_at = [&](std::int32_t k) { return k < 0 ? std::string_view() : value_of(base, bs[static_cast<std::size_t>(k)]); };
     result_.document.push_back('{');
