@@ -47,9 +47,12 @@ const kWindows = [
 /** JavaScript without comments; strings stay, because an import names its module in one. */
 const codeOnly = (text) => text.replace(/(^|[^:'"`\\])\/\/[^\n]*/g, '$1').replace(/\/\*[\s\S]*?\*\//g, '');
 
+// tidegate/workbox is another entry, which reaches for the globals where workbox does (its users stub them).
+const kDropIn = /^sw\/workbox/;
+
 for (const [home, what, pattern] of kWindows)
   test(`only ${home} uses ${what} in sw/`, () => {
-    const shell = filesBelow('sw', (path) => extname(path) === '.js');
+    const shell = filesBelow('sw', (path) => extname(path) === '.js' && !kDropIn.test(path));
     assert.ok(shell.includes(home), `${home} does not exist`);
     assert.deepEqual(shell.filter((path) => path !== home && pattern.test(codeOnly(readFileSync(at(path), 'utf8')))), []);
   });
@@ -65,11 +68,12 @@ test('every C++ file is compiled as C++20 without exceptions and RTTI', () => {
 
 test('nothing that a service worker loads uses import() or a top-level await', async () => {
   const { build } = await import('esbuild');
+  const entryPoints = [at('sw/worker.js'), at('sw/workbox.js')];
   const { metafile } = await build({
-    entryPoints: [at('sw/worker.js')], bundle: true, write: false, format: 'esm', metafile: true, absWorkingDir: root, logLevel: 'silent',
+    entryPoints, outdir: 'unwritten', bundle: true, write: false, format: 'esm', metafile: true, absWorkingDir: root, logLevel: 'silent',
   });
   const dynamic = Object.entries(metafile.inputs).filter(([, { imports }]) => imports.some(({ kind }) => kind === 'dynamic-import'));
   assert.deepEqual(dynamic.map(([path]) => path), []);
   // Output as a classic script refuses top-level await.
-  await build({ entryPoints: [at('sw/worker.js')], bundle: true, write: false, format: 'iife', logLevel: 'silent' });
+  await build({ entryPoints, outdir: 'unwritten', bundle: true, write: false, format: 'iife', logLevel: 'silent' });
 });
