@@ -251,26 +251,6 @@ TEST_CASE("a 4xx makes a dead letter with the answer in it, and the next version
     }
 }
 
-TEST_CASE("a ten-minute 503 outage leaves no dead letters and respects Retry-After as a floor") {
-    World w;
-    for (int i = 0; i < 20; ++i) w.accept("FORM", "e" + std::to_string(i), "create", form(i));
-    const double end = w.now + 600000;
-    double last = 0, least = 1e12;
-    w.network = [&](const Json&) -> Json {
-        if (w.now >= end) return nullptr;
-        if (last > 0) least = std::min(least, w.now - last);
-        last = w.now;
-        return {{"status", 503}, {"headers", {{"retry-after", "20"}}}};
-    };
-    for (int i = 0; i < 100 && w.queued() > 0; ++i) {
-        w.run({{"event", {{"type", "timer"}}}});
-        if (w.wake) w.now = std::max(w.now, *w.wake);
-    }
-    CHECK(w.queued() == 0);
-    CHECK(w.server.effects.size() == 20);
-    CHECK(least >= 20000);
-}
-
 TEST_CASE("per-op 500s count while others succeed, and end in a dead letter that says so") {
     World w;
     w.command({{"type", "settings"}, {"value", {{"jitter", "none"}}}});

@@ -59,6 +59,9 @@ Json Planner::core_state() const {
         .set("originWaitMs", origin_wait_ms_)
         .set("originFailures", origin_failures_)
         .set("originWaitIsNetwork", origin_wait_is_network_)
+        .set("breaker", to_json(breaker_))
+        .set("retries", to_json(retries_))
+        .set("paceUntilMs", pace_until_ms_)
         .set("lastSessionEndMs", last_session_end_ms_)
         .set("lastSuccessMs", last_success_ms_)
         .set("lastAttemptMs", last_attempt_ms_)
@@ -89,6 +92,9 @@ void Planner::read_core_state(const Json& core) {
     origin_wait_ms_ = number_field(core, "originWaitMs", 0, kMaxWaitMs, 0);
     origin_failures_ = int_field(core, "originFailures", 0, 1000000, 0);
     origin_wait_is_network_ = bool_field(core, "originWaitIsNetwork", false);
+    breaker_ = breaker_from_json(part("breaker"));
+    retries_ = retry_budget_from_json(part("retries"));
+    pace_until_ms_ = number_field(core, "paceUntilMs", 0, kMaxInstantMs, 0);
     last_session_end_ms_ = number_field(core, "lastSessionEndMs", 0, kMaxInstantMs, 0);
     last_success_ms_ = number_field(core, "lastSuccessMs", 0, kMaxInstantMs, 0);
     last_attempt_ms_ = number_field(core, "lastAttemptMs", 0, kMaxInstantMs, 0);
@@ -176,7 +182,7 @@ void Planner::take_readings(const ReadingsIn& readings) {
     link.downlink_mbps = readings.downlink;
     const Quality before = link_.quality;
     link_ = after_readings(link_, link, now_ms_);
-    if (was_offline && readings.online.value_or(false) && origin_wait_is_network_) origin_retry_ms_ = 0;
+    if (was_offline && readings.online.value_or(false)) network_is_back();
     if (link_.quality != before) emit_notify("sync.connectivity", object().set("connectionQuality", name(link_.quality)));
 }
 
@@ -189,10 +195,10 @@ void Planner::take_event(const EventIn& event) {
     if (event.type == EventType::sync) sync_owed_ = !event.last_chance;
     // These say that the network is back, or that a person wants to know: a wait that only guessed at the network is over. A wait the server asked for is not.
     const bool network_news = event.type == EventType::online || event.type == EventType::sync || manual_;
-    if (network_news && origin_wait_is_network_) {
-        origin_retry_ms_ = 0;
-        link_.next_probe_ms = 0;
-    }
+    if (network_news) network_is_back();
+    // Whatever comes by itself, and seldom, may retry once however empty the budget is.
+    if (network_news || event.type == EventType::periodicsync || event.type == EventType::push || event.type == EventType::start)
+        retries_ = on_wake(retries_);
     if (manual_ || event.type == EventType::start) auth_paused_.clear();
     if (manual_ && !session_) {
         session_.emplace();
@@ -343,8 +349,7 @@ std::optional<double> Planner::next_wake() const {
         if (g.look_again_ms) at(*g.look_again_ms);
         return wake;
     }
-    double earliest = now_ms_;
-    if (remaining_ms(origin_retry_ms_, now_ms_) > 0) earliest = std::max(earliest, due_ms(origin_retry_ms_, now_ms_));
+    double earliest = origin_again_ms();
     if (storage_retry_ms_ > now_ms_) earliest = std::max(earliest, storage_retry_ms_);
     bool any_ready = false;
     for (const auto& [key, seq] : outbox_.ready()) {
@@ -355,6 +360,10 @@ std::optional<double> Planner::next_wake() const {
             continue;
         }
         if (!may_pass(g, effective_band(static_cast<Band>(op->band), op->score), op->created_at)) continue;
+        if (op->sends > 0 && !may_retry(retries_, now_ms_)) {
+            at(std::max(earliest, retry_again_ms(retries_, now_ms_)));
+            continue;
+        }
         any_ready = true;
         break;
     }

@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tidegate/budget.h"
 #include "tidegate/connectivity.h"
 #include "tidegate/eta.h"
 #include "tidegate/gate.h"
@@ -85,7 +86,7 @@ private:
     struct Batch {
         std::uint64_t id = 0;
         bool single = false;  // one REST request instead of the batch endpoint
-        bool probe = false;
+        bool probe = false;   // the breaker is not closed: what comes of it counts for no op
         std::vector<Item> items;
         std::vector<FoldRun> folds;
         std::set<std::string> lanes;  // names: a lane may go when its last op does
@@ -144,6 +145,8 @@ private:
     // planner_send.cpp
     GateResult gate() const;
     bool may_send(std::string* why = nullptr) const;
+    double origin_again_ms() const;
+    void network_is_back();
     void plan_sends();
     bool start_batch(const GateResult& gate, const Profile& link);
     struct Choice;
@@ -179,6 +182,7 @@ private:
     void origin_failed(const Ruling& ruling, const OutcomeIn& outcome);
     void origin_answered();
     void note_exchange(const Batch& batch, const OutcomeIn& outcome, bool captive);
+    void note_pace(const OutcomeIn& outcome);
     void note_error(const Ruling& ruling, std::int64_t status, const std::string& detail);
     std::optional<double> asked_wait(const OutcomeIn& outcome) const;
     void unfreeze(Op& op, CommitSpec& spec);
@@ -220,6 +224,9 @@ private:
     double origin_retry_ms_ = 0, origin_wait_ms_ = 0;
     int origin_failures_ = 0;
     bool origin_wait_is_network_ = false;
+    Breaker breaker_;
+    RetryBudget retries_;
+    double pace_until_ms_ = 0;  // asked for by the server's RateLimit headers
     double last_session_end_ms_ = 0, last_success_ms_ = 0, last_attempt_ms_ = 0, average_session_ms_ = 0;
     double bytes_today_ = 0, today_ = 0;
     double delta_ratio_ = 0.15;

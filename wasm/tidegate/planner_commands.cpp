@@ -36,7 +36,8 @@ Json Planner::take_command(const CommandIn& command) {
     }
     if (type == "flush") {
         manual_ = true;
-        origin_retry_ms_ = origin_wait_is_network_ ? 0 : origin_retry_ms_;
+        network_is_back();
+        retries_ = on_wake(retries_);
         if (!session_) session_.emplace();
         session_->manual = true;
         session_->trigger = "manual";

@@ -14,6 +14,7 @@ constexpr std::size_t kMaxGroupOps = 50;          // saveAll takes no more
 constexpr std::size_t kMaxChain = 256;            // ops of one lane that one batch looks at
 constexpr double kLineBytes = kOpOverheadBytes;   // what an op costs on the wire besides its body
 constexpr double kLargestDeltaGuess = 4096;       // an edit does not grow with its document; what it really takes is cut to the budget once formed
+constexpr std::size_t kProbeOps = 10;             // what goes while the breaker is not closed
 constexpr std::size_t kGzipFromBytes = 860;       // below this a gzip header and dictionary gain nothing
 
 Band shown_band(const Op& op) { return effective_band(static_cast<Band>(op.band), op.score); }
@@ -93,10 +94,22 @@ bool Planner::may_send(std::string* why) const {
         return false;
     };
     if (!failed_commits_.empty() || remaining_ms(storage_retry_ms_, now_ms_, kStorageRetryMs) > 0) return no("The device could not store a change");
-    if (remaining_ms(origin_retry_ms_, now_ms_) > 0)
-        return no(origin_wait_is_network_ ? "Waiting to try the network again" : "The server asked to wait");
+    if (origin_again_ms() > now_ms_) return no(origin_wait_is_network_ ? "Waiting to try the network again" : "The server needs time");
     if (event_ && event_->deadline_ms && now_ms_ + timeout_ms(link_, 0) > *event_->deadline_ms) return no("The browser's time for this event is over");
     return true;
+}
+
+// From when on the origin may be asked again: our own backoff with the Retry-After under it, the breaker, and the pace its rate limit sets.
+double Planner::origin_again_ms() const {
+    return std::max(std::max(due_ms(origin_retry_ms_, now_ms_), due_ms(pace_until_ms_, now_ms_)), send_again_ms(breaker_, now_ms_));
+}
+
+// A wait that only guessed at the network is over; one that the server asked for is not. An open breaker lets its probe go.
+void Planner::network_is_back() {
+    if (!origin_wait_is_network_) return;
+    origin_retry_ms_ = 0;
+    link_.next_probe_ms = 0;
+    if (breaker_.state == BreakerState::open) breaker_.until_ms = 0;
 }
 
 void Planner::plan_sends() {
@@ -107,7 +120,9 @@ void Planner::plan_sends() {
     const GateResult g = gate();
     if (!g.min_band) return;
     const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
-    const int limit = origin_failures_ > 0 ? 1 : std::max(1, link.max_concurrent);
+    // While the origin fails, or names its limits, one request at a time: the next one waits for what it answers.
+    const bool careful = origin_failures_ > 0 || breaker_.state != BreakerState::closed || pace_until_ms_ > 0;
+    const int limit = careful ? 1 : std::max(1, link.max_concurrent);
     while (static_cast<int>(batches_.size()) < limit)
         if (!start_batch(g, link)) break;
 }
@@ -116,6 +131,7 @@ bool Planner::op_ready(const Op& op, const GateResult& gate) const {
     if (op.parked() || op.state == OpState::conflict || op.state == OpState::sending) return false;
     if (op.until_ms > now_ms_ && remaining_ms(op.until_ms, now_ms_) > 0) return false;
     if (auth_paused_.count(op.lane->owner) || outbox_.blocked_by(op)) return false;
+    if (op.sends > 0 && !may_retry(retries_, now_ms_)) return false;
     return may_pass(gate, shown_band(op), op.created_at);
 }
 
@@ -202,6 +218,10 @@ void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
     budget.max_bytes = std::min(link.batch_bytes, settings_.max_batch_bytes);
     budget.max_ops = settings_.batching ? std::min<std::size_t>(link.batch_ops, static_cast<std::size_t>(settings_.max_batch_ops)) : 1;
     if (split_ops_) budget.max_ops = std::min<std::size_t>(budget.max_ops, split_ops_);
+    if (breaker_.state != BreakerState::closed) {   // a probe is small
+        budget.max_bytes = std::min(budget.max_bytes, kMinBatchBytes);
+        budget.max_ops = std::min(budget.max_ops, kProbeOps);
+    }
     if (batch.single) budget.max_ops = 1;
     budget.short_window = link.prioritize;
     std::vector<std::size_t> chosen = choose_batch(choice.candidates, budget);
@@ -459,6 +479,13 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
     for (Item& item : batch->items) mark_sending(*batch, item, spec);
     spec.lanes.assign(batch->lanes.begin(), batch->lanes.end());
     const bool sends = !batch->items.empty();
+    const Breaker breaker_before = breaker_;
+    const RetryBudget retries_before = retries_;
+    if (sends) {
+        breaker_ = on_send(breaker_, now_ms_);
+        batch->probe = breaker_.state != BreakerState::closed;
+        if (batch->retried) retries_ = on_retry(retries_, now_ms_);
+    }
     Effect request;
     if (sends) request = batch->single ? single_request(*batch) : batch_request(*batch);
     spec.ok = [this, batch, sends] {
@@ -470,7 +497,9 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
         batch->folds.clear();
         if (!sends) release_batch(*batch);
     };
-    spec.failed = [this, batch](bool) {
+    spec.failed = [this, batch, breaker_before, retries_before](bool) {
+        breaker_ = breaker_before;   // no probe went out
+        retries_ = retries_before;
         take_back(*batch);
         release_batch(*batch);
     };

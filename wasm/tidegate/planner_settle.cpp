@@ -12,10 +12,17 @@
 namespace tidegate {
 namespace {
 
-std::string header(const OutcomeIn& outcome, const char* name) {
-    if (!outcome.headers || !outcome.headers->is_object()) return "";
+std::string_view header(const OutcomeIn& outcome, const char* name) {
+    if (!outcome.headers || !outcome.headers->is_object()) return {};
     const auto it = outcome.headers->find(name);
-    return it != outcome.headers->end() && it->is_string() ? it->get<std::string>() : std::string();
+    const std::string* text = it == outcome.headers->end() ? nullptr : it->get_ptr<const std::string*>();
+    return text ? std::string_view(*text) : std::string_view();
+}
+
+// The three older headers are written with and without "X-".
+std::string_view either(const OutcomeIn& outcome, const char* name) {
+    const std::string_view found = header(outcome, name + 2);
+    return found.empty() ? header(outcome, name) : found;
 }
 
 BackoffPolicy policy_of(const Settings& settings, double loss) {
@@ -59,9 +66,9 @@ void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
     const bool answered = outcome.status.has_value() && !outcome.failure;
     const std::int64_t status = outcome.status.value_or(0);
     const bool ok = answered && status >= 200 && status <= 299;
-    const std::string type = header(outcome, "content-type");
-    const bool captive = answered && looks_captive(static_cast<int>(status), type, true);
+    const bool captive = answered && looks_captive(static_cast<int>(status), header(outcome, "content-type"), true);
     note_exchange(*batch, outcome, captive);
+    if (answered && !captive) note_pace(outcome);
     if (!answered) {
         settle_request(*batch, rule_on_failure(outcome.failure.value_or("network")), outcome, 0, spec);
     } else if (captive) {
@@ -104,6 +111,14 @@ void Planner::note_exchange(const Batch& batch, const OutcomeIn& outcome, bool c
     if (link_.quality != before) emit_notify("sync.connectivity", object().set("connectionQuality", name(link_.quality)));
 }
 
+void Planner::note_pace(const OutcomeIn& outcome) {
+    const RateLimitHeaders headers{header(outcome, "ratelimit"), header(outcome, "ratelimit-policy"), either(outcome, "x-ratelimit-limit"),
+                                   either(outcome, "x-ratelimit-remaining"), either(outcome, "x-ratelimit-reset")};
+    const auto limit = parse_rate_limit(headers, now_ms_);
+    const double pace = limit ? pacing_ms(*limit) : 0;
+    pace_until_ms_ = pace > 0 ? now_ms_ + pace : 0;
+}
+
 std::optional<double> Planner::asked_wait(const OutcomeIn& outcome) const { return parse_retry_after(header(outcome, "retry-after"), now_ms_); }
 
 void Planner::note_error(const Ruling& ruling, std::int64_t status, const std::string& detail) {
@@ -120,6 +135,9 @@ void Planner::origin_failed(const Ruling& ruling, const OutcomeIn& outcome) {
     if (asked) origin_wait_ms_ = std::max(origin_wait_ms_, *asked);
     origin_retry_ms_ = now_ms_ + origin_wait_ms_;
     origin_wait_is_network_ = ruling.error_class == ErrorClass::network && !asked;
+    breaker_ = on_result(breaker_, true, now_ms_, random_);
+    // What never reached the server cost it nothing.
+    if (outcome.status || outcome.failure == "timeout") retries_ = on_answer(retries_, true, now_ms_);
 }
 
 void Planner::origin_answered() {
@@ -127,6 +145,8 @@ void Planner::origin_answered() {
     origin_wait_ms_ = 0;
     origin_retry_ms_ = 0;
     last_success_ms_ = now_ms_;
+    breaker_ = Breaker{};
+    retries_ = on_answer(retries_, false, now_ms_);
 }
 
 void Planner::unfreeze(Op& op, CommitSpec& spec) {
@@ -227,7 +247,7 @@ void Planner::settle_single(Batch& batch, const OutcomeIn& outcome, CommitSpec& 
     WireResult result;
     result.id = outbox_.find(item.seq)->id;
     result.status = outcome.status.value_or(0);
-    result.etag = header(outcome, "etag");
+    result.etag = std::string(header(outcome, "etag"));
     const bool ok = result.status >= 200 && result.status <= 299;
     if (!ok) {
         const Problem problem = parse_problem(view(batch.answer_slot));
@@ -299,10 +319,9 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
             op_dead(op, ruling, result.status, result.problem_text, spec);
             return;
         default:
-            op_again(op, ruling, result.status, ruling.counts && others_succeed, outcome, spec);
+            op_again(op, ruling, result.status, ruling.counts && others_succeed && !batch.probe, outcome, spec);
             return;
     }
-    (void)batch;
 }
 
 void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {

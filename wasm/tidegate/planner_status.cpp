@@ -110,7 +110,7 @@ Status Planner::status() const {
     s.last_error = last_error_;
     if (last_success_ms_ > 0) s.last_sync_time = last_success_ms_;
     s.failure_count = origin_failures_;
-    if (origin_retry_ms_ > now_ms_) s.next_retry_time = due_ms(origin_retry_ms_, now_ms_);
+    if (const double again = origin_again_ms(); again > now_ms_) s.next_retry_time = again;
     s.unknown_readings = gate().unknown;
     s.warnings = warnings_;
     for (const std::string& key : unknown_settings_) s.warnings.push_back("Setting \"" + key + "\" is not known; it is kept and has no effect");
@@ -175,7 +175,9 @@ Result<Json> Planner::explain(std::string_view op_id) const {
     if (!may_pass(g, effective_band(static_cast<Band>(op->band), op->score), op->created_at)) return because(g.closed_by.c_str(), g.sentence, g.look_again_ms);
     if (auth_paused_.count(op->lane->owner)) return because("auth", "Sign-in needed", auth_paused_.at(op->lane->owner));
     std::string why;
-    if (!may_send(&why)) return because("origin", why, origin_retry_ms_ > now_ms_ ? std::optional(due_ms(origin_retry_ms_, now_ms_)) : std::nullopt);
+    if (!may_send(&why)) return because("origin", why, origin_again_ms() > now_ms_ ? std::optional(origin_again_ms()) : std::nullopt);
+    if (op->sends > 0 && !may_retry(retries_, now_ms_))
+        return because("retry-budget", "Too much failed lately: only first tries go", retry_again_ms(retries_, now_ms_));
     if (op->until_ms > now_ms_) return because("backoff", op->rare().reason, due_ms(op->until_ms, now_ms_));
     return because("ready", "It goes with the next batch");
 }
