@@ -24,6 +24,7 @@ const kBusyMs = 60_000;
 /** How long it waits for the lock before it looks whether the holder's lease ran out. */
 const kLockWaitMs = 1_000;
 const kRowWindow = 500;
+const kListWindow = 100;
 /** A core that traps this often in one drain is left alone until something wakes us again. */
 const kMaxTraps = 2;
 
@@ -269,6 +270,7 @@ export class Drain {
       const { id, type } = effect;
       const good = allStored(stored);
       if (type === 'load') this.#outcomes.push({ id, ...(await this.#load(effect).catch(failure)) });
+      else if (type === 'list') this.#outcomes.push({ id, ...(await this.#list(effect).catch(failure)) });
       else if (!good) { if (type !== 'notify') this.#outcomes.push({ id, skipped: true }); }
       else if (type === 'commit') stored.push(await this.#commit(effect));
       else if (type === 'send') this.#send(effect);
@@ -302,6 +304,13 @@ export class Drain {
       });
     }
     return { missing, metas };
+  }
+
+  /** Keys and what is not bytes, of a few records at a time, because the store reads the bytes with them. @param {Effect} effect */
+  async #list({ items = [], after }) {
+    const [{ store, key }] = items;
+    const found = await this.deps.store.list(/** @type {any} */ (store), { prefix: key, after, limit: kListWindow });
+    return { metas: found.map(({ key, value }) => ({ key, value: metaOf(value) })) };
   }
 
   /** @param {Effect} effect @returns {Promise<'ok'|'stale'|Error>} */

@@ -139,7 +139,7 @@ export interface OutcomeIn {
   error?: BoundaryError;
   /** Slots for which the store had no bytes. */
   missing?: number[];
-  /** [{slot, value}] for records that have more than bytes. */
+  /** [{slot, value}] for records that have more than bytes; of a list [{key, value}]. */
   metas?: any[];
   /** HTTP status. */
   status?: number;
@@ -156,7 +156,7 @@ export interface OutcomeIn {
 
 /** A person or the app asks for something. */
 export interface CommandIn {
-  /** pause, resume, flush, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops. */
+  /** pause, resume, flush, hint, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops. */
   type: string;
   /** Op id. */
   id?: string;
@@ -206,7 +206,7 @@ export interface Write {
   remove?: boolean;
 }
 
-/** Something the shell does: load, commit, send or notify. */
+/** Something the shell does: load, list, commit, send or notify. */
 export interface Effect {
   type: string;
   id: number;
@@ -229,6 +229,8 @@ export interface Effect {
   answerSlot?: number;
   event?: string;
   detail?: any;
+  /** list: keys after this one. */
+  after?: string;
 }
 
 /** One bad item; the rest was planned. */

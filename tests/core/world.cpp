@@ -44,6 +44,8 @@ Json Server::apply(const Json& line, const std::string& body, const std::map<std
     else if (codec == "merge-patch") doc.text = apply_merge_patch(doc.text, body, 1 << 20).value();
     doc.deleted = line["action"] == "delete";
     ++doc.version;
+    doc.n = ++n;
+    doc.key = key;
     const int status = line["action"] == "create" ? 201 : doc.deleted ? 204 : 200;
     answers[key] = {status, doc.version};
     effects.push_back(key);
@@ -74,6 +76,52 @@ std::pair<int, std::string> Server::batch(const std::string& frame) {
         ++count;
     }
     return {200, dump_json({{"protocol", 1}, {"results", count}}) + "\n" + out};
+}
+
+void Server::edit(const std::string& name, const std::string& text, const std::string& type) {
+    Doc& doc = docs[name];
+    doc.text = text;
+    doc.deleted = text.empty();
+    ++doc.version;
+    doc.n = ++n;
+    doc.key = "theirs-" + std::to_string(n);
+    doc.type = type;
+}
+
+std::pair<int, std::string> Server::changes(const std::string& url) {
+    const std::size_t at = url.find("&cursor=");
+    const std::string cursor = at == std::string::npos ? "" : url.substr(at + 8);
+    pulls.push_back(cursor);
+    int from = cursor.empty() ? 0 : std::stoi(cursor);
+    if (!cursor.empty() && from < horizon) return {410, "{\"type\":\"urn:tidegate:cursor-expired\"}"};
+    std::map<int, std::string> order;
+    for (const auto& [name, doc] : docs)
+        if (doc.n > from && !(doc.deleted && doc.n <= horizon)) order[doc.n] = name;
+    std::string out;
+    int count = 0;
+    bool more = false;
+    for (const auto& [number, name] : order) {
+        if (count++ == page) {
+            more = true;
+            break;
+        }
+        from = number;
+        const Doc& doc = docs[name];
+        Json line = {{"entity", name.substr(0, name.find('/'))}, {"entityId", name.substr(name.find('/') + 1)}, {"etag", tag(doc.version)}, {"key", doc.key}};
+        if (doc.deleted) line["deleted"] = true;
+        else if (!doc.type.empty()) line["contentType"] = doc.type;
+        else line["body"] = true;
+        out += dump_json(line) + "\n" + (line.contains("body") ? doc.text + "\n" : "");
+    }
+    if (!more) from = std::max(from, n);
+    return {200, out + dump_json({{"cursor", std::to_string(from)}, {"more", more}}) + "\n"};
+}
+
+std::pair<int, std::string> Server::entity(const Json& send) {
+    const std::string url = send["url"];
+    const auto it = docs.find(url.substr(std::string("entities/").size()));
+    if (send["method"] != "GET" || it == docs.end()) return {404, ""};
+    return it->second.deleted ? std::pair(410, std::string()) : std::pair(200, it->second.text);
 }
 
 std::string World::accept(const std::string& entity, const std::string& id, const char* action, const std::string& text, Json extra) {
@@ -125,6 +173,12 @@ Json World::perform(const Json& effect, bool& good) {
             if (bytes[store].count(key)) planner.put(item["slot"], bytes[store][key]);
             else outcome["missing"].push_back(item["slot"]);
         }
+    } else if (type == "list") {
+        outcome["metas"] = Json::array();
+        const Json& item = effect["items"][0];
+        const std::string store = item["store"], prefix = item["key"], after = effect.value("after", std::string());
+        for (const auto& [key, value] : values[store])
+            if (key.rfind(prefix, 0) == 0 && key > after && outcome["metas"].size() < 2) outcome["metas"].push_back({{"key", key}, {"value", value}});
     } else if (!good) {
         outcome["skipped"] = true;
     } else if (type == "commit") {
@@ -151,15 +205,18 @@ Json World::perform(const Json& effect, bool& good) {
         outcome["endedAtMs"] = now + 100;
         if (!special.is_null()) {
             outcome.update(special);
+            outcome["answerSlot"] = effect["answerSlot"];
             if (special.contains("body")) planner.put(effect["answerSlot"], special["body"]);
         } else {
-            REQUIRE(effect["url"] == "batch");
-            const auto [status, text] = server.batch(*planner.bytes(effect["slot"]));
+            const std::string url = effect["url"];
+            const bool batch = url == "batch", changes = url.rfind("changes", 0) == 0;
+            const auto [status, text] = batch ? server.batch(*planner.bytes(effect["slot"])) : changes ? server.changes(url) : server.entity(effect);
             if (server.drop_answer) {
                 outcome["failure"] = "network";
             } else {
                 outcome["status"] = status;
-                outcome["headers"] = {{"content-type", "application/x-ndjson"}};
+                outcome["headers"] = {{"content-type", batch || changes ? "application/x-ndjson" : "application/octet-stream"}};
+                if (!batch && !changes && status == 200) outcome["headers"]["etag"] = Server::tag(server.docs[url.substr(9)].version);
                 planner.put(effect["answerSlot"], text);
             }
         }
@@ -186,7 +243,8 @@ Json World::step(Json input) {
 }
 
 void World::run(Json first, int most) {
-    Json outcomes = Json::array();
+    Json& outcomes = outcomes_;
+    if (!outcomes.is_array()) outcomes = Json::array();
     for (int i = 0; i < most; ++i) {
         Json input = i == 0 ? first : Json::object();
         input["outcomes"] = outcomes;
@@ -198,13 +256,22 @@ void World::run(Json first, int most) {
         bool good = true;
         for (const Json& effect : plan["effects"]) {
             const Json outcome = perform(effect, good);
-            if (!outcome.is_null()) outcomes.push_back(outcome);
+            if (!outcome.is_null()) (outcome.contains("delay") ? delayed_ : outcomes).push_back(outcome);
+        }
+        for (std::size_t d = 0; d < delayed_.size(); ++d) {
+            const int left = delayed_[d]["delay"].get<int>() - 1;
+            delayed_[d]["delay"] = left;
+            if (left > 0) continue;
+            delayed_[d].erase("delay");
+            if (delayed_[d].contains("body")) planner.put(delayed_[d]["answerSlot"], delayed_[d]["body"].get<std::string>());
+            outcomes.push_back(delayed_[d]);
+            delayed_.erase(d--);
         }
         last_idle = plan["idle"];
         last_reject = plan["reject"];
         wake = plan.contains("wakeAtMs") ? std::optional<double>(plan["wakeAtMs"].get<double>()) : std::nullopt;
         if (last_idle && outcomes.empty()) return;
-        if (outcomes.empty() && !last_idle) {
+        if (outcomes.empty() && !last_idle && delayed_.empty()) {
             REQUIRE(wake);
             now = *wake > now ? *wake : now;
         }
@@ -212,6 +279,7 @@ void World::run(Json first, int most) {
 }
 
 void World::restart() {
+    outcomes_ = delayed_ = Json::array();
     planner.~Planner();
     new (&planner) Planner();
     Json state = Json::object();
@@ -237,6 +305,18 @@ Json World::row(std::uint64_t s) const {
 std::size_t World::queued() const {
     const auto it = values.find("ops");
     return it == values.end() ? 0 : it->second.size();
+}
+
+std::string World::shown(const std::string& path) const {
+    const auto docs = bytes.find("docs");
+    if (docs == bytes.end()) return "";
+    const auto it = docs->second.find(":" + path);
+    return it == docs->second.end() ? "" : it->second;
+}
+
+void World::pull(Json options) {
+    options["direction"] = "pull";
+    run({{"event", {{"type", "manual"}}}, {"commands", Json::array({{{"type", "flush"}, {"value", options}}})}});
 }
 
 std::string World::doc(const std::string& entity, const std::string& id) const {

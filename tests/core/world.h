@@ -15,6 +15,9 @@ struct Doc {
     std::string text;
     int version = 0;
     bool deleted = false;
+    int n = 0;          // number of its last effect: the order of changes
+    std::string key;    // of the op that made it
+    std::string type;   // not JSON: its media type
 };
 
 // The reference server's rules in a few lines: keys, preconditions, chains.
@@ -26,12 +29,22 @@ struct Server {
     std::function<int(const Json& line)> refuse;         // a status for an op before anything else; 0 none
     std::function<int()> refuse_request;                 // a status for the whole request; 0 none
     bool drop_answer = false;                            // applies, then the connection breaks
+    int n = 0;
+    int horizon = 0;                                     // cursors before this are too old
+    int page = 100;                                      // changes of one page at most
+    std::vector<std::string> pulls;                      // cursors asked for
 
     static std::string tag(int version) { return "\"" + std::to_string(version) + "\""; }
 
     Json apply(const Json& line, const std::string& body, const std::map<std::string, Json>& earlier);
     // Status and answer text for one batch request.
     std::pair<int, std::string> batch(const std::string& frame);
+    // Somebody else's write; an empty text deletes.
+    void edit(const std::string& name, const std::string& text, const std::string& type = "");
+    // Status and text for GET changes.
+    std::pair<int, std::string> changes(const std::string& url);
+    // Status and text for any other request.
+    std::pair<int, std::string> entity(const Json& send);
 };
 
 struct World {
@@ -64,12 +77,17 @@ struct World {
     Json row(std::uint64_t seq) const;
     std::size_t queued() const;
     std::string doc(const std::string& entity, const std::string& id) const;
+    // What the app sees of an entity of owner ""; "" when there is nothing.
+    std::string shown(const std::string& path) const;
+    // sync({direction: "pull"}).
+    void pull(Json options = Json::object());
 
 private:
     Json perform(const Json& effect, bool& good);
     void write(const Json& w);
     Json step(Json input);
-    std::map<std::uint64_t, std::string> answer_bodies_;
+    Json delayed_ = Json::array();
+    Json outcomes_;  // of effects of the last step, when `run` ended before the turn did
 };
 
 }  // namespace tidegate::test

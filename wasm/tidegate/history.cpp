@@ -19,6 +19,7 @@ Json Session::to_json(std::optional<double> end_ms, std::optional<double> batter
         .set("itemsProcessed", processed)
         .set("itemsSucceeded", succeeded)
         .set("itemsFailed", failed)
+        .set("itemsPulled", pulled)
         .set("conflicts", conflicts)
         .set("requests", requests)
         .set("totalDataSynced", synced_bytes)

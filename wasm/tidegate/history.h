@@ -22,7 +22,7 @@ struct Session {
     std::string trigger = "manual";
     bool manual = false;
     double start_ms = 0;
-    std::int64_t processed = 0, succeeded = 0, failed = 0, conflicts = 0, requests = 0;
+    std::int64_t processed = 0, succeeded = 0, failed = 0, conflicts = 0, requests = 0, pulled = 0;
     double synced_bytes = 0, network_bytes = 0;
     std::optional<double> battery_at_start;
     std::vector<std::string> errors;

@@ -71,7 +71,8 @@ Json Planner::core_state() const {
         .set("deltaRatio", delta_ratio_)
         .set("nextSession", next_session_)
         .set("authPaused", owners)
-        .set("splitOps", split_ops_);
+        .set("splitOps", split_ops_)
+        .set("pulls", pulls_state());
     if (last_error_) {
         OpError copy = *last_error_;
         core["lastError"] = encode(copy);
@@ -104,6 +105,7 @@ void Planner::read_core_state(const Json& core) {
     delta_ratio_ = number_field(core, "deltaRatio", 0.01, 1, 0.15);
     next_session_ = static_cast<std::uint64_t>(number_field(core, "nextSession", 1, 9e15, 1));
     split_ops_ = static_cast<std::uint64_t>(number_field(core, "splitOps", 0, 1000, 0));
+    read_pulls(part("pulls"));
     if (const Json owners = part("authPaused"); owners.is_object())
         for (const auto& [owner, until] : owners.items())
             if (until.is_number()) auth_paused_[owner] = until.get<double>();
@@ -131,7 +133,9 @@ Result<Plan> Planner::step(const Json& json) {
     for (const CommandIn& command : input.commands) plan.answers.push_back(take_command(command));
     retry_commits();
     plan_sends();
+    plan_pulls();
     finish_turn(plan);
+    flush_notices();
     plan_ = nullptr;
     return plan;
 }
@@ -205,6 +209,9 @@ void Planner::take_event(const EventIn& event) {
         session_->manual = true;
     }
     if (manual_ && session_) session_->trigger = "manual";
+    push_off_ = pull_off_ = false;
+    if (event.type != EventType::accept && event.type != EventType::message)
+        pulls_due(event.type != EventType::page && event.type != EventType::timer);
 }
 
 void Planner::take_outcome(const OutcomeIn& outcome) {
@@ -302,6 +309,7 @@ void Planner::emit_commit(CommitSpec spec) {
         }
     };
     plan_->effects.push_back(std::move(effect));
+    flush_notices();
 }
 
 void Planner::retry_commits() {
@@ -324,7 +332,13 @@ void Planner::emit_notify(std::string event, Json detail) {
     effect.id = next_effect_++;
     effect.event = std::move(event);
     effect.detail = std::move(detail);
-    plan_->effects.push_back(std::move(effect));
+    notices_.push_back(std::move(effect));
+}
+
+// Nobody is told before what it rests on is stored: what is told while a commit is put together stands behind it in the plan.
+void Planner::flush_notices() {
+    for (Effect& notice : notices_) plan_->effects.push_back(std::move(notice));
+    notices_.clear();
 }
 
 Write Planner::row_write(const Op& op) const {
@@ -343,8 +357,10 @@ std::optional<double> Planner::next_wake() const {
     std::optional<double> wake;
     const auto at = [&wake](double ms) { wake = wake ? std::min(*wake, ms) : ms; };
     if (!failed_commits_.empty()) at(storage_retry_ms_);
-    if (outbox_.tally().unfinished == 0) return wake;
+    if (outbox_.tally().unfinished == 0 && pulls_.empty()) return wake;
     const GateResult g = gate();
+    if (const auto pull = pull_wake(g)) at(*pull);
+    if (outbox_.tally().unfinished == 0) return wake;
     if (!g.min_band) {
         if (g.look_again_ms) at(*g.look_again_ms);
         return wake;
@@ -429,7 +445,7 @@ void Planner::finish_turn(Plan& plan) {
     plan.reject = plan.idle && sync_owed_ && work_waits_for_time();
     if (plan.idle) {
         event_.reset();
-        manual_ = sync_owed_ = false;
+        manual_ = sync_owed_ = push_off_ = pull_off_ = pulled_after_push_ = false;
     }
 
     Status now = status();

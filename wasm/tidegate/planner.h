@@ -107,8 +107,39 @@ private:
         std::uint64_t theirs_slot = 0, base_slot = 0;
         std::vector<std::pair<std::uint64_t, std::uint64_t>> nexts;  // (seq, slot) of this op and the later ones of the lane
         std::vector<std::uint64_t> slots;
+        bool pulled = false;  // no 412: a pull brought the new version, and its commit stores what is decided
+        bool leaves = false;  // decided: the op leaves the outbox
     };
     using TaskPtr = std::shared_ptr<Task>;
+
+    // What is known of an owner's pulls. Cursor, generation and `full` are remembered.
+    struct Pulls {
+        std::string cursor;
+        std::uint64_t generation = 0;  // of the last full pull: a base without it was not brought by that pull
+        bool full = false;             // a pull from the start is under way
+        bool due = false;
+        bool off = false;              // the server does not answer `changes`; until somebody asks again
+        double ended_ms = 0;
+    };
+    // One change of the page that is being taken in.
+    struct Pulled {
+        Change change;
+        std::string lane;
+        std::uint64_t base_slot = 0, body_slot = 0;
+        TaskPtr task;       // where ops of the lane are pending
+        Json base;          // the base's record without its bytes; null when there is none
+        bool over = false;  // nothing left to do for it
+    };
+    struct PullRun {
+        std::string owner, cursor;   // cursor: of the next page; the stored one stays behind it once something was held back
+        std::uint64_t answer_slot = 0;
+        std::vector<Pulled> items;
+        std::vector<std::uint64_t> slots;
+        std::set<std::string> acked;  // lanes that got a base while the page was on its way: it is older than they are
+        bool more = false, held = false, sweeping = false;
+        std::string swept;
+    };
+    using PullPtr = std::shared_ptr<PullRun>;
 
     struct CommitSpec {
         std::vector<Write> writes;
@@ -135,6 +166,7 @@ private:
     void emit_commit(CommitSpec spec);
     void emit_send(Effect send, Continuation then);
     void emit_notify(std::string event, Json detail);
+    void flush_notices();
     void retry_commits();
     Json core_state() const;
     void read_core_state(const Json& core);
@@ -191,6 +223,8 @@ private:
     void start_conflict(const TaskPtr& task);
     void fetch_theirs(const TaskPtr& task);
     void load_conflict(const TaskPtr& task);
+    void want_task(const TaskPtr& task, std::vector<LoadItem>& items);
+    bool decide_conflict(const TaskPtr& task, CommitSpec& spec);
     void resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded);
     void end_task(const TaskPtr& task);
     bool rebase_later(const TaskPtr& task, std::string under_old, std::string under_new, std::uint64_t& last_seq, std::string& last_text,
@@ -198,6 +232,29 @@ private:
     void write_doc(const Op& op, std::string text, CommitSpec& spec);
     void write_base(const Lane& lane, const std::string& etag, bool deleted, std::optional<std::string> bytes, CommitSpec& spec);
     void write_audit(const Op& op, const char* strategy, const std::vector<Json>& clashes, CommitSpec& spec);
+
+    // planner_pull.cpp
+    Json sync_now(const std::optional<Json>& options);
+    void pulls_due(bool at_once);
+    void hint(const std::optional<Json>& value);
+    void plan_pulls();
+    std::optional<double> pull_wake(const GateResult& gate) const;
+    void fetch_page(const PullPtr& run);
+    void take_page(const PullPtr& run, const OutcomeIn& outcome);
+    void load_page(const PullPtr& run);
+    void take_bases(const PullPtr& run, const OutcomeIn& loaded);
+    void apply_page(const PullPtr& run);
+    bool to_apply(PullRun& run, Pulled& item);
+    void fetch_blob(const PullPtr& run, std::size_t index);
+    void write_pulled(const PullRun& run, const Pulled& item, CommitSpec& spec);
+    void commit_page(const PullPtr& run, CommitSpec spec, std::vector<Json> told);
+    void next_page(const PullPtr& run);
+    void sweep(const PullPtr& run);
+    void pull_again(const PullPtr& run);
+    void end_pull(const PullPtr& run);
+    void stamp_base(const Lane& lane, Json& value);
+    Json pulls_state() const;
+    void read_pulls(const Json& state);
 
     // planner_commands.cpp
     Json take_command(const CommandIn& command);
@@ -233,6 +290,7 @@ private:
     std::uint64_t next_session_ = 1;
     std::optional<OpError> last_error_;
     std::map<std::string, double> auth_paused_;  // owner → until
+    std::map<std::string, Pulls> pulls_;         // by owner, of those that pull at all
     std::uint64_t split_ops_ = 0;                // learned ceiling of ops per batch after a 413 or a refused batch; 0 none
 
     Settings settings_;
@@ -247,6 +305,7 @@ private:
     std::optional<EventIn> event_;
     std::optional<Session> session_;
     Plan* plan_ = nullptr;
+    std::vector<Effect> notices_;
     std::map<std::uint64_t, Continuation> pending_;
     std::map<std::uint64_t, std::string> slots_;
     std::map<std::uint64_t, BatchPtr> batches_;
@@ -256,6 +315,9 @@ private:
     int sends_in_flight_ = 0, tasks_open_ = 0;
     bool snapshot_stored_ = false, core_dirty_ = false;
     bool manual_ = false;
+    PullPtr pull_;                               // the pull under way
+    bool push_off_ = false, pull_off_ = false;   // what the person who asked for this drain does not want
+    bool pulled_after_push_ = false;
     bool sync_owed_ = false;  // a sync event of this drain can be fired again by the browser
     double status_at_ms_ = 0;
     std::string status_class_;

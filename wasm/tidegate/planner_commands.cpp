@@ -34,15 +34,8 @@ Json Planner::take_command(const CommandIn& command) {
         core_dirty_ = true;
         return fine();
     }
-    if (type == "flush") {
-        manual_ = true;
-        network_is_back();
-        retries_ = on_wake(retries_);
-        if (!session_) session_.emplace();
-        session_->manual = true;
-        session_->trigger = "manual";
-        return fine();
-    }
+    if (type == "flush") return sync_now(command.value);
+    if (type == "hint") return hint(command.value), fine();
     if (type == "cancel") return cancel_op(command.id);
     if (type == "retry") return retry_op(command.id, false);
     if (type == "drop") return retry_op(command.id, true);

@@ -59,8 +59,8 @@ void Planner::fetch_theirs(const TaskPtr& task) {
     });
 }
 
-void Planner::load_conflict(const TaskPtr& task) {
-    std::vector<LoadItem> items;
+// What the decision needs: the acknowledged version, and the documents of this op and the later ones of its lane.
+void Planner::want_task(const TaskPtr& task, std::vector<LoadItem>& items) {
     const auto want = [&](const char* store, std::string key) {
         const std::uint64_t slot = new_slot();
         task->slots.push_back(slot);
@@ -71,6 +71,11 @@ void Planner::load_conflict(const TaskPtr& task) {
     task->base_slot = want("bases", task->lane);
     for (Op* op = outbox_.find(task->seq); op; op = outbox_.after(*op))
         if (op->action != Action::remove && op->is_json()) task->nexts.emplace_back(op->seq, want("payloads", std::to_string(op->seq) + ":next"));
+}
+
+void Planner::load_conflict(const TaskPtr& task) {
+    std::vector<LoadItem> items;
+    want_task(task, items);
     emit_load(std::move(items), [this, task](const OutcomeIn& outcome) { resolve_conflict(task, outcome); });
 }
 
@@ -86,6 +91,7 @@ void Planner::write_base(const Lane& lane, const std::string& etag, bool deleted
     base.key = lane.name;
     base.value = object().set("etag", etag);
     if (deleted) (*base.value)["deleted"] = true;
+    stamp_base(lane, *base.value);
     if (text) {
         base.slot = keep(std::move(*text));
         spec.slots.push_back(*base.slot);
@@ -162,21 +168,52 @@ bool Planner::rebase_later(const TaskPtr& task, std::string under_old, std::stri
 }
 
 void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
-    Op* found = outbox_.find(task->seq);
-    if (!found || loaded.error) {
-        if (found) outbox_.change(*found, [](Op& o) { o.state = o.unknown ? OpState::unknown : OpState::queued; });
+    Op* op = outbox_.find(task->seq);
+    if (!op || loaded.error) {
+        if (op) outbox_.change(*op, [](Op& o) { o.state = o.unknown ? OpState::unknown : OpState::queued; });
         if (loaded.error) storage_retry_ms_ = now_ms_ + kStorageRetryMs;
         return end_task(task);
     }
-    Op& op = *found;
+    CommitSpec spec;
+    spec.lanes = {task->lane};
+    if (!decide_conflict(task, spec)) {
+        // The server keeps changing under us: a person decides. The op holds its lane.
+        outbox_.change(*op, [](Op& o) {
+            o.state = OpState::conflict;
+            o.make_rare().reason = "Changed on the server again and again";
+            o.make_rare().error = OpError{ErrorClass::conflict, "Changed on the server again and again", 412};
+        });
+        spec.writes.push_back(row_write(*op));
+        spec.ok = [this, task] { end_task(task); };
+        emit_commit(std::move(spec));
+        return;
+    }
+    spec.ok = [this, task] {
+        if (task->leaves) outbox_.remove(task->seq);
+        end_task(task);
+    };
+    spec.failed = [this, task](bool stale) {
+        Op* again = outbox_.find(task->seq);
+        if (!again) return end_task(task);
+        // New ops of the lane arrived: look again with all of them; the bytes are read anew from the store, which still has the old ones.
+        // The store refused: the op goes back, and meets its 412 again once the store takes writes.
+        outbox_.change(*again, [stale](Op& o) { o.state = stale ? OpState::conflict : OpState::queued; });
+        if (stale) load_conflict(task);
+        else end_task(task);
+    };
+    emit_commit(std::move(spec));
+}
+
+// What becomes of the op and of the lane behind it, now that its bytes are here, as writes of `spec`; task->leaves: it leaves the outbox once they are stored.
+// False: too many rounds, nothing was decided.
+bool Planner::decide_conflict(const TaskPtr& task, CommitSpec& spec) {
+    Op& op = *outbox_.find(task->seq);
     const bool mergeable = op.is_json() && op.action != Action::remove;
     std::string strategy_name = settings_.conflict_strategy;
     if (settings_.conflict_strategies && settings_.conflict_strategies->contains(op.lane->entity))
         strategy_name = (*settings_.conflict_strategies)[op.lane->entity].get<std::string>();
     const Strategy strategy = parse_strategy(strategy_name);
 
-    CommitSpec spec;
-    spec.lanes = {task->lane};
     std::optional<std::string_view> base, theirs;
     if (bytes(task->base_slot)) base = view(task->base_slot);
     if (task->theirs_slot && bytes(task->theirs_slot)) theirs = view(task->theirs_slot);
@@ -200,20 +237,9 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
                               .set("theirs", audit_text(clash.theirs))
                               .set("winner", clash.winner == Side::ours ? "ours" : "theirs"));
 
-    if (resolution.next == Resolution::Next::send && op.rounds >= kMaxConflictRounds) {
-        // The server keeps changing under us: a person decides. The op holds its lane.
-        outbox_.change(op, [](Op& o) {
-            o.state = OpState::conflict;
-            o.make_rare().reason = "Changed on the server again and again";
-            o.make_rare().error = OpError{ErrorClass::conflict, "Changed on the server again and again", 412};
-        });
-        spec.writes.push_back(row_write(op));
-        spec.ok = [this, task] { end_task(task); };
-        emit_commit(std::move(spec));
-        return;
-    }
-
-    write_audit(op, strategy_name.c_str(), clashes, spec);
+    if (resolution.next == Resolution::Next::send && op.rounds >= kMaxConflictRounds && !task->pulled) return false;
+    // A pull that changed other parts of a document is no conflict.
+    if (!task->pulled || !clashes.empty()) write_audit(op, strategy_name.c_str(), clashes, spec);
     const bool gone = task->missing || !theirs;
     write_base(*op.lane, task->etag, task->missing, mergeable && theirs ? std::optional(std::string(*theirs)) : std::nullopt, spec);
     std::uint64_t last_seq = op.seq;
@@ -221,7 +247,7 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
     const bool leaves = resolution.next != Resolution::Next::send;
     if (mergeable && !(leaves && gone)) rebase_later(task, ours, resolution.document, last_seq, last_text, spec);
     if (mergeable && !last_text.empty()) write_doc(*outbox_.find(last_seq), last_text, spec);
-
+    task->leaves = leaves;
     if (leaves) {
         // Either the server has it already (perhaps from an earlier send whose answer was lost), or its version stands.
         const bool done = resolution.next == Resolution::Next::same;
@@ -250,7 +276,7 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
         outbox_.change(op, [&](Op& o) {
             o.state = OpState::queued;
             o.unknown = false;
-            ++o.rounds;
+            o.rounds += task->pulled ? 0 : 1;
             if (task->missing && o.action == Action::update) o.action = Action::create;
             if (!task->missing && o.action == Action::create) o.action = Action::update;
             unfreeze(o, spec);
@@ -266,22 +292,8 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
         }
         spec.writes.push_back(row_write(op));
     }
-    const std::uint64_t seq = op.seq;
     if (leaves) outbox_.change(op, [](Op& o) { o.state = OpState::conflict; });
-    spec.ok = [this, task, seq, leaves] {
-        if (leaves) outbox_.remove(seq);
-        end_task(task);
-    };
-    spec.failed = [this, task](bool stale) {
-        Op* again = outbox_.find(task->seq);
-        if (!again) return end_task(task);
-        // New ops of the lane arrived: look again with all of them; the bytes are read anew from the store, which still has the old ones.
-        // The store refused: the op goes back, and meets its 412 again once the store takes writes.
-        outbox_.change(*again, [stale](Op& o) { o.state = stale ? OpState::conflict : OpState::queued; });
-        if (stale) load_conflict(task);
-        else end_task(task);
-    };
-    emit_commit(std::move(spec));
+    return true;
 }
 
 }  // namespace tidegate

@@ -116,7 +116,7 @@ void Planner::plan_sends() {
     outbox_.wake(now_ms_);
     for (auto it = auth_paused_.begin(); it != auth_paused_.end();)
         it = remaining_ms(it->second, now_ms_, kAuthRetryMs) > 0 ? std::next(it) : auth_paused_.erase(it);
-    if (!may_send()) return;
+    if (push_off_ || !may_send()) return;
     const GateResult g = gate();
     if (!g.min_band) return;
     const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));

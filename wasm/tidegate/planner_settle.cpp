@@ -331,6 +331,7 @@ void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
     base.key = op.lane->name;
     base.value = object().set("etag", etag);
     if (!op.is_json()) (*base.value)["contentType"] = op.rare().content_type;
+    stamp_base(*op.lane, *base.value);
     if (op.action == Action::remove) (*base.value)["deleted"] = true;
     else base.from = StoreRef{"payloads", std::to_string(op.seq) + ":next"};
     spec.writes.push_back(std::move(base));

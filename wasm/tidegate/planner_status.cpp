@@ -12,7 +12,7 @@ EngineState Planner::engine_state(std::string& reason) const {
         reason = gate().sentence;
         return EngineState::paused;
     }
-    if (!batches_.empty() || tasks_open_ > 0) return EngineState::running;
+    if (!batches_.empty() || tasks_open_ > 0 || pull_) return EngineState::running;
     const std::int64_t can_go = tally.unfinished - tally.of(OpState::conflict);
     if (can_go > 0) {
         const GateResult g = gate();
@@ -58,7 +58,7 @@ Status Planner::status() const {
     std::string reason;
     s.state = engine_state(reason);
     if (!reason.empty()) s.reason = reason;
-    s.is_active = !batches_.empty() || tasks_open_ > 0;
+    s.is_active = !batches_.empty() || tasks_open_ > 0 || pull_;
     Progress& p = s.current_progress;
     p.completed_items = session_ ? session_->succeeded : 0;
     p.failed_items = session_ ? session_->failed : 0;

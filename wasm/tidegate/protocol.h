@@ -210,7 +210,7 @@ void describe(V& v, OutcomeIn& o) {
     v.field("commit", o.commit, "ok, fenced or stale.");
     v.field("error", o.error, "A storage failure.");
     v.defaulted("missing", o.missing, "Slots for which the store had no bytes.");
-    v.defaulted("metas", o.metas, "[{slot, value}] for records that have more than bytes.");
+    v.defaulted("metas", o.metas, "[{slot, value}] for records that have more than bytes; of a list [{key, value}].");
     v.field("status", o.status, "HTTP status.");
     v.field("headers", o.headers, "Answer headers, lower-case names.");
     v.field("failure", o.failure, "network, timeout, aborted, blocked or truncated.");
@@ -229,7 +229,7 @@ struct CommandIn {
 template <class V>
 void describe(V& v, CommandIn& c) {
     v.type("CommandIn", "A person or the app asks for something.");
-    v.field("type", c.type, "pause, resume, flush, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops.");
+    v.field("type", c.type, "pause, resume, flush, hint, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops.");
     v.defaulted("id", c.id, "Op id.");
     v.defaulted("priority", c.priority);
     v.defaulted("session", c.session);
@@ -317,12 +317,12 @@ struct Effect {
     std::optional<std::string> owner;
     std::optional<double> timeout_ms;
     std::optional<std::uint64_t> answer_slot;
-    std::optional<std::string> event;
+    std::optional<std::string> event, after;
     std::optional<Json> detail;
 };
 template <class V>
 void describe(V& v, Effect& e) {
-    v.type("Effect", "Something the shell does: load, commit, send or notify.");
+    v.type("Effect", "Something the shell does: load, list, commit, send or notify.");
     v.field("type", e.type);
     v.field("id", e.id);
     v.defaulted("items", e.items);
@@ -339,6 +339,7 @@ void describe(V& v, Effect& e) {
     v.field("answerSlot", e.answer_slot, "Where the answer's body goes.");
     v.field("event", e.event);
     v.field("detail", e.detail);
+    v.field("after", e.after, "list: keys after this one.");
 }
 inline bool operator==(const LoadItem& a, const LoadItem& b) { return a.slot == b.slot && a.store == b.store && a.key == b.key; }
 inline bool operator==(const Write& a, const Write& b) {

@@ -111,6 +111,29 @@ Result<WireAnswer> parse_answer(std::string_view text) {
     return answer;
 }
 
+Result<ChangePage> parse_changes(std::string_view text) {
+    ChangePage page;
+    bool ended = false;
+    for (std::string_view rest = text; !rest.empty();) {
+        const auto json = parse_json(take_line(rest));
+        if (!json || !json.value().is_object() || ended) return Error{"wire-line", "", "a line of the page is no change"};
+        const Json& line = json.value();
+        if (line.contains("cursor")) {
+            page.cursor = text_of(line, "cursor");
+            page.more = truth_of(line, "more");
+            ended = !page.cursor.empty();
+            continue;
+        }
+        Change change{text_of(line, "entity"), text_of(line, "entityId"), text_of(line, "etag"), text_of(line, "key"),
+                      text_of(line, "contentType"), truth_of(line, "deleted"), std::nullopt};
+        if (change.entity.empty() || change.entity_id.empty() || change.etag.empty()) return Error{"wire-line", "", "a line of the page is no change"};
+        if (truth_of(line, "body")) change.body = take_line(rest);
+        page.changes.push_back(std::move(change));
+    }
+    if (!ended) return Error{"wire-cut", "", "the page was cut off"};
+    return page;
+}
+
 Problem parse_problem(std::string_view text) {
     const auto json = parse_json(text);
     return json ? problem_of(json.value()) : Problem{};

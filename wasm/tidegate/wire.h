@@ -53,6 +53,22 @@ struct WireAnswer {
 // Reads an answer. An Error means that the text is not of this protocol at all (no head line): nothing in it counts.
 Result<WireAnswer> parse_answer(std::string_view text);
 
+// One change of a page (docs/protocol.md, "Pull"). `body` points into the text it was parsed from.
+struct Change {
+    std::string entity, entity_id, etag, key, content_type;  // content_type empty: application/json
+    bool deleted = false;
+    std::optional<std::string_view> body;
+};
+
+struct ChangePage {
+    std::vector<Change> changes;
+    std::string cursor;
+    bool more = false;
+};
+
+// Reads a page. An Error means that it was cut off or is not of this protocol: nothing of it counts.
+Result<ChangePage> parse_changes(std::string_view text);
+
 // A problem document's type and one sentence for a person; both empty when `text` is not one.
 struct Problem {
     std::string type, text;

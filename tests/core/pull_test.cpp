@@ -1,0 +1,351 @@
+// The bidirectional half against the small world: what a page changes, what it leaves alone, and what is stored together.
+#include <doctest/doctest.h>
+
+#include "world.h"
+
+using namespace tidegate;
+using tidegate::test::World;
+
+namespace {
+
+const Json kSync = {{"event", {{"type", "sync"}, {"trigger", "connectivity"}}}};
+
+int told(const World& w, const char* event) {
+    int count = 0;
+    for (const Json& e : w.events) count += e["event"] == event;
+    return count;
+}
+
+std::string cursor_of(World& w) { return w.values["state"]["core"]["pulls"][""]["cursor"]; }
+
+}  // namespace
+
+TEST_CASE("a page is read whole or not at all") {
+    const std::string good = "{\"entity\":\"A\",\"entityId\":\"1\",\"etag\":\"\\\"1\\\"\",\"body\":true}\n{\"n\":1}\n{\"cursor\":\"7\",\"more\":true}\n";
+    const auto page = parse_changes(good);
+    REQUIRE(page);
+    CHECK(page.value().changes.size() == 1);
+    CHECK(page.value().changes[0].body == "{\"n\":1}");
+    CHECK(page.value().cursor == "7");
+    CHECK(page.value().more);
+    for (std::size_t cut = 0; cut + 1 < good.size(); ++cut) CHECK_MESSAGE(!parse_changes(std::string_view(good).substr(0, cut)), cut);
+    CHECK(!parse_changes("<html>"));
+    CHECK(!parse_changes(good + good));
+}
+
+TEST_CASE("nobody who did not ask for it pulls") {
+    World w;
+    w.server.edit("FORM/a", "{\"n\":1}");
+    w.accept("FORM", "b", "create", "{}");
+    w.run(kSync);
+    CHECK(w.server.pulls.empty());
+}
+
+TEST_CASE("a pull stores documents, versions and the cursor in one commit, and tells what changed") {
+    World w;
+    w.server.edit("FORM/a", "{\"n\":1}");
+    w.server.edit("FORM/b c", "{\"n\":2}");
+    int with_docs = 0;
+    w.on_commit = [&](const Json& commit) {
+        bool docs = false, cursor = false;
+        for (const Json& write : commit["writes"]) {
+            docs = docs || write["store"] == "docs";
+            cursor = cursor || (write["key"] == "core" && write["value"]["pulls"][""]["cursor"] == "2");
+        }
+        with_docs += docs;
+        if (docs) CHECK(cursor);
+        return "";
+    };
+    w.pull();
+    CHECK(with_docs == 1);
+    CHECK(w.shown("FORM/a") == "{\"n\":1}");
+    CHECK(w.shown("FORM/b%20c") == "{\"n\":2}");
+    CHECK(w.values["bases"][":FORM/a"]["etag"] == "\"1\"");
+    CHECK(told(w, "sync.documents") == 1);
+    w.pull();
+    CHECK(w.server.pulls.back() == "2");
+    CHECK(told(w, "sync.documents") == 1);
+}
+
+TEST_CASE("pages follow each other, also after a kill between two of them") {
+    for (int kill = 1; kill < 12; ++kill) {
+        World w;
+        w.server.page = 2;
+        for (int i = 0; i < 7; ++i) w.server.edit("FORM/" + std::to_string(i), "{\"n\":" + std::to_string(i) + "}");
+        w.run({{"event", {{"type", "manual"}}}, {"commands", Json::array({{{"type", "flush"}, {"value", {{"direction", "pull"}}}}})}}, kill);
+        w.restart();
+        w.pull();
+        for (int i = 0; i < 7; ++i) CHECK(w.shown("FORM/" + std::to_string(i)) == "{\"n\":" + std::to_string(i) + "}");
+        CHECK(cursor_of(w) == "7");
+    }
+}
+
+TEST_CASE("what was pulled is the base of the next delta") {
+    World w;
+    const std::string notes(600, 'x');
+    w.server.edit("FORM/a", "{\"n\":1,\"notes\":\"" + notes + "\"}");
+    w.pull();
+    w.accept("FORM", "a", "update", "{\"n\":2,\"notes\":\"" + notes + "\"}");
+    w.run(kSync);
+    CHECK(w.server.requests.size() == 1);
+    CHECK(w.server.requests[0].size() < 400);
+    CHECK(w.doc("FORM", "a") == "{\"n\":2,\"notes\":\"" + notes + "\"}");
+    CHECK(told(w, "sync.conflict") == 0);
+}
+
+TEST_CASE("a drain of an owner that pulls ends with a pull, and the echo of our own writes changes nothing") {
+    World w;
+    w.pull();
+    w.now += 2000;
+    w.accept("FORM", "a", "create", "{\"n\":1}");
+    w.run(kSync);
+    CHECK(w.server.pulls.size() == 2);
+    CHECK(told(w, "sync.documents") == 0);
+    CHECK(cursor_of(w) == "1");
+    CHECK(w.queued() == 0);
+}
+
+TEST_CASE("a tombstone removes document and base, and what comes again is created anew") {
+    World w;
+    w.server.edit("FORM/a", "{\"n\":1}");
+    w.pull();
+    w.server.edit("FORM/a", "");
+    w.pull();
+    CHECK(w.shown("FORM/a") == "");
+    CHECK(w.values["bases"].count(":FORM/a") == 0);
+    w.accept("FORM", "a", "create", "{\"n\":3}");
+    w.run(kSync);
+    CHECK(w.doc("FORM", "a") == "{\"n\":3}");
+    CHECK(w.queued() == 0);
+}
+
+TEST_CASE("pending ops of a lane are rebased onto what came, in the commit that stores it") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"coalesce", false}}}});
+    w.server.edit("FORM/a", "{\"site\":\"N\",\"n\":1,\"m\":1}");
+    w.pull();
+    w.accept("FORM", "a", "update", "{\"site\":\"N\",\"n\":2,\"m\":1}");
+    w.accept("FORM", "a", "update", "{\"site\":\"N\",\"n\":2,\"m\":2}");
+    w.server.edit("FORM/a", "{\"site\":\"S\",\"n\":1,\"m\":1}");
+    w.pull();
+    CHECK(w.shown("FORM/a") == "{\"site\":\"S\",\"n\":2,\"m\":2}");
+    CHECK(w.bytes["payloads"]["1:next"] == "{\"site\":\"S\",\"n\":2,\"m\":1}");
+    CHECK(w.bytes["bases"][":FORM/a"] == "{\"site\":\"S\",\"n\":1,\"m\":1}");
+    CHECK(told(w, "sync.conflict") == 0);
+    w.run(kSync);
+    CHECK(w.doc("FORM", "a") == "{\"site\":\"S\",\"n\":2,\"m\":2}");
+    CHECK(w.queued() == 0);
+    CHECK(told(w, "sync.conflict") == 0);   // no 412 was needed for it
+}
+
+TEST_CASE("the same field changed on both sides is a conflict, told and kept in the audit trail") {
+    World w;
+    w.server.edit("FORM/a", "{\"n\":1}");
+    w.pull();
+    w.accept("FORM", "a", "update", "{\"n\":2}");
+    w.server.edit("FORM/a", "{\"n\":3}");
+    w.pull();
+    CHECK(told(w, "sync.conflict") == 1);
+    CHECK(w.shown("FORM/a") == "{\"n\":2}");
+    w.run(kSync);
+    CHECK(w.doc("FORM", "a") == "{\"n\":2}");
+}
+
+TEST_CASE("the server deleted what has a pending change: it is created anew, and a pending delete is done") {
+    World w;
+    for (const char* id : {"a", "b"}) w.server.edit(std::string("FORM/") + id, "{\"n\":1}");
+    w.pull();
+    w.accept("FORM", "a", "update", "{\"n\":2}");
+    w.accept("FORM", "b", "delete", "");
+    for (const char* id : {"a", "b"}) w.server.edit(std::string("FORM/") + id, "");
+    w.pull();
+    w.run(kSync);
+    CHECK(w.doc("FORM", "a") == "{\"n\":2}");
+    CHECK(w.doc("FORM", "b") == "");
+    CHECK(w.queued() == 0);
+}
+
+TEST_CASE("an op with an open outcome keeps its body; its lane is held back, and the cursor with it") {
+    World w;
+    w.server.edit("FORM/a", "{\"n\":1,\"m\":1}");
+    w.pull();
+    w.accept("FORM", "a", "update", "{\"n\":2,\"m\":1}");
+    w.server.drop_answer = true;
+    w.run(kSync, 6);
+    REQUIRE(w.row(1)["unknown"] == true);
+    const std::string first = w.server.requests.back();
+    w.server.drop_answer = false;
+    w.server.edit("FORM/a", "{\"n\":2,\"m\":5}");   // after ours
+    w.server.edit("FORM/b", "{\"n\":9}");
+    w.restart();
+    w.now += 2000;
+    w.pull();
+    CHECK(w.shown("FORM/b") == "{\"n\":9}");
+    CHECK(w.row(1)["unknown"] == true);
+    CHECK(cursor_of(w) == "1");
+    w.now += 400000;
+    w.run(kSync);
+    CHECK(w.server.requests.back() == first);
+    CHECK(w.queued() == 0);
+    CHECK(w.shown("FORM/a") == "{\"n\":2,\"m\":5}");
+    CHECK(cursor_of(w) == "4");
+    CHECK(w.doc("FORM", "a") == "{\"n\":2,\"m\":5}");
+}
+
+TEST_CASE("new ops that come while a page is being stored make it stale: it is taken in again with them") {
+    World w;
+    w.server.edit("FORM/a", "{\"n\":1,\"m\":1}");
+    w.pull();
+    w.server.edit("FORM/a", "{\"n\":1,\"m\":2}");
+    bool once = true;
+    w.on_commit = [&](const Json& commit) {
+        for (const Json& write : commit["writes"])
+            if (write["store"] == "docs" && once) {
+                once = false;
+                w.accept("FORM", "a", "update", "{\"n\":7,\"m\":1}");
+            }
+        return "";
+    };
+    w.pull();
+    CHECK(!once);
+    CHECK(w.shown("FORM/a") == "{\"n\":7,\"m\":2}");
+    w.run(kSync);
+    CHECK(w.doc("FORM", "a") == "{\"n\":7,\"m\":2}");
+}
+
+TEST_CASE("a version that was acknowledged while an older page was on its way stands") {
+    World w;
+    w.server.edit("FORM/a", "{\"n\":1}");
+    w.pull();
+    w.server.edit("FORM/a", "{\"n\":2}");
+    // The page is made first and arrives last: meanwhile the op meets the newer version, is merged and acknowledged.
+    w.network = [&](const Json& send) -> Json {
+        const std::string url = send["url"];
+        if (url.rfind("changes", 0) != 0 || w.server.pulls.size() > 1) return nullptr;
+        w.accept("FORM", "a", "update", "{\"n\":1,\"m\":1}");
+        return {{"status", 200}, {"delay", 12}, {"headers", {{"content-type", "application/x-ndjson"}}}, {"body", w.server.changes(url).second}};
+    };
+    w.now += 2000;
+    w.run({{"event", {{"type", "manual"}}}, {"commands", Json::array({{{"type", "flush"}, {"value", {{"direction", "both"}}}}})}});
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects.size() == 1);
+    CHECK(w.doc("FORM", "a") == "{\"n\":2,\"m\":1}");
+    CHECK(w.shown("FORM/a") == w.doc("FORM", "a"));
+    CHECK(w.bytes["bases"][":FORM/a"] == w.doc("FORM", "a"));
+    w.now += 2000;
+    w.run(kSync);
+    CHECK(cursor_of(w) == "3");
+    CHECK(w.shown("FORM/a") == w.doc("FORM", "a"));
+}
+
+TEST_CASE("410: all is pulled again from the start, pending ops are kept and rebased, what the server lost sight of is gone here too") {
+    World w;
+    for (const char* id : {"a", "b", "c", "d", "e"}) w.server.edit(std::string("FORM/") + id, "{\"n\":1,\"m\":1}");
+    w.pull();
+    w.accept("FORM", "a", "update", "{\"n\":2,\"m\":1}");
+    w.accept("FORM", "d", "update", "{\"n\":2,\"m\":1}");
+    w.server.edit("FORM/a", "{\"n\":1,\"m\":5}");
+    for (const char* id : {"b", "d", "e"}) w.server.edit(std::string("FORM/") + id, "");
+    w.server.horizon = w.server.n;   // the tombstones are purged
+    w.pull();
+    CHECK(w.server.pulls.back() == "");
+    CHECK(w.shown("FORM/a") == "{\"n\":2,\"m\":5}");
+    CHECK(w.shown("FORM/b") == "");
+    CHECK(w.shown("FORM/c") == "{\"n\":1,\"m\":1}");
+    CHECK(w.shown("FORM/d") == "{\"n\":2,\"m\":1}");
+    CHECK(w.shown("FORM/e") == "");
+    CHECK(w.values["bases"].count(":FORM/b") == 0);
+    CHECK(w.values["state"]["core"]["pulls"][""]["full"] == false);
+    w.run(kSync);
+    CHECK(w.doc("FORM", "a") == "{\"n\":2,\"m\":5}");
+    CHECK(w.doc("FORM", "d") == "{\"n\":2,\"m\":1}");
+    CHECK(w.queued() == 0);
+}
+
+TEST_CASE("many hints are one pull") {
+    World w;
+    w.pull();
+    w.now += 5000;
+    const std::size_t before = w.server.pulls.size();
+    w.server.edit("FORM/a", "{\"n\":1}");
+    for (int i = 0; i < 20; ++i) w.run({{"event", {{"type", "message"}}}, {"commands", Json::array({{{"type", "hint"}}})}});
+    CHECK(w.server.pulls.size() == before + 1);
+    CHECK(w.shown("FORM/a") == "{\"n\":1}");
+    REQUIRE(w.wake);   // the nineteen after it are one more, a second later
+    w.now = *w.wake;
+    w.run({{"event", {{"type", "timer"}}}});
+    CHECK(w.server.pulls.size() == before + 2);
+    CHECK(!w.wake);
+}
+
+TEST_CASE("a server without changes is left alone until somebody asks again; a failing one is asked again later") {
+    World w;
+    int status = 503;
+    w.network = [&](const Json&) -> Json { return {{"status", status}, {"headers", {{"content-type", "text/plain"}}}, {"body", ""}}; };
+    w.pull();
+    REQUIRE(w.wake);
+    CHECK(*w.wake > w.now);
+    status = 404;
+    w.now = *w.wake;
+    w.run({{"event", {{"type", "timer"}}}});
+    CHECK(!w.wake);
+    w.network = nullptr;
+    w.server.edit("FORM/a", "{\"n\":1}");
+    w.run(kSync);
+    CHECK(w.shown("FORM/a") == "");
+    w.pull();
+    CHECK(w.shown("FORM/a") == "{\"n\":1}");
+}
+
+TEST_CASE("what is not JSON is fetched by itself, and once") {
+    World w;
+    w.server.edit("PHOTO/p", std::string("\x00\xff\x01", 3), "image/png");
+    w.server.edit("PHOTO/q", "gone soon", "image/png");
+    w.server.edit("PHOTO/q", "");
+    int gets = 0;
+    w.network = [&](const Json& send) -> Json {
+        const std::string url = send["url"];
+        gets += url.rfind("entities", 0) == 0;
+        return nullptr;
+    };
+    w.pull();
+    CHECK(gets == 1);
+    CHECK(w.shown("PHOTO/p") == std::string("\x00\xff\x01", 3));
+    CHECK(w.values["docs"][":PHOTO/p"]["contentType"] == "image/png");
+    w.pull({{"operation", "full"}});
+    CHECK(gets == 1);
+    CHECK(w.shown("PHOTO/p") == std::string("\x00\xff\x01", 3));
+}
+
+TEST_CASE("direction and operation are checked, and push sends without pulling") {
+    World w;
+    w.pull();
+    CHECK(w.command({{"type", "flush"}, {"value", {{"direction", "sideways"}}}})["error"]["path"] == "/direction");
+    CHECK(w.command({{"type", "flush"}, {"value", {{"operation", "half"}}}})["error"]["path"] == "/operation");
+    const std::size_t before = w.server.pulls.size();
+    w.accept("FORM", "a", "create", "{}");
+    w.run({{"event", {{"type", "manual"}}}, {"commands", Json::array({{{"type", "flush"}, {"value", {{"direction", "push"}}}}})}});
+    CHECK(w.server.pulls.size() == before);
+    CHECK(w.queued() == 0);
+    w.accept("FORM", "a", "update", "{\"n\":1}");
+    w.pull();
+    CHECK(w.queued() == 1);
+    CHECK(w.server.pulls.size() == before + 1);
+}
+
+TEST_CASE("nothing is pulled while paused or opted out, and a pull ends within one step of it") {
+    World w;
+    w.server.page = 1;
+    for (int i = 0; i < 5; ++i) w.server.edit("FORM/" + std::to_string(i), "{}");
+    w.run({{"event", {{"type", "manual"}}}, {"commands", Json::array({{{"type", "flush"}, {"value", {{"direction", "pull"}}}}})}}, 3);
+    const std::size_t asked = w.server.pulls.size();
+    w.command({{"type", "settings"}, {"value", {{"consent", "withdrawn"}}}});
+    CHECK(w.server.pulls.size() <= asked + 1);
+    const std::size_t after = w.server.pulls.size();
+    w.pull();
+    w.run(kSync);
+    CHECK(w.server.pulls.size() == after);
+    w.command({{"type", "settings"}, {"value", {{"consent", "granted"}}}});
+    w.run(kSync);
+    CHECK(cursor_of(w) == "5");
+}

@@ -1,0 +1,499 @@
+// The other direction: what changed on the server comes in, page by page (docs/protocol.md, "Pull").
+//
+//   fetch_page → take_page → load_page → apply_page → commit_page → the next page … → sweep (after a pull from the start) → end_pull
+//
+// A page is one commit: documents, acknowledged versions, the pending ops that were rebased onto them, and the cursor. Where that cannot be, because an op of the
+// lane was sent and its outcome is open, or because the lane got a newer version while the page was on its way, the change is held back: the cursor that is stored
+// stays before that page, and the next pull brings it again. What is known already (an echo of our own write) changes nothing.
+//
+// A pull from the start (the first one, and after 410) stamps every base it finds with its generation. A base without that stamp afterwards is of an entity that
+// the server no longer has: its tombstone is gone, so `sweep` looks for it.
+#include <algorithm>
+
+#include "tidegate/fields.h"
+#include "tidegate/planner.h"
+#include "tidegate/time.h"
+
+namespace tidegate {
+namespace {
+
+constexpr int kPageChanges = 200;                  // of one page; servers may send fewer
+constexpr double kExpectedPageBytes = 256 * 1024;  // for the timeout
+constexpr double kPullGapMs = 1000;                // hints that come together are one pull
+
+// encodeURIComponent, because lane names are made with it.
+std::string encode_component(std::string_view text) {
+    static constexpr std::string_view kPlain = "-_.!~*'()", kHex = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (letter || kPlain.find(c) != std::string_view::npos) out += c;
+        else (((out += '%') += kHex[byte >> 4])) += kHex[byte & 15];
+    }
+    return out;
+}
+
+std::string decode_component(std::string_view text) {
+    const auto digit = [](char c) { return c <= '9' ? c - '0' : (c & 15) + 9; };
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '%' && i + 2 < text.size()) {
+            out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+            i += 2;
+        } else {
+            out += text[i];
+        }
+    }
+    return out;
+}
+
+std::string text_of(const Json& object, const char* key) {
+    return object.is_object() && object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : std::string();
+}
+
+Write remove_record(const char* store, const std::string& key) {
+    Write write;
+    write.store = store;
+    write.key = key;
+    write.remove = true;
+    return write;
+}
+
+}  // namespace
+
+// --- when ---------------------------------------------------------------------------------------------------------------------------
+
+// sync(): {direction: push | pull | both, operation: delta | full, owner}. Without a direction an owner that pulls at all pulls too.
+Json Planner::sync_now(const std::optional<Json>& options) {
+    const Json none = Json::object();
+    const Json& o = options ? *options : none;
+    const std::string direction = text_of(o, "direction"), operation = text_of(o, "operation"), owner = text_of(o, "owner");
+    const auto refuse = [](const char* path, const char* sentence, const std::string& got) {
+        return Json(object().set("error", object().set("code", "out-of-range").set("path", path).set("message", sentence + got.substr(0, 60))));
+    };
+    if (!direction.empty() && direction != "push" && direction != "pull" && direction != "both")
+        return refuse("/direction", "direction: expected push, pull or both, got ", direction);
+    if (!operation.empty() && operation != "delta" && operation != "full") return refuse("/operation", "operation: expected delta or full, got ", operation);
+    manual_ = true;
+    network_is_back();
+    retries_ = on_wake(retries_);
+    if (!session_) session_.emplace();
+    session_->manual = true;
+    session_->trigger = "manual";
+    push_off_ = direction == "pull";
+    pull_off_ = direction == "push";
+    if (direction == "pull" || direction == "both") pulls_[owner].due = true;
+    if (const auto it = pulls_.find(owner); it != pulls_.end()) {
+        it->second.off = false;
+        it->second.ended_ms = 0;
+        if (operation == "full") {
+            it->second.cursor.clear();
+            it->second.full = false;
+        }
+    }
+    return object().set("ok", true);
+}
+
+// Something woke us: all owners that pull look again, at once or when the interval is over.
+void Planner::pulls_due(bool at_once) {
+    for (auto& [owner, pulls] : pulls_)
+        if (at_once || now_ms_ - pulls.ended_ms >= settings_.sync_interval_seconds * kSecondMs) pulls.due = true;
+}
+
+// The server says that something changed: {owner?}. However many hints come, one pull follows; one that is under way is followed by one more.
+void Planner::hint(const std::optional<Json>& value) {
+    const bool all = !value || !value->is_object() || !value->contains("owner");
+    for (auto& [owner, pulls] : pulls_)
+        if (all || text_of(*value, "owner") == owner) pulls.due = true;
+}
+
+void Planner::plan_pulls() {
+    if (pull_ || pull_off_ || pulls_.empty() || !batches_.empty() || tasks_open_ > 0) return;
+    if (session_ && session_->succeeded > 0 && !pulled_after_push_) {
+        pulled_after_push_ = true;
+        pulls_due(true);
+    }
+    if (!may_send() || !may_pass(gate(), Band::normal, now_ms_)) return;
+    for (auto& [owner, pulls] : pulls_) {
+        if (!pulls.due || pulls.off || auth_paused_.count(owner) || remaining_ms(pulls.ended_ms + kPullGapMs, now_ms_, kPullGapMs) > 0) continue;
+        pulls.due = false;
+        if (pulls.cursor.empty() && !pulls.full) {
+            pulls.full = true;
+            ++pulls.generation;
+        }
+        pull_ = std::make_shared<PullRun>();
+        pull_->owner = owner;
+        pull_->cursor = pulls.cursor;
+        fetch_page(pull_);
+        return;
+    }
+}
+
+// When time alone lets a pull begin.
+std::optional<double> Planner::pull_wake(const GateResult& gate) const {
+    std::optional<double> wake;
+    for (const auto& [owner, pulls] : pulls_) {
+        if (!pulls.due || pulls.off || pull_ || pull_off_) continue;
+        double at = std::max(pulls.ended_ms + kPullGapMs, origin_retry_ms_);
+        if (const auto paused = auth_paused_.find(owner); paused != auth_paused_.end()) at = std::max(at, paused->second);
+        if (!may_pass(gate, Band::normal, now_ms_)) {
+            if (!gate.look_again_ms) continue;
+            at = std::max(at, *gate.look_again_ms);
+        }
+        wake = wake ? std::min(*wake, at) : at;
+    }
+    return wake;
+}
+
+// --- a page comes in ------------------------------------------------------------------------------------------------------------------
+
+void Planner::fetch_page(const PullPtr& run) {
+    drop_slots(run->slots);
+    run->slots = {run->answer_slot = new_slot()};
+    run->items.clear();
+    run->acked.clear();
+    Effect get;
+    get.method = "GET";
+    get.url = "changes?limit=" + std::to_string(kPageChanges) + (run->cursor.empty() ? "" : "&cursor=" + encode_component(run->cursor));
+    get.headers = object().set("accept", "application/x-ndjson, application/problem+json");
+    get.timeout_ms = timeout_ms(link_, kExpectedPageBytes);
+    get.owner = run->owner;
+    get.answer_slot = run->answer_slot;
+    emit_send(std::move(get), [this, run](const OutcomeIn& outcome) { take_page(run, outcome); });
+}
+
+void Planner::take_page(const PullPtr& run, const OutcomeIn& outcome) {
+    const auto found = pulls_.find(run->owner);
+    if (found == pulls_.end() || outcome.skipped.value_or(false)) return end_pull(run);
+    Pulls& pulls = found->second;
+    const std::int64_t status = outcome.failure ? 0 : outcome.status.value_or(0);
+    if (session_) {
+        ++session_->requests;
+        session_->network_bytes += outcome.sent_bytes + outcome.body_bytes;
+    }
+    bytes_today_ += outcome.sent_bytes + outcome.body_bytes;
+    Ruling ruling = status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network"));
+    if (status >= 200 && status <= 299) {
+        auto page = parse_changes(view(run->answer_slot));
+        if (page && (!page.value().more || page.value().cursor != run->cursor)) {
+            origin_answered();
+            run->cursor = page.value().cursor;
+            run->more = page.value().more;
+            const std::string prefix = encode_component(run->owner) + ":";
+            for (Change& change : page.value().changes) {
+                Pulled item;
+                item.lane = prefix + change.entity + "/" + encode_component(change.entity_id);
+                item.change = std::move(change);
+                run->items.push_back(std::move(item));
+            }
+            return load_page(run);
+        }
+        ruling = {Verdict::again, false, false, ErrorClass::server, "Answer not understood"};   // or a portal's page
+    } else if (status == 410 && !pulls.cursor.empty()) {
+        // The server no longer knows what went before: from the start. Pending ops stay, and are rebased onto what comes.
+        pulls.cursor.clear();
+        pulls.full = false;
+        core_dirty_ = true;
+        pull_again(run);
+        pulls.ended_ms = 0;
+        return;
+    }
+    note_error(ruling, status, "changes");
+    if (ruling.verdict == Verdict::auth) auth_paused_[run->owner] = now_ms_ + kAuthRetryMs;
+    else if (ruling.known_not_applied && ruling.verdict != Verdict::refused) pulls.off = true;   // no such service, or not for this owner
+    else origin_failed(ruling, outcome);
+    pull_again(run);
+}
+
+// The acknowledged version of every change; where ops are pending, their documents too.
+void Planner::load_page(const PullPtr& run) {
+    std::vector<LoadItem> wanted;
+    for (Pulled& item : run->items) {
+        item.task.reset();
+        if (item.over) continue;
+        Lane* lane = outbox_.find_lane(item.lane);
+        if (const Op* head = lane ? outbox_.head(*lane) : nullptr) {
+            item.task = std::make_shared<Task>();
+            item.task->seq = head->seq;
+            item.task->lane = item.lane;
+            item.task->pulled = true;
+            want_task(item.task, wanted);
+            run->slots.insert(run->slots.end(), item.task->slots.begin(), item.task->slots.end());
+            item.base_slot = item.task->base_slot;
+        } else {
+            run->slots.push_back(item.base_slot = new_slot());
+            wanted.push_back({item.base_slot, "bases", item.lane});
+        }
+    }
+    if (wanted.empty()) return apply_page(run);
+    emit_load(std::move(wanted), [this, run](const OutcomeIn& loaded) {
+        if (loaded.error) {
+            storage_retry_ms_ = now_ms_ + kStorageRetryMs;
+            return pull_again(run);
+        }
+        take_bases(run, loaded);
+        apply_page(run);
+    });
+}
+
+void Planner::take_bases(const PullPtr& run, const OutcomeIn& loaded) {
+    std::map<double, const Json*> by_slot;
+    for (const Json& meta : loaded.metas) by_slot[number_field(meta, "slot", 0, 9e15, 0)] = &meta;
+    for (Pulled& item : run->items) {
+        const auto found = by_slot.find(static_cast<double>(item.base_slot));
+        item.base = found != by_slot.end() && found->second->contains("value") ? (*found->second)["value"] : Json();
+    }
+}
+
+// --- what it changes --------------------------------------------------------------------------------------------------------------------
+
+// False: nothing is to be done for it now.
+bool Planner::to_apply(PullRun& run, Pulled& item) {
+    if (item.over) return false;
+    const Change& change = item.change;
+    const Pulls& pulls = pulls_[run.owner];
+    const bool known = text_of(item.base, "etag") == change.etag && bool_field(item.base, "deleted", false) == change.deleted;
+    const bool unknown_and_gone = item.base.is_null() && change.deleted;
+    Lane* lane = outbox_.find_lane(item.lane);
+    Op* head = lane ? outbox_.head(*lane) : nullptr;
+    if (run.acked.count(item.lane) || (lane && lane->reserved_by)) return run.held = true, false;
+    if ((known && (!pulls.full || change.deleted)) || (unknown_and_gone && !head)) return false;
+    for (Op* op = head; op; op = outbox_.after(*op)) {
+        if (!change.key.empty() && op->key() == change.key) return false;   // its answer, when it comes, says the same
+        if (op->unknown || op->state == OpState::sending || op->state == OpState::conflict) return run.held = true, false;
+    }
+    return true;
+}
+
+void Planner::apply_page(const PullPtr& run) {
+    if (!pulls_.count(run->owner)) return end_pull(run);
+    const Pulls& pulls = pulls_[run->owner];
+    for (std::size_t i = 0; i < run->items.size(); ++i) {
+        Pulled& item = run->items[i];
+        const bool known = text_of(item.base, "etag") == item.change.etag;
+        if (!item.change.deleted && !item.change.body && !known && !item.body_slot && !item.task && to_apply(*run, item)) return fetch_blob(run, i);
+    }
+    CommitSpec spec;
+    std::vector<Json> told;
+    for (Pulled& item : run->items) {
+        Lane* lane = outbox_.find_lane(item.lane);
+        const Op* head = lane ? outbox_.head(*lane) : nullptr;
+        if (static_cast<bool>(head) != static_cast<bool>(item.task) || (head && head->seq != item.task->seq)) return load_page(run);   // ops came or went since the load
+        if (!to_apply(*run, item)) continue;
+        item.over = true;
+        spec.lanes.push_back(item.lane);
+        const bool known = text_of(item.base, "etag") == item.change.etag;
+        if (known) {
+            Write stamp;
+            stamp.store = "bases";
+            stamp.key = item.lane;
+            stamp.value = item.base;
+            (*stamp.value)["pull"] = pulls.generation;
+            stamp.from = StoreRef{"bases", item.lane};
+            spec.writes.push_back(std::move(stamp));
+            continue;
+        }
+        if (item.task) {
+            item.task->etag = item.change.etag;
+            item.task->missing = item.change.deleted;
+            if (item.change.body) spec.slots.push_back(item.task->theirs_slot = keep(std::string(*item.change.body)));
+            decide_conflict(item.task, spec);
+        } else {
+            write_pulled(*run, item, spec);
+        }
+        Json entry = object().set("entity", item.change.entity).set("entityId", item.change.entity_id);
+        if (item.change.deleted) entry["deleted"] = true;
+        told.push_back(std::move(entry));
+    }
+    commit_page(run, std::move(spec), std::move(told));
+}
+
+void Planner::write_pulled(const PullRun& run, const Pulled& item, CommitSpec& spec) {
+    const Change& change = item.change;
+    if (change.deleted) {
+        spec.writes.push_back(remove_record("bases", item.lane));
+        spec.writes.push_back(remove_record("docs", item.lane));
+        return;
+    }
+    std::uint64_t slot = item.body_slot;
+    if (change.body) spec.slots.push_back(slot = keep(std::string(*change.body)));
+    Write base;
+    base.store = "bases";
+    base.key = item.lane;
+    base.value = object().set("etag", change.etag).set("pull", pulls_[run.owner].generation);
+    if (!change.content_type.empty()) (*base.value)["contentType"] = change.content_type;
+    base.slot = slot;
+    Write doc;
+    doc.store = "docs";
+    doc.key = item.lane;
+    doc.value = object()
+        .set("entity", change.entity)
+        .set("entityId", change.entity_id)
+        .set("owner", run.owner)
+        .set("contentType", change.content_type)
+        .set("deleted", false)
+        .set("opId", nullptr)
+        .set("seq", 0);
+    doc.slot = slot;
+    spec.writes.push_back(std::move(base));
+    spec.writes.push_back(std::move(doc));
+}
+
+// What is not JSON is not in the page. One at a time, each stored before the next is fetched, so that a page of photos does not lie in memory.
+void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
+    const Change& change = run->items[index].change;
+    Effect get;
+    get.method = "GET";
+    get.url = "entities/" + change.entity + "/" + encode_component(change.entity_id);
+    get.headers = object().set("accept", "*/*");
+    get.timeout_ms = timeout_ms(link_, kExpectedPageBytes);
+    get.owner = run->owner;
+    get.answer_slot = run->items[index].body_slot = new_slot();
+    emit_send(std::move(get), [this, run, index](const OutcomeIn& outcome) {
+        Pulled& item = run->items[index];
+        const std::int64_t status = outcome.failure ? 0 : outcome.status.value_or(0);
+        if (session_) ++session_->requests;
+        bytes_today_ += outcome.sent_bytes + outcome.body_bytes;
+        const bool gone = status >= 400 && status <= 499;   // meanwhile; a later change says so
+        const bool too_large = outcome.failure == "truncated";
+        if (gone || too_large) item.over = true;
+        if (status < 200 || status > 299) {
+            drop_slots({item.body_slot});
+            if (item.over) return apply_page(run);
+            origin_failed(status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network")), outcome);
+            return pull_again(run);
+        }
+        if (outcome.headers && outcome.headers->is_object() && outcome.headers->contains("etag")) item.change.etag = text_of(*outcome.headers, "etag");
+        Lane* lane = outbox_.find_lane(item.lane);
+        if (!pulls_.count(run->owner)) return end_pull(run);
+        if ((lane && outbox_.head(*lane)) || run->acked.count(item.lane)) {   // changed here meanwhile: its own 412 will tell
+            drop_slots({item.body_slot});
+            item.over = run->held = true;
+            return apply_page(run);
+        }
+        CommitSpec spec;
+        spec.lanes = {item.lane};
+        spec.slots = {item.body_slot};
+        write_pulled(*run, item, spec);
+        item.over = true;
+        spec.ok = [this, run] { apply_page(run); };
+        spec.failed = [this, run](bool) { pull_again(run); };
+        const Json told = Json::array({object().set("entity", item.change.entity).set("entityId", item.change.entity_id)});
+        emit_commit(std::move(spec));
+        emit_notify("sync.documents", object().set("owner", run->owner).set("documents", told));
+    });
+}
+
+// Documents and cursor in one transaction.
+void Planner::commit_page(const PullPtr& run, CommitSpec spec, std::vector<Json> told) {
+    Pulls& pulls = pulls_[run->owner];
+    const Pulls before = pulls;
+    if (!run->held && !run->sweeping) pulls.cursor = run->cursor;
+    const bool swept = run->sweeping && !run->more && !run->held;
+    if (swept) pulls.full = false;
+    if (spec.writes.empty() && pulls.cursor == before.cursor && !swept) return next_page(run);
+    const bool reread = !spec.lanes.empty();
+    spec.ok = [this, run] {
+        for (const Pulled& item : run->items)
+            if (item.task && item.task->leaves) outbox_.remove(item.task->seq);
+        next_page(run);
+    };
+    spec.failed = [this, run, before, reread](bool stale) {
+        if (const auto it = pulls_.find(run->owner); it != pulls_.end()) {
+            it->second.cursor = before.cursor;
+            it->second.full = before.full;
+        }
+        for (Pulled& item : run->items) {
+            item.over = false;
+            Op* op = item.task ? outbox_.find(item.task->seq) : nullptr;
+            if (op && item.task->leaves) outbox_.change(*op, [](Op& o) { o.state = OpState::queued; });
+        }
+        if (stale && reread) return load_page(run);   // new ops came for these lanes
+        pull_again(run);
+    };
+    if (session_) session_->pulled += static_cast<std::int64_t>(told.size());
+    emit_commit(std::move(spec));
+    if (!told.empty()) emit_notify("sync.documents", object().set("owner", run->owner).set("documents", told));
+}
+
+void Planner::next_page(const PullPtr& run) {
+    if (!pulls_.count(run->owner)) return end_pull(run);
+    if (run->sweeping) return run->more ? sweep(run) : end_pull(run);
+    // Paused, opted out or out of time in the middle: what was stored stays, the rest comes later.
+    if (run->more && !(may_send() && may_pass(gate(), Band::normal, now_ms_))) return pull_again(run);
+    if (run->more) return fetch_page(run);
+    if (pulls_[run->owner].full && !run->held) return sweep(run);
+    end_pull(run);
+}
+
+// Entities that the pull from the start did not bring: the server has them no longer. They are taken in like the tombstones they would have been.
+void Planner::sweep(const PullPtr& run) {
+    drop_slots(run->slots);
+    run->slots.clear();
+    run->items.clear();
+    run->sweeping = true;
+    Effect list;
+    list.type = "list";
+    list.id = next_effect_++;
+    list.items.push_back({0, "bases", encode_component(run->owner) + ":"});
+    if (!run->swept.empty()) list.after = run->swept;
+    pending_[list.id] = [this, run](const OutcomeIn& found) {
+        if (found.error || !pulls_.count(run->owner)) return end_pull(run);
+        const std::uint64_t generation = pulls_[run->owner].generation;
+        run->more = !found.metas.empty();
+        for (const Json& meta : found.metas) {
+            run->swept = text_of(meta, "key");
+            const Json value = meta.value("value", Json::object());
+            if (bool_field(value, "deleted", false) || number_field(value, "pull", 0, 9e15, 0) == static_cast<double>(generation)) continue;
+            const std::string path = run->swept.substr(run->swept.find(':') + 1);
+            Pulled item;
+            item.lane = run->swept;
+            item.change.entity = path.substr(0, path.find('/'));
+            item.change.entity_id = decode_component(path.substr(path.find('/') + 1));
+            item.change.deleted = true;
+            run->items.push_back(std::move(item));
+        }
+        load_page(run);
+    };
+    plan_->effects.push_back(std::move(list));
+}
+
+// It begins anew when it is due again: once the origin, the gate and the gap between two pulls allow.
+void Planner::pull_again(const PullPtr& run) {
+    if (const auto it = pulls_.find(run->owner); it != pulls_.end()) it->second.due = true;
+    end_pull(run);
+}
+
+void Planner::end_pull(const PullPtr& run) {
+    drop_slots(run->slots);
+    if (const auto it = pulls_.find(run->owner); it != pulls_.end()) it->second.ended_ms = now_ms_;
+    pull_.reset();
+}
+
+// --- what is remembered -------------------------------------------------------------------------------------------------------------------
+
+// A base that did not come with a pull: newer than any page that is on its way, and known to the server.
+void Planner::stamp_base(const Lane& lane, Json& value) {
+    if (pull_) pull_->acked.insert(lane.name);
+    if (const auto it = pulls_.find(lane.owner); it != pulls_.end()) value["pull"] = it->second.generation;
+}
+
+Json Planner::pulls_state() const {
+    Json out = Json::object();
+    for (const auto& [owner, pulls] : pulls_)
+        out[owner] = object().set("cursor", pulls.cursor).set("generation", pulls.generation).set("full", pulls.full);
+    return out;
+}
+
+void Planner::read_pulls(const Json& state) {
+    if (!state.is_object()) return;
+    for (const auto& [owner, value] : state.items()) {
+        Pulls& pulls = pulls_[owner];
+        pulls.cursor = text_of(value, "cursor");
+        pulls.generation = static_cast<std::uint64_t>(number_field(value, "generation", 0, 9e15, 0));
+        pulls.full = bool_field(value, "full", false);
+    }
+}
+
+}  // namespace tidegate
