@@ -1,0 +1,68 @@
+// The checkers: the invariants of docs/simulator.md, looked at from outside. They read the store, the requests and the server; of the core they see only what
+// it tells everybody (plans, status). The first violation ends the history.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ledger.h"
+#include "tidegate/protocol.h"
+
+namespace sim {
+
+class World;
+class Drain;
+
+// Stands in every document and must come out nowhere else.
+inline constexpr const char* kCanary = "CANARY-7f3a9";
+
+class Check {
+public:
+    explicit Check(World& world) : world_(world) {}
+
+    // check_commit.cpp: invariants 1, 3, 4, 8, 17, 18, 19
+    void before_commit(const std::vector<tidegate::Write>& writes, const std::vector<std::string>& bytes);
+    void after_commit(const std::vector<tidegate::Write>& writes);
+    void cancelled(const std::string& id);
+
+    // check_send.cpp: invariants 5, 6, 7, 8, 9, 10, 11, 14, 15
+    void at_send(Drain& drain, const tidegate::Effect& effect, const std::string& body);
+    void landed(std::uint64_t token, std::uint64_t effect);
+    void heard(const Json& outcome);
+
+    // check_end.cpp: invariants 1, 2, 11, 12, 13, 17, 20
+    void published(const std::string& type, const Json& detail);
+    void status(const tidegate::Status& status);
+    void rejected(const tidegate::Rejected& rejected);
+    void at_idle(Drain& drain, const tidegate::Plan& plan, bool rejects_sync, bool last_chance);
+    void at_end();
+    // Empty when everything that can be done is done; else what is left.
+    std::string what_is_left() const;
+
+private:
+    struct Commit;
+    void row_removed(Commit& commit, std::uint64_t seq);
+    void row_written(const Json& row);
+    void base_written(Commit& commit, const std::string& lane);
+    void conflict_recorded(Commit& commit, const Json& record);
+    void lane_view(const std::string& lane);
+    void op_sent(Drain& drain, const tidegate::Effect& effect, const std::string& id, const std::string& key, std::set<std::uint64_t>& in_request);
+    void may_start(Drain& drain, const tidegate::Effect& effect);
+    void lane_converged(const std::string& lane);
+    bool may_remain(std::uint64_t seq, std::set<std::uint64_t>& seen) const;
+    std::string name_of_lane(const std::string& lane) const;
+    void fail(int invariant, std::string text);
+
+    World& world_;
+    std::map<std::uint64_t, std::vector<std::string>> flying_;  // effect → lanes, of the drain with flying_token_
+    std::uint64_t flying_token_ = 0;
+    double asked_until_ms_ = 0;       // a server's Retry-After
+    std::uint64_t asked_token_ = 0;   // the drain that heard it
+    bool asked_stored_ = false;
+    std::vector<double> failures_;    // starts of requests since the last that was answered well
+    std::optional<tidegate::Status> status_;
+};
+
+}  // namespace sim

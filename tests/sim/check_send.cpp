@@ -1,0 +1,100 @@
+// What a request may carry, and when it may leave.
+#include <algorithm>
+
+#include "world.h"
+
+namespace sim {
+namespace {
+
+constexpr double kClockSlackMs = 1;
+constexpr std::size_t kMostFailuresAMinute = 20;
+
+}  // namespace
+
+void Check::at_send(Drain& drain, const tidegate::Effect& effect, const std::string& body) {
+    may_start(drain, effect);
+    if (effect.method == std::optional<std::string>("GET")) {
+        if (effect.url.value_or("").rfind("changes", 0) == 0) ++world_.ledger.counts.pulls;
+        return;
+    }
+    if (world_.disk.lease().token != drain.token()) fail(11, "a request left under token " + std::to_string(drain.token()) + ", the lease has " + std::to_string(world_.disk.lease().token));
+    if (flying_token_ != drain.token()) flying_.clear();
+    flying_token_ = drain.token();
+    std::set<std::uint64_t> in_request;
+    if (effect.url != std::optional<std::string>("batch")) {
+        const std::string key = effect.headers->value("idempotency-key", "");
+        const std::string bare = key.size() > 2 ? key.substr(1, key.size() - 2) : "";
+        op_sent(drain, effect, bare.substr(0, bare.find('.')), bare, in_request);
+    } else {
+        std::size_t at = body.find('\n') + 1;
+        while (at < body.size()) {
+            const std::size_t end = body.find('\n', at);
+            const auto line = parse(body.substr(at, end - at));
+            at = end + 1;
+            if (!line || !line->is_object()) return fail(2, "a frame line that is none");
+            const std::string id = line->value("id", "");
+            op_sent(drain, effect, id, line->value("key", id), in_request);
+            if (line->value("body", false)) at = body.find('\n', at) + 1;
+        }
+    }
+    std::set<std::string> lanes;
+    for (const std::uint64_t seq : in_request) lanes.insert(world_.ledger.find(seq)->lane);
+    for (const auto& [id, others] : flying_)
+        for (const std::string& lane : others)
+            if (lanes.count(lane)) fail(5, "two requests for " + lane + " are under way");
+    flying_[effect.id].assign(lanes.begin(), lanes.end());
+}
+
+void Check::landed(std::uint64_t token, std::uint64_t effect) {
+    if (token == flying_token_) flying_.erase(effect);
+}
+
+// Conditions of the request as a whole.
+void Check::may_start(Drain& drain, const tidegate::Effect& effect) {
+    const double now = world_.now();
+    const bool clock_holds = !world_.dice.on(Fault::clock_jump);
+    const Json& readings = drain.readings();
+    if (!readings.value("online", true)) fail(10, "a request left while the device said that it is offline");
+    if (readings.contains("batteryLevel") && readings["batteryLevel"] < 20 && !drain.manual()) fail(10, "a request left on a low battery");
+    if (world_.ledger.paused) fail(10, "a request left although sync is paused");
+    if (clock_holds && !world_.dice.on(Fault::freeze) && drain.deadline() && now + effect.timeout_ms.value_or(60000) > *drain.deadline() + kClockSlackMs + 200)
+        fail(10, "a request may still be under way after the event's deadline");
+    if (clock_holds && now + kClockSlackMs < asked_until_ms_ && (asked_stored_ || asked_token_ == drain.token()))
+        fail(8, "a request left " + std::to_string(asked_until_ms_ - now) + " ms before the time the server asked for");
+    while (!failures_.empty() && failures_.front() < world_.timeline.now() - 60000) failures_.erase(failures_.begin());
+    if (failures_.size() > kMostFailuresAMinute) fail(9, "more than " + std::to_string(kMostFailuresAMinute) + " failing requests within a minute");
+}
+
+void Check::op_sent(Drain& drain, const tidegate::Effect& effect, const std::string& id, const std::string& key, std::set<std::uint64_t>& in_request) {
+    ++world_.ledger.counts.attempts;
+    Known* op = world_.ledger.find_id(id);
+    if (!op) return fail(2, "op " + id + " was sent and never accepted");
+    const auto row = world_.disk.rows().find(op->seq);
+    if (row == world_.disk.rows().end()) return fail(1, "op " + id + " was sent after it had left the outbox");
+    if (state_of(row->second) != "sending") fail(15, "op " + id + " was sent before the store knew that it is being sent");
+    if (row->second.value("key", id) != key) fail(2, "op " + id + " was sent under key " + key + ", the store has another");
+    if (effect.owner.value_or("") != op->owner) fail(14, "op " + id + " of \"" + op->owner + "\" was sent as \"" + effect.owner.value_or("") + "\"");
+    for (const std::string& parent : op->depends_on)
+        if (const Known* p = world_.ledger.find_id(parent); p && world_.disk.rows().count(p->seq)) fail(6, "op " + id + " was sent before its parent " + parent + " was done");
+    if (!world_.dice.on(Fault::clock_jump) && row->second.value("untilMs", 0.0) > world_.now() + kClockSlackMs) fail(8, "op " + id + " was sent before its wait was over");
+    for (const std::uint64_t before : world_.disk.lane(op->lane))
+        if (before < op->seq && !in_request.count(before) && !parked(world_.disk.rows().at(before)))
+            fail(5, "op " + id + " was sent before an earlier change of the same entity");
+    if (!in_request.empty() && in_request.count(op->seq)) fail(2, "op " + id + " is twice in one request");
+    in_request.insert(op->seq);
+    (void)drain;
+}
+
+void Check::heard(const Json& outcome) {
+    const int status = outcome.value("status", 0);
+    if (outcome.contains("failure") || status >= 500 || status == 429) failures_.push_back(world_.timeline.now());
+    else failures_.clear();
+    if ((status == 429 || status == 503) && outcome["headers"].contains("retry-after")) {
+        const double until = world_.now() + 1000 * std::stod(outcome["headers"]["retry-after"].get<std::string>());
+        asked_until_ms_ = std::max(asked_until_ms_, until);
+        asked_token_ = world_.disk.lease().token;
+        asked_stored_ = false;
+    }
+}
+
+}  // namespace sim

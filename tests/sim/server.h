@@ -1,0 +1,110 @@
+// The server of docs/protocol.md, written from that page alone: documents with versions, idempotency keys bound with their effects, preconditions,
+// `after` chains, atomic groups, tombstones, changes. Shares nothing with the core but a JSON library.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ledger.h"
+
+namespace sim {
+
+struct Answer {
+    int status = 0;
+    std::map<std::string, std::string> headers;  // lower-case names
+    std::string body;
+};
+
+struct Request {
+    std::string method, url, owner, body;
+    Json headers;
+};
+
+// What a single op is answered instead of being looked at.
+struct OpFault {
+    int status = 0;
+    bool in_progress = false;
+};
+
+class Server {
+public:
+    struct Version {
+        int number = 0;
+        bool deleted = false;
+        std::string text;
+        Json json;
+        std::string content_type;
+        std::string key;  // of the op that made it; empty: another client
+    };
+    struct Entity {
+        std::string entity, entity_id;
+        std::vector<Version> versions;  // all there ever were
+        std::uint64_t changed = 0;      // place in the order of changes
+        const Version* current() const { return versions.empty() ? nullptr : &versions.back(); }
+        bool exists() const { return !versions.empty() && !versions.back().deleted; }
+    };
+
+    explicit Server(Ledger& ledger) : ledger_(ledger) {}
+
+    Answer handle(const Request& request);
+
+    // Another client writes; nullopt deletes.
+    void foreign_write(const std::string& entity, const std::string& entity_id, std::optional<Json> document);
+
+    const Entity* find(const std::string& name) const {
+        const auto it = entities_.find(name);
+        return it == entities_.end() ? nullptr : &it->second;
+    }
+    std::map<std::string, Entity>& entities() { return entities_; }
+    const Version* version_of(const std::string& name, const std::string& etag) const;
+    static std::string etag(int number) { return "\"v" + std::to_string(number) + "\""; }
+
+    std::function<OpFault(const std::string& key)> op_fault;  // asked once per op and request
+    std::size_t max_batch_bytes = 524288;
+    bool tells_limits = true;
+
+private:
+    struct Op {
+        std::string id, key, action, entity, entity_id, if_match, if_none_match, after, codec, group, body, content_type;
+        bool has_body = false;
+        std::string name() const { return entity + "/" + entity_id; }
+    };
+    struct Result {
+        int status = 0;
+        std::string etag, problem;
+        bool missing = false, replayed = false;
+        std::optional<std::string> current;  // the JSON document a 412 met
+    };
+    struct Binding {
+        std::string fingerprint;
+        int status = 0;
+        std::string etag;
+    };
+    Answer batch(const Request& request);
+    Answer single(const Request& request);
+    Answer changes(const Request& request);
+    bool read_frame(const std::string& frame, std::vector<Op>& out);
+    bool read_op(const Json& line, Op& op);
+    Result apply(const Op& op, const std::map<std::string, Result>& earlier, const std::string& owner);
+    Result precondition(const Op& op, const std::string& if_match, const Entity* entity);
+    Result carry_out(const Op& op, const std::string& owner);
+    void apply_group(const std::vector<Op>& ops, std::size_t first, std::size_t count, std::map<std::string, Result>& results, const std::string& owner);
+    void note_effect(const Op& op, const Entity& entity, const std::string& owner);
+
+    Ledger& ledger_;
+    std::map<std::string, Entity> entities_;
+    std::map<std::string, Binding> bindings_;
+    std::uint64_t next_change_ = 1;
+    struct Undo {
+        std::string name;
+        std::size_t versions;
+        std::uint64_t changed;
+        std::string key;
+    };
+    std::vector<Undo>* undo_ = nullptr;
+};
+
+}  // namespace sim

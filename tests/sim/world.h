@@ -1,0 +1,163 @@
+// One history: a device with its processes, store, locks and Background Sync, the network, the server, people. One seed decides all of it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "chance.h"
+#include "check.h"
+#include "disk.h"
+#include "server.h"
+#include "shell.h"
+#include "timeline.h"
+
+namespace sim {
+
+// A realm that can run a drain: a service worker, a page, or Node.
+struct Process {
+    int id = 0, holder = 0;
+    bool worker = false, alive = false;
+    std::uint64_t life = 0;            // events of an earlier life are dropped
+    double frozen_until_ms = 0;
+    std::vector<EntryPtr> waiting;
+    std::unique_ptr<Drain> drain;
+    std::unique_ptr<Kept> kept;
+    bool running = false;
+};
+
+// How the device behaves for a whole seed.
+struct Device {
+    enum class Kind { worker, worker_without_sync, pages } kind = Kind::worker;
+    int pages = 1;
+    double rtt_ms = 60, bytes_per_s = 200000, store_ms = 1;
+    bool has_battery = false;
+};
+
+struct Options {
+    std::uint64_t seed = 1;
+    std::uint32_t faults = 0xffffffff;      // classes that may be on
+    std::vector<FaultId> skipped;
+    bool record_faults = false;
+    bool log = false;                       // hash every plan
+    std::string* log_text = nullptr;        // and write it here
+    std::int64_t cut_at = -1;               // the process dies at this await (crash equivalence)
+    bool trace = false;
+};
+
+struct Outcomes {
+    Counts counts;
+    std::optional<Violation> violation;
+    std::vector<FaultId> faults;
+    std::uint32_t classes = 0;
+    std::uint64_t hash = 0, log_bytes = 0;
+    std::int64_t awaits = 0;
+    std::string server_state;  // canonical text of all documents, for crash equivalence
+};
+
+class World {
+public:
+    explicit World(const Options& options);
+    ~World();
+    Outcomes run();
+
+    // --- for the shell -------------------------------------------------------------------------------------------------------
+    double now() const { return wall_ms_ + timeline.now(); }
+    void later(Process& process, double ms, std::function<void()> run);
+    // One transaction: the process may die before it, after it, or in the middle of waiting for it.
+    void io(Process& process, std::function<void()> transaction, std::function<void()> then);
+    void take_lock(Process& process, std::function<void(bool)> then);
+    void steal_lock(Process& process);
+    void give_lock(Process& process);
+    void send(Process& process, const tidegate::Effect& effect, std::string body, std::function<void(Outcome)> then);
+    void publish(Process& process, const std::string& type, const Json& detail);
+    void publish_status(const tidegate::Status& status);
+    void note_plan(tidegate::Plan& plan);
+    std::uint64_t step_seed() { return (static_cast<std::uint64_t>(shell_rng.next()) << 21) ^ shell_rng.next(); }
+    Json readings();
+    void drain_ended(Process& process, const Ended& ended);
+    void kill(Process& process);
+
+    Options options;
+    Timeline timeline;
+    Dice dice;
+    Rng shell_rng, people, link;
+    double now_ms_for_ledger = 0;
+    std::uint64_t last_slot = 0;   // highest slot any plan named
+    Ledger ledger;
+    Disk disk;
+    Server server;
+    Check check;
+    Device device;
+
+private:
+    // platform.cpp: processes, locks, Background Sync
+    Process& drainer();
+    void ask(Process& process, EntryPtr entry);
+    void start_turns(Process& process);
+    void ask_from_page(Json event, std::vector<Json> commands, std::function<void(const std::vector<Json>&)> answered = {});
+    void arm_sync();
+    void fire_sync();
+    void sync_ended(bool rejected, bool counts);
+    void kill_browser();
+    void tick();
+    // network.cpp
+    struct Exchange;
+    void deliver(const std::shared_ptr<Exchange>& exchange);
+    void end_exchange(const std::shared_ptr<Exchange>& exchange, Json outcome, std::optional<std::string> body);
+    Answer answer_of(const std::shared_ptr<Exchange>& exchange);
+    bool refused_whole(const std::shared_ptr<Exchange>& exchange, Answer& answer);
+    void damage(const std::shared_ptr<Exchange>& exchange, Answer answer, double ms);
+    // people.cpp: what the app and the world around do
+    void schedule_people();
+    void act();
+    void save_one();
+    void save_group();
+    void save_burst();
+    void save_items(std::vector<Accepted> items, std::vector<Known> knowns);
+    std::pair<Accepted, Known> item(const std::string& owner, const std::string& id, const std::string& action, bool fresh_document);
+    std::string edit(const std::string& lane, bool fresh_document);
+    void command_something();
+    void change_settings();
+    void foreign_something();
+    void change_network();
+    void refuse_something(Process& process);
+    // history.cpp: the phases
+    void choose_device();
+    bool liveness();
+    bool settled();
+    friend class Drain;
+
+    double wall_ms_ = 0;
+    std::vector<std::unique_ptr<Process>> processes_;
+    std::vector<std::unique_ptr<Drain>> graveyard_;
+    std::size_t worker_ = 0;      // which worker process answers
+    int next_holder_ = 1;
+    struct Lock {
+        int owner = 0;            // process id
+        std::uint64_t life = 0;
+        std::vector<std::pair<std::uint64_t, std::function<void()>>> queue;
+        std::uint64_t next = 1;
+    } lock_;
+    struct Sync {
+        bool registered = false, firing = false;
+        int attempts = 0;
+        double next_ms = 0;
+        std::uint64_t round = 0;
+    } sync_;
+    bool online_ = true, page_open_ = true, queued_ = true, battery_low_ = false;
+    std::optional<double> page_timer_ms_;
+    std::uint64_t timer_round_ = 0;
+    std::set<std::string> signed_out_;
+    double portal_until_ms_ = 0, outage_until_ms_ = 0;
+    int op_counter_ = 0, target_ops_ = 0;
+    std::vector<std::string> recent_;   // ids of ops, for commands and dependencies
+    std::vector<std::string> owners_, entities_;
+    std::int64_t awaits_ = 0;
+    std::uint64_t hash_ = 14695981039346656037ull, log_bytes_ = 0;
+    double people_until_ms_ = 0;
+};
+
+}  // namespace sim
