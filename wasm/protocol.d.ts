@@ -8,6 +8,8 @@ export type OpState = "queued" | "blocked" | "waiting" | "sending" | "unknown" |
 
 export type Codec = "none" | "full" | "merge-patch" | "json-patch";
 
+export type Undo = "none" | "take-out" | "put-in";
+
 export type ErrorClass = "network" | "server" | "validation" | "auth" | "conflict" | "storage" | "quota" | "internal";
 
 /** Why an op last failed. */
@@ -75,6 +77,8 @@ export interface OpRow {
   codec?: Codec;
   /** Bytes of the frozen body. */
   bodyBytes?: number;
+  /** Refused, or retried after that, and the documents above it do not show it yet. */
+  undo?: Undo;
   /** Effective score when last planned. */
   score?: number;
   error?: OpError;
@@ -156,7 +160,7 @@ export interface OutcomeIn {
 
 /** A person or the app asks for something. */
 export interface CommandIn {
-  /** pause, resume, flush, hint, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops. */
+  /** pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops. */
   type: string;
   /** Op id. */
   id?: string;

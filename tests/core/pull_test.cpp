@@ -349,3 +349,101 @@ TEST_CASE("nothing is pulled while paused or opted out, and a pull ends within o
     w.run(kSync);
     CHECK(cursor_of(w) == "5");
 }
+
+// --- rollback ------------------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// A world whose server refuses what says bad, and an entity {n:1, m:1, bad:false} that is acknowledged.
+void refusing(World& w) {
+    w.command({{"type", "settings"}, {"value", {{"coalesce", false}}}});
+    w.server.edit("FORM/a", "{\"n\":1,\"m\":1,\"bad\":0}");
+    w.pull();
+    w.now += 2000;
+    w.server.refuse = [](const Json& line) { return line["id"] == "op-1" ? 422 : 0; };
+}
+
+}  // namespace
+
+TEST_CASE("a refused change is rolled back: the app sees what was acknowledged, the change is kept as a dead letter") {
+    World w;
+    refusing(w);
+    w.accept("FORM", "a", "update", "{\"n\":1,\"m\":1,\"bad\":9}");
+    w.run(kSync);
+    CHECK(w.row(1)["state"] == "dead");
+    CHECK(w.shown("FORM/a") == "{\"n\":1,\"m\":1,\"bad\":0}");
+    CHECK(w.bytes["payloads"]["1:next"] == "{\"n\":1,\"m\":1,\"bad\":9}");
+    CHECK(told(w, "sync.documents") == 2);
+}
+
+TEST_CASE("a refused create is not there any more, a refused delete is there again") {
+    World w;
+    w.server.edit("FORM/b", "{\"n\":1}");
+    w.pull();
+    w.server.refuse = [](const Json&) { return 403; };
+    w.accept("FORM", "a", "create", "{\"n\":1}");
+    w.accept("FORM", "b", "delete", "");
+    w.bytes["docs"].erase(":FORM/b");
+    w.run(kSync);
+    CHECK(w.shown("FORM/a") == "");
+    CHECK(w.shown("FORM/b") == "{\"n\":1}");
+}
+
+TEST_CASE("exactly the refused change is taken out of what follows it, at whatever step the worker is killed") {
+    for (int kill = 1; kill < 16; ++kill) {
+        World w;
+        refusing(w);
+        w.accept("FORM", "a", "update", "{\"n\":1,\"m\":1,\"bad\":9}");
+        w.accept("FORM", "a", "update", "{\"n\":2,\"m\":1,\"bad\":9}");
+        w.accept("FORM", "a", "update", "{\"n\":2,\"m\":2,\"bad\":9}");
+        w.run(kSync, kill);
+        w.restart();
+        w.now += 700000;
+        w.run(kSync);
+        CHECK(w.row(1)["state"] == "dead");
+        CHECK(!w.row(1).contains("undo"));
+        CHECK(w.queued() == 1);
+        CHECK(w.doc("FORM", "a") == "{\"n\":2,\"m\":2,\"bad\":0}");
+        CHECK(w.shown("FORM/a") == "{\"n\":2,\"m\":2,\"bad\":0}");
+    }
+}
+
+TEST_CASE("a refused change that is retried comes on top of what is there by then") {
+    World w;
+    refusing(w);
+    w.accept("FORM", "a", "update", "{\"n\":1,\"m\":1,\"bad\":9}");
+    w.run(kSync);
+    w.accept("FORM", "a", "update", "{\"n\":7,\"m\":1,\"bad\":0}");
+    w.now += 2000;
+    w.run(kSync);
+    CHECK(w.queued() == 1);
+    w.server.refuse = nullptr;
+    CHECK(w.command({{"type", "pause"}})["ok"] == true);
+    w.accept("FORM", "a", "update", "{\"n\":7,\"m\":8,\"bad\":0}");
+    CHECK(w.command({{"type", "retry"}, {"id", "op-1"}})["ok"] == true);
+    CHECK(w.shown("FORM/a") == "{\"n\":7,\"m\":8,\"bad\":9}");
+    w.command({{"type", "resume"}});
+    w.now += 2000;
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.doc("FORM", "a") == "{\"n\":7,\"m\":8,\"bad\":9}");
+}
+
+TEST_CASE("an edit that comes while a refused change is being rolled back is rolled back with it") {
+    World w;
+    refusing(w);
+    w.accept("FORM", "a", "update", "{\"n\":1,\"m\":1,\"bad\":9}");
+    bool once = true;
+    w.on_commit = [&](const Json& commit) {
+        for (const Json& write : commit["writes"])
+            if (write["store"] == "docs" && once) {
+                once = false;
+                w.accept("FORM", "a", "update", "{\"n\":5,\"m\":1,\"bad\":9}");
+            }
+        return "";
+    };
+    w.run(kSync);
+    CHECK(!once);
+    CHECK(w.shown("FORM/a") == "{\"n\":5,\"m\":1,\"bad\":0}");
+    CHECK(w.doc("FORM", "a") == "{\"n\":5,\"m\":1,\"bad\":0}");
+}

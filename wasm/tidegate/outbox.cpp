@@ -70,6 +70,7 @@ Result<Op*> Outbox::add(OpRow row) {
     op.state = row.state == OpState::sending ? OpState::unknown : row.state;
     op.unknown = row.unknown || row.state == OpState::sending;
     op.codec = row.codec;
+    op.undo = row.undo;
     op.band = band;
     op.no_fold = row.no_fold;
     op.created_at = row.created_at;
@@ -137,6 +138,7 @@ OpRow Outbox::row_of(const Op& op) const {
     row.key = rare.key;
     row.codec = op.codec;
     row.body_bytes = op.body_bytes;
+    row.undo = op.undo;
     row.score = op.score;
     row.error = rare.error;
     return row;

@@ -1,8 +1,8 @@
 // The queue in memory: ops, their lanes, and the two indexes a step needs: lanes that can go now, and lanes that wait for a time.
 //
 // A lane is the FIFO of one entity; only its head is ever indexed, so a step costs O(batch · log lanes) however many ops are queued.
-// Ops in state dead or quarantined stay (a person decides) but no longer hold their lane up: the next op's body is the whole document,
-// so nothing of it is missing on the server when it goes. Only metadata is here: payload bytes stay in the store.
+// Ops in state dead or quarantined stay (a person decides) but no longer hold their lane up: what they changed is taken out of the ops behind them
+// (planner_undo.cpp). Only metadata is here: payload bytes stay in the store.
 #pragma once
 
 #include <cstdint>
@@ -54,6 +54,7 @@ struct Op {
     Action action = Action::update;
     OpState state = OpState::queued;
     Codec codec = Codec::none;
+    Undo undo = Undo::none;
     std::uint8_t band = 1;  // 0 low … 3 critical
     bool unknown = false, no_fold = false;
 

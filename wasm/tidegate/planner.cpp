@@ -31,7 +31,10 @@ Result<std::uint64_t> Planner::restore(std::string_view snapshot, const Json& st
     auto rows = read_snapshot(snapshot);
     if (!rows) return rows.error();
     for (OpRow& row : rows.value().rows)
-        if (auto added = outbox_.add(std::move(row))) score_op(*added.value());
+        if (auto added = outbox_.add(std::move(row))) {
+            score_op(*added.value());
+            if (added.value()->undo != Undo::none) undos_.insert(added.value()->seq);
+        }
     outbox_.know(rows.value().known_seq);
     snapshot_stored_ = true;
     return outbox_.known_seq();
@@ -137,6 +140,7 @@ Result<Plan> Planner::step(const Json& json) {
     finish_turn(plan);
     flush_notices();
     plan_ = nullptr;
+    start_undos();
     return plan;
 }
 
@@ -155,6 +159,7 @@ void Planner::take_rows(const std::vector<Json>& rows) {
         Rejected rejected{std::nullopt, std::nullopt, added.error().code, added.error().path, added.error().message};
         if (seq) rejected.seq = seq;
         if (json.is_object() && json.contains("id") && json["id"].is_string()) rejected.id = json["id"].get<std::string>();
+            if (added.value()->undo != Undo::none) undos_.insert(seq);
         plan_->rejected.push_back(std::move(rejected));
     }
 }

@@ -107,6 +107,7 @@ private:
         std::uint64_t theirs_slot = 0, base_slot = 0;
         std::vector<std::pair<std::uint64_t, std::uint64_t>> nexts;  // (seq, slot) of this op and the later ones of the lane
         std::vector<std::uint64_t> slots;
+        StoreRef under;       // planner_undo.cpp: what lies under the op
         bool pulled = false;  // no 412: a pull brought the new version, and its commit stores what is decided
         bool leaves = false;  // decided: the op leaves the outbox
     };
@@ -233,10 +234,17 @@ private:
     void write_base(const Lane& lane, const std::string& etag, bool deleted, std::optional<std::string> bytes, CommitSpec& spec);
     void write_audit(const Op& op, const char* strategy, const std::vector<Json>& clashes, CommitSpec& spec);
 
+    // planner_undo.cpp
+    void mark_undo(Op& op, Undo undo);
+    void start_undos();
+    void load_undo(Op& op);
+    void decide_undo(const TaskPtr& task, Op& op);
+    void restore_doc(const Op& op, std::optional<StoreRef> from, CommitSpec& spec);
+
     // planner_pull.cpp
     Json sync_now(const std::optional<Json>& options);
     void pulls_due(bool at_once);
-    void hint(const std::optional<Json>& value);
+    void hint(const std::optional<Json>& value, bool from_now_on);
     void plan_pulls();
     std::optional<double> pull_wake(const GateResult& gate) const;
     void fetch_page(const PullPtr& run);
@@ -306,6 +314,7 @@ private:
     std::optional<Session> session_;
     Plan* plan_ = nullptr;
     std::vector<Effect> notices_;
+    std::set<std::uint64_t> undos_;              // seqs of ops with something to undo
     std::map<std::uint64_t, Continuation> pending_;
     std::map<std::uint64_t, std::string> slots_;
     std::map<std::uint64_t, BatchPtr> batches_;

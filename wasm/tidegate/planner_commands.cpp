@@ -35,7 +35,7 @@ Json Planner::take_command(const CommandIn& command) {
         return fine();
     }
     if (type == "flush") return sync_now(command.value);
-    if (type == "hint") return hint(command.value), fine();
+    if (type == "hint" || type == "pull") return hint(command.value, type == "pull"), fine();
     if (type == "cancel") return cancel_op(command.id);
     if (type == "retry") return retry_op(command.id, false);
     if (type == "drop") return retry_op(command.id, true);
@@ -152,6 +152,7 @@ Json Planner::retry_op(const std::string& id, bool drop) {
         o.rounds = 0;
         // A refused body may be sent again under a new key; what may have been applied keeps its key and body.
         if (was_parked && !o.unknown) unfreeze(o, spec);
+        if (o.state == OpState::dead) mark_undo(o, o.undo == Undo::none ? Undo::put_in : Undo::none);
         o.state = o.unknown ? OpState::unknown : OpState::queued;
         if (o.extra) o.extra->reason.clear();
     });

@@ -102,10 +102,14 @@ void Planner::pulls_due(bool at_once) {
 }
 
 // The server says that something changed: {owner?}. However many hints come, one pull follows; one that is under way is followed by one more.
-void Planner::hint(const std::optional<Json>& value) {
+// from_now_on: this owner pulls, also if he did not before.
+void Planner::hint(const std::optional<Json>& value, bool from_now_on) {
     const bool all = !value || !value->is_object() || !value->contains("owner");
     for (auto& [owner, pulls] : pulls_)
         if (all || text_of(*value, "owner") == owner) pulls.due = true;
+    if (!from_now_on || all || pulls_.count(text_of(*value, "owner"))) return;
+    pulls_[text_of(*value, "owner")].due = true;
+    core_dirty_ = true;
 }
 
 void Planner::plan_pulls() {

@@ -349,6 +349,7 @@ void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
 
 void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec) {
     note_error(ruling, status, detail);
+    mark_undo(op, Undo::take_out);
     outbox_.change(op, [&](Op& o) {
         o.state = OpState::dead;
         OpExtra& rare = o.make_rare();

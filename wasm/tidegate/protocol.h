@@ -42,6 +42,14 @@ struct EnumNames<Codec> {
     static constexpr const char* values[] = {"none", "full", "merge-patch", "json-patch"};
 };
 
+// What is still to be done about a refused change in the documents above it.
+enum class Undo { none, take_out, put_in };
+template <>
+struct EnumNames<Undo> {
+    static constexpr const char* name = "Undo";
+    static constexpr const char* values[] = {"none", "take-out", "put-in"};
+};
+
 enum class ErrorClass { network, server, validation, auth, conflict, storage, quota, internal };
 template <>
 struct EnumNames<ErrorClass> {
@@ -102,6 +110,7 @@ struct OpRow {
     std::string key;
     Codec codec = Codec::none;
     double body_bytes = 0;
+    Undo undo = Undo::none;
     std::optional<double> score;
     std::optional<OpError> error;
 };
@@ -137,6 +146,7 @@ void describe(V& v, OpRow& r) {
     v.defaulted("key", r.key, "Idempotency key when it is not the id: the body changed after a known answer.");
     v.defaulted("codec", r.codec, "Form of the frozen body; none while no body is frozen.");
     v.defaulted("bodyBytes", r.body_bytes, "Bytes of the frozen body.");
+    v.defaulted("undo", r.undo, "Refused, or retried after that, and the documents above it do not show it yet.");
     v.field("score", r.score, "Effective score when last planned.");
     v.field("error", r.error);
 }
@@ -229,7 +239,7 @@ struct CommandIn {
 template <class V>
 void describe(V& v, CommandIn& c) {
     v.type("CommandIn", "A person or the app asks for something.");
-    v.field("type", c.type, "pause, resume, flush, hint, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops.");
+    v.field("type", c.type, "pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops.");
     v.defaulted("id", c.id, "Op id.");
     v.defaulted("priority", c.priority);
     v.defaulted("session", c.session);

@@ -1,0 +1,126 @@
+// A refused change is taken out of what the app sees and of what is still to be sent, and nothing else is: later changes of the entity were made on top of it, so
+// they are rebased onto what lay under it (merge3 with the refused document as their base). What lay under it is kept, so that a retry can put the change in again,
+// on top of what is there by then.
+//
+// The mark is stored with the refusal (OpRow.undo) and cleared by the commit that carries it out; a kill between the two leaves it to the next drain. The lane is
+// reserved meanwhile, so that nothing leaves with the refused change in it.
+#include "tidegate/conflict.h"
+#include "tidegate/planner.h"
+#include "tidegate/time.h"
+
+namespace tidegate {
+
+void Planner::mark_undo(Op& op, Undo undo) {
+    op.undo = undo;
+    undos_.insert(op.seq);
+}
+
+void Planner::start_undos() {
+    if (remaining_ms(storage_retry_ms_, now_ms_, kStorageRetryMs) > 0) return;
+    for (auto it = undos_.begin(); it != undos_.end();) {
+        Op* op = outbox_.find(*it);
+        if (!op || op->undo == Undo::none) {
+            it = undos_.erase(it);
+            continue;
+        }
+        ++it;
+        if (!op->lane->reserved_by) load_undo(*op);
+    }
+}
+
+void Planner::load_undo(Op& op) {
+    auto task = std::make_shared<Task>();
+    task->id = next_batch_++;
+    task->seq = op.seq;
+    task->lane = op.lane->name;
+    outbox_.reserve(*op.lane, task->id);
+    ++tasks_open_;
+    std::vector<LoadItem> items;
+    want_task(task, items);
+    const auto want = [&](std::string key) {
+        task->slots.push_back(new_slot());
+        items.push_back({task->slots.back(), "payloads", std::move(key)});
+        return task->slots.back();
+    };
+    // Under it lies the op before it, else the acknowledged version.
+    const Op* before = nullptr;
+    for (const std::uint64_t seq : op.lane->ops)
+        if (seq < op.seq && !outbox_.find(seq)->parked()) before = outbox_.find(seq);
+    if (before) task->base_slot = want(std::to_string(before->seq) + ":next");
+    task->under = before ? StoreRef{"payloads", std::to_string(before->seq) + ":next"} : StoreRef{"bases", task->lane};
+    if (op.undo == Undo::put_in) task->theirs_slot = want(std::to_string(op.seq) + ":under");
+    emit_load(std::move(items), [this, task](const OutcomeIn& loaded) {
+        if (loaded.error) storage_retry_ms_ = now_ms_ + kStorageRetryMs;
+        Op* op = outbox_.find(task->seq);
+        if (loaded.error || !op) return end_task(task);
+        decide_undo(task, *op);
+    });
+}
+
+void Planner::decide_undo(const TaskPtr& task, Op& op) {
+    CommitSpec spec;
+    spec.lanes = {task->lane};
+    const std::string key = std::to_string(op.seq);
+    const Undo undo = op.undo;
+    const bool mergeable = op.is_json() && op.action == Action::update && !task->nexts.empty() && task->nexts.front().first == op.seq;
+    const std::string refused = mergeable ? std::string(view(task->nexts.front().second)) : std::string();
+    const std::string under(view(task->base_slot));
+    std::uint64_t last_seq = op.seq;
+    std::string last_text;
+    if (undo == Undo::take_out) {
+        const Op* later = outbox_.after(op);
+        if (mergeable && !under.empty()) rebase_later(task, refused, under, last_seq, last_text, spec);
+        if (!later) restore_doc(op, under.empty() ? std::nullopt : std::optional(task->under), spec);
+        Write keep_under;
+        keep_under.store = "payloads";
+        keep_under.key = key + ":under";
+        keep_under.from = task->under;
+        if (!under.empty()) spec.writes.push_back(std::move(keep_under));
+    } else if (const std::string old_under(view(task->theirs_slot)); mergeable && !under.empty() && !old_under.empty()) {
+        last_text = rebase(old_under, refused, under);
+        Write next;
+        next.store = "payloads";
+        next.key = key + ":next";
+        next.slot = keep(last_text);
+        spec.slots.push_back(*next.slot);
+        spec.writes.push_back(std::move(next));
+        outbox_.change(op, [&](Op& o) { o.size_bytes = static_cast<double>(last_text.size()); });
+        rebase_later(task, under, std::string(last_text), last_seq, last_text, spec);
+    } else if (!outbox_.after(op)) {
+        restore_doc(op, StoreRef{"payloads", key + ":next"}, spec);
+    }
+    if (!last_text.empty()) write_doc(*outbox_.find(last_seq), std::move(last_text), spec);
+    op.undo = Undo::none;
+    spec.writes.push_back(row_write(op));
+    spec.ok = [this, task] { end_task(task); };
+    spec.failed = [this, task, undo](bool) {   // new ops of the lane came, or the store refused: again
+        if (Op* again = outbox_.find(task->seq)) mark_undo(*again, undo);
+        end_task(task);
+    };
+    const Json shown = Json::array({object().set("entity", op.lane->entity).set("entityId", op.lane->entity_id)});
+    const std::string owner = op.lane->owner;
+    emit_commit(std::move(spec));
+    emit_notify("sync.documents", object().set("owner", owner).set("documents", shown));
+}
+
+// What the app sees of the entity: those bytes again, or nothing.
+void Planner::restore_doc(const Op& op, std::optional<StoreRef> from, CommitSpec& spec) {
+    Write doc;
+    doc.store = "docs";
+    doc.key = op.lane->name;
+    doc.remove = !from;
+    if (from) {
+        doc.value = object()
+            .set("entity", op.lane->entity)
+            .set("entityId", op.lane->entity_id)
+            .set("owner", op.lane->owner)
+            .set("contentType", op.rare().content_type)
+            .set("deleted", false)
+            .set("opId", nullptr)
+            .set("seq", 0);
+        doc.from = std::move(from);
+    }
+    spec.writes.push_back(std::move(doc));
+}
+
+}  // namespace tidegate
