@@ -56,6 +56,7 @@ export async function buildRow(item, context, path, group) {
   if (dependsOn.length > 0) row.dependsOn = dependsOn;
   if (group) row.group = group;
   if (item.coalesce === false) row.noFold = true;
+  if (item.expiresAt !== undefined) row.expiresAt = checkInstant(item.expiresAt, `${path}/expiresAt`);
   return { row, bytes: body.bytes };
 }
 
@@ -94,6 +95,12 @@ function checkDependsOn(dependsOn, path) {
     if (typeof id !== 'string' || id === '' || id.length > 128) throw wrongType(`${path}/${i}`, id, 'an op id');
   });
   return [...new Set(dependsOn)];
+}
+
+/** @param {unknown} value @param {string} path @returns {number} */
+function checkInstant(value, path) {
+  if (typeof value !== 'number' || !(value > 0 && value <= 8.64e15)) throw outOfRange(path, value, 'milliseconds since 1970');
+  return value;
 }
 
 /** @param {SaveItem} item @param {string} path */

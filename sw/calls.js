@@ -14,6 +14,8 @@ import { TidegateError, closedError } from './errors.js';
 
 const kOpsPage = 100;
 const kOpsScan = 500;
+/** The core remembers the ids of the ops of this many commits (kMaxLeftRecords). */
+const kLeftRecords = 500;
 const kCeilings = { maxOpBytes: kMaxOpBytes, maxQueuedOps: kMaxQueuedOps, maxQueuedBytes: kMaxQueuedBytes };
 
 /**
@@ -58,6 +60,8 @@ export async function createCalls(options, deps) {
     if (closed) throw closedError();
     const rows = [];
     for (const [i, item] of items.entries()) rows.push(await buildRow(item, context, path && `${path}/${i}`, group));
+    for (const [i, { row }] of rows.entries())
+      if (row.dependsOn) await checkParents(store, row.dependsOn, `${path && `${path}/${i}`}/dependsOn`);
     const seqs = await appender.append(rows);
     accepted();
     return rows.map(({ row }, i) => ({ id: row.id, entityId: row.entityId, seq: seqs[i] }));
@@ -150,6 +154,21 @@ export function tell(listeners, type, detail) {
     } catch (error) {
       console.error('tidegate: a listener threw', error);
     }
+  }
+}
+
+/**
+ * Refuses a dependency on an op that never was: neither is it waiting, nor among those that left, nor older than what is remembered of these.
+ * @param {Store} store @param {string[]} ids @param {string} path
+ */
+async function checkParents(store, ids, path) {
+  for (const [i, id] of ids.entries()) {
+    if (await store.rowById(id)) continue;
+    const left = await store.list('history', { prefix: 'left/', limit: kLeftRecords });
+    if (left.some(({ value }) => value.ids.includes(id))) continue;
+    const acceptedMs = parseInt(id.replace('-', '').slice(0, 12), 16);   // UUIDv7 begins with its time
+    if (left.length === kLeftRecords && acceptedMs < left[0].value.at) continue;
+    throw new TidegateError('orphan', `${path}/${i}`, `${path}/${i}: expected the id of an operation that was saved before, got ${quote(id)}`);
   }
 }
 

@@ -10,8 +10,10 @@ export interface SaveOptions {
   /** Default: decided by whether the entity is there. */
   action?: 'save' | 'create' | 'update' | 'delete';
   priority?: Priority;
-  /** Ids of ops that must be done before. */
+  /** Ids of ops that must be done before; each was saved before this one. Refused ("orphan") when there never was such an op. */
   dependsOn?: string[];
+  /** Not sent by this time (ms since 1970): it leaves the outbox, with a record of kind "expired". What may have been applied stays. */
+  expiresAt?: number;
   /** For bytes and Blobs; JSON needs none. */
   contentType?: string;
   /** False: this write is sent as it is, never folded with another. */

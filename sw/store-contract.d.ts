@@ -11,6 +11,7 @@ export type NewRow = Required<Pick<OpRow, Always>> & {
   dependsOn?: string[];
   group?: string;
   noFold?: boolean;
+  expiresAt?: number;
   state: 'queued';
 };
 export interface AcceptItem { row: NewRow; bytes: Uint8Array | null }

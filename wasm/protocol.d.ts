@@ -51,6 +51,8 @@ export interface OpRow {
   dependsOn?: string[];
   /** Atomic group. */
   group?: string;
+  /** Not sent by then: it leaves the outbox, with a record. 0: never. */
+  expiresAt?: number;
   /** True: never coalesced with another op. */
   noFold?: boolean;
   state?: OpState;
@@ -121,6 +123,12 @@ export interface ReadingsIn {
   atMs?: number;
   /** For quiet hours: minutes to add to UTC for local time. */
   utcOffsetMinutes?: number;
+  /** How long the last step of the core took. */
+  stepMs?: number;
+  /** How late the last timer came. */
+  timerLateMs?: number;
+  /** nominal, fair, serious or critical, where the platform says. */
+  pressure?: string;
 }
 
 /** An error as a value. */
@@ -179,6 +187,8 @@ export interface Input {
   readings?: ReadingsIn;
   /** OpRow[]: newly accepted or reloaded, ascending seq. */
   rows?: any[];
+  /** More rows follow in the next step. */
+  more?: boolean;
   outcomes?: OutcomeIn[];
   commands?: CommandIn[];
 }
@@ -407,7 +417,7 @@ export interface Settings {
   delta?: boolean;
   /** batch (default) or rest. */
   mode?: string;
-  /** merge (default), client-wins or server-wins. */
+  /** merge (default), last-write-wins, field-level, client-wins, server-wins or custom. */
   conflictStrategy?: string;
   /** {entity: strategy}. */
   conflictStrategies?: any;

@@ -489,14 +489,6 @@ TEST_CASE("an atomic group goes whole or not at all") {
     CHECK(together);
 }
 
-TEST_CASE("an op waits for the ops it depends on") {
-    World w;
-    w.accept("FORM", "child", "create", form(1), {{"dependsOn", {"op-2"}}, {"priority", "critical"}});
-    w.accept("FORM", "parent", "create", form(2));
-    w.run(kSync);
-    CHECK(w.server.effects == std::vector<std::string>{"op-2", "op-1"});
-}
-
 TEST_CASE("cancelling shows what lies under the op; what may have been applied cannot be cancelled") {
     World w;
     w.readings = {{"online", false}};

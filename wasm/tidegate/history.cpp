@@ -87,6 +87,7 @@ Json Totals::persist() const {
         .set("busyMs", busy_ms)
         .set("batteryUsed", battery_used)
         .set("audit", audit_entries)
+        .set("left", left_records)
         .set("classes", classes);
 }
 
@@ -107,6 +108,7 @@ Totals Totals::from_json(const Json& value) {
     t.busy_ms = number_field(value, "busyMs", 0, kMost, 0);
     t.battery_used = number_field(value, "batteryUsed", 0, kMost, 0);
     t.audit_entries = static_cast<std::uint64_t>(count("audit"));
+    t.left_records = static_cast<std::uint64_t>(count("left"));
     if (value.is_object() && value.contains("classes") && value["classes"].is_array())
         for (std::size_t i = 0; i < 8 && i < value["classes"].size(); ++i)
             if (value["classes"][i].is_number()) t.errors_by_class[i] = static_cast<std::int64_t>(value["classes"][i].get<double>());

@@ -14,6 +14,8 @@ namespace tidegate {
 
 inline constexpr std::uint64_t kMaxSessions = 1000;
 inline constexpr std::uint64_t kMaxAuditEntries = 10000;
+// Commits whose ops left the outbox are remembered by the ids of those ops, so that a dependency on one of them is known from one on nothing.
+inline constexpr std::uint64_t kMaxLeftRecords = 500;
 inline constexpr std::size_t kMaxSessionErrors = 20;
 
 // One drain that sent something, or that a person asked for. No payload, no entity id.
@@ -36,7 +38,7 @@ struct Session {
 struct Totals {
     std::int64_t sessions = 0, processed = 0, succeeded = 0, failed = 0, conflicts = 0, requests = 0, folded = 0, dead = 0;
     double full_bytes = 0, sent_bytes = 0, busy_ms = 0, battery_used = 0;
-    std::uint64_t audit_entries = 0;
+    std::uint64_t audit_entries = 0, left_records = 0;
     std::int64_t errors_by_class[8] = {};
 
     void add(const Session& session, double end_ms, std::optional<double> battery_now);

@@ -92,6 +92,7 @@ Result<Op*> Outbox::add(OpRow row) {
     if (!row.key.empty()) op.make_rare().key = std::move(row.key);
     if (!row.content_type.empty() && row.content_type != "application/json") op.make_rare().content_type = std::move(row.content_type);
     if (row.error) op.make_rare().error = std::move(row.error);
+    if (row.expires_at > 0) expiries_.emplace(op.make_rare().expires_at = row.expires_at, op.seq);
 
     ids_[op.id] = op.seq;
     for (const std::string& parent : op.rare().depends_on) children_[parent].push_back(op.seq);
@@ -124,6 +125,7 @@ OpRow Outbox::row_of(const Op& op) const {
     row.size_bytes = op.size_bytes;
     row.depends_on = rare.depends_on;
     row.group = rare.group;
+    row.expires_at = rare.expires_at;
     row.no_fold = op.no_fold;
     row.state = op.state;
     row.reason = rare.reason;
@@ -178,6 +180,7 @@ void Outbox::remove(std::uint64_t seq) {
     };
     for (const std::string& parent : op.rare().depends_on) drop_from(children_, parent);
     if (!op.rare().group.empty()) drop_from(groups_, op.rare().group);
+    expiries_.erase({op.rare().expires_at, seq});
     std::vector<std::uint64_t> children;
     if (const auto found = children_.find(op.id); found != children_.end()) children = found->second;
     const auto place = std::lower_bound(lane.ops.begin(), lane.ops.end(), seq);
@@ -223,10 +226,55 @@ Op* Outbox::after(const Op& op) {
 
 const Op* Outbox::blocked_by(const Op& op) const {
     for (const std::string& parent : op.rare().depends_on) {
-        const auto it = ids_.find(parent);
-        if (it != ids_.end()) return find(it->second);
+        const Op* found = const_cast<Outbox*>(this)->find_id(parent);
+        if (found && (op.rare().group.empty() || found->rare().group != op.rare().group)) return found;   // a group goes as one
     }
     return nullptr;
+}
+
+Op* Outbox::waits_from_before(const Op& op) {
+    const auto it = children_.find(op.id);
+    if (it == children_.end()) return nullptr;
+    for (const std::uint64_t seq : it->second) {
+        Op& child = *find(seq);
+        const bool together = !op.rare().group.empty() && child.rare().group == op.rare().group;
+        if (seq <= op.seq && !together && !child.parked()) return &child;
+    }
+    return nullptr;
+}
+
+bool Outbox::entangled(const Op& op) const {
+    if (op.rare().group.empty()) return false;
+    const std::uint64_t first = unit(op).front();
+    const auto& seqs = op.lane->ops;
+    for (auto it = std::lower_bound(seqs.begin(), seqs.end(), op.seq); it != seqs.begin();) {
+        const Op& before = ops_.at(*--it);
+        if (before.parked() || before.rare().group == op.rare().group) continue;
+        return unit(before).front() > first;
+    }
+    return false;
+}
+
+void Outbox::lend(const Op& from) {
+    if (children_.empty()) return;
+    std::vector<const Op*> stack{&from};
+    for (std::size_t lent = 0; !stack.empty() && lent < kMaxLendings;) {
+        const Op& op = *stack.back();
+        stack.pop_back();
+        // It waits for those before it in its lane, and for what those wait for.
+        std::size_t looked_at = 0;
+        for (const std::uint64_t seq : op.lane->ops) {
+            if (seq > op.seq || ++looked_at > kInheritanceWindow) break;
+            for (const std::string& id : ops_.at(seq).rare().depends_on) {
+                Op* parent = find_id(id);
+                if (!parent || parent->place() <= op.place()) continue;
+                parent->lent_key = op.place();
+                touch(*parent->lane);
+                stack.push_back(parent);
+                ++lent;
+            }
+        }
+    }
 }
 
 // The best key of any op in the lane: what waits behind a head lends the head its priority.
@@ -238,7 +286,7 @@ double Outbox::lane_key(const Lane& lane) const {
         if (++looked_at > kInheritanceWindow) break;
         const Op& op = ops_.at(seq);
         if (op.parked()) continue;
-        if (!any || op.order_key < best) best = op.order_key;
+        if (!any || op.place() < best) best = op.place();
         any = true;
     }
     return best;
@@ -319,9 +367,8 @@ std::optional<FoldRun> Outbox::fold_run(Op& first) {
     return run;
 }
 
-std::vector<std::uint64_t> Outbox::group_members(const std::string& group) const {
-    const auto it = groups_.find(group);
-    return it == groups_.end() ? std::vector<std::uint64_t>{} : it->second;
+std::vector<std::uint64_t> Outbox::unit(const Op& op) const {
+    return op.rare().group.empty() ? std::vector<std::uint64_t>{op.seq} : groups_.at(op.rare().group);
 }
 
 }  // namespace tidegate

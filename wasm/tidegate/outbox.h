@@ -25,6 +25,8 @@ inline constexpr std::size_t kMaxDependencies = 64;
 inline constexpr std::size_t kMaxFoldsAtOnce = 500;
 // A lane's head inherits the priority of this many ops behind it (so that a touch is O(1) in the length of the lane).
 inline constexpr std::size_t kInheritanceWindow = 64;
+// Ops that one change of priority may lend its place to, directly and through others.
+inline constexpr std::size_t kMaxLendings = 1024;
 
 struct Lane {
     std::string name, owner, entity, entity_id;
@@ -41,6 +43,7 @@ struct OpExtra {
     std::vector<std::string> depends_on;
     std::string group, reason, key, content_type, priority_text;
     std::optional<OpError> error;
+    double expires_at = 0;
 };
 
 struct Op {
@@ -50,6 +53,7 @@ struct Op {
     std::unique_ptr<OpExtra> extra;
     double created_at = 0, size_bytes = 0, body_bytes = 0, until_ms = 0, last_attempt = 0, wait_ms = 0;
     double order_key = 0, score = 0;
+    double lent_key = 1e300;  // the best key of what waits for it: order_key of an op that depends on it, or the like
     std::int32_t attempts = 0, sends = 0, rounds = 0, failures = 0, schema_version = 0;
     Action action = Action::update;
     OpState state = OpState::queued;
@@ -64,6 +68,7 @@ struct Op {
     bool is_json() const { return !extra || extra->content_type.empty(); }
     // Never sent: may still be folded, and its body is not frozen.
     bool fresh() const { return sends == 0 && codec == Codec::none; }
+    double place() const { return lent_key < order_key ? lent_key : order_key; }
     // Does not go by itself any more.
     bool parked() const { return state == OpState::dead || state == OpState::quarantined; }
 };
@@ -135,6 +140,14 @@ public:
     // True while an op it depends on is still in the outbox; names it.
     const Op* blocked_by(const Op& op) const;
     bool has_dependents(const Op& op) const { return children_.count(op.id) > 0; }
+    // The first op that names `op` as its parent although it was accepted before it: what it named did not exist then. Null when there is none. Because such
+    // edges are refused, every edge points to an earlier op; so does every lane and (see entangled) every group, and nothing ever waits in a circle.
+    Op* waits_from_before(const Op& op);
+    // Something that was accepted while its group was stands before it in its lane: the group would wait for it, and it perhaps for the group. Groups are
+    // accepted in one piece, so this is a damaged or forged queue.
+    bool entangled(const Op& op) const;
+    // REQUIRED after order_key changed: those that `op` waits for, in whatever way, go no later than it would (priority inheritance).
+    void lend(const Op& op);
 
     // The run of fresh ops beginning with `first` that folds, or nullopt.
     std::optional<FoldRun> fold_run(Op& first);
@@ -151,8 +164,10 @@ public:
     std::size_t size() const { return ops_.size(); }
     std::uint64_t known_seq() const { return known_seq_; }
     void know(std::uint64_t seq) { known_seq_ = seq > known_seq_ ? seq : known_seq_; }
-    // Members of an atomic group, ascending seq.
-    std::vector<std::uint64_t> group_members(const std::string& group) const;
+    // The members of its atomic group, ascending seq; the op alone where it has none.
+    std::vector<std::uint64_t> unit(const Op& op) const;
+    // Ops that are to leave by themselves, by when.
+    const std::set<std::pair<double, std::uint64_t>>& expiries() const { return expiries_; }
 
 private:
     void count(const Op& op, int sign);
@@ -165,7 +180,7 @@ private:
     std::map<std::string_view, std::uint64_t> ids_;  // views into Op::id: map nodes do not move
     std::map<std::string, std::vector<std::uint64_t>> children_;
     std::map<std::string, std::vector<std::uint64_t>> groups_;
-    std::set<std::pair<double, std::uint64_t>> ready_, timers_;
+    std::set<std::pair<double, std::uint64_t>> ready_, timers_, expiries_;
     std::uint64_t known_seq_ = 0;
     Tally tally_;
     double now_ms_ = 0;

@@ -130,11 +130,13 @@ Result<Plan> Planner::step(const Json& json) {
     plan_ = &plan;
 
     if (input.readings) take_readings(*input.readings);
+    rows_follow_ = input.more;
     take_rows(input.rows);
     if (input.event) take_event(*input.event);
     for (const OutcomeIn& outcome : input.outcomes) take_outcome(outcome);
     for (const CommandIn& command : input.commands) plan.answers.push_back(take_command(command));
     retry_commits();
+    expire_ops();
     plan_sends();
     plan_pulls();
     finish_turn(plan);
@@ -145,6 +147,7 @@ Result<Plan> Planner::step(const Json& json) {
 }
 
 void Planner::take_rows(const std::vector<Json>& rows) {
+    CommitSpec spec;
     for (const Json& json : rows) {
         auto row = decode<OpRow>(json);
         const std::uint64_t seq =
@@ -154,6 +157,7 @@ void Planner::take_rows(const std::vector<Json>& rows) {
         auto added = row ? outbox_.add(std::move(row.value())) : Result<Op*>(row.error());
         if (added) {
             score_op(*added.value());
+            check_row(*added.value(), spec);
             continue;
         }
         Rejected rejected{std::nullopt, std::nullopt, added.error().code, added.error().path, added.error().message};
@@ -162,6 +166,14 @@ void Planner::take_rows(const std::vector<Json>& rows) {
             if (added.value()->undo != Undo::none) undos_.insert(seq);
         plan_->rejected.push_back(std::move(rejected));
     }
+    if (!spec.writes.empty()) emit_commit(std::move(spec));
+}
+
+// Refuses what would wait in a circle, by name. Constant work per edge.
+void Planner::check_row(Op& op, CommitSpec& spec) {
+    for (Op* child; (child = outbox_.waits_from_before(op)) && !child->lane->reserved_by;)
+        quarantine(*child, "It waits for op " + op.id + (child == &op ? ", itself" : ", which did not exist when it was accepted"), spec);
+    if (outbox_.entangled(op)) quarantine(op, "Other changes were accepted in the middle of its group " + op.rare().group, spec);
 }
 
 void Planner::score_op(Op& op) {
@@ -175,6 +187,7 @@ void Planner::score_op(Op& op) {
         o.score = score(band, rules_.points(fields));
         o.order_key = order_key(band, o.score, clamp_past(o.created_at, now_ms_), AgingOptions{});
     });
+    outbox_.lend(op);
 }
 
 void Planner::rescore_all() {
@@ -283,6 +296,8 @@ void Planner::emit_commit(CommitSpec spec) {
         effect.writes.push_back(std::move(drop));
     }
     effect.writes.insert(effect.writes.end(), spec.writes.begin(), spec.writes.end());
+    if (!spec.left.empty())
+        append_record(effect.writes, "left", ++totals_.left_records, kMaxLeftRecords, object().set("at", now_ms_).set("ids", spec.left));
     Write core;
     core.store = "state";
     core.key = "core";
@@ -353,6 +368,90 @@ Write Planner::row_write(const Op& op) const {
     OpRow row = outbox_.row_of(op);
     write.value = encode(row);
     return write;
+}
+
+// The row and everything of it.
+void Planner::let_go(const Op& op, CommitSpec& spec) const {
+    Write row;
+    row.store = "ops";
+    row.key = op.seq;
+    row.remove = true;
+    spec.writes.push_back(std::move(row));
+    Write payload;
+    payload.store = "payloads";
+    payload.prefix = std::to_string(op.seq) + ":";
+    payload.remove = true;
+    spec.writes.push_back(std::move(payload));
+    spec.left.push_back(op.id);
+}
+
+// What the app sees of a lane once the ops `without` are gone: its newest op that still goes, else the acknowledged version, else nothing.
+void Planner::write_shown(const Lane& lane, const std::vector<std::uint64_t>& without, CommitSpec& spec) {
+    const Op *newest = nullptr, *first = nullptr;
+    for (const std::uint64_t seq : lane.ops) {
+        const Op* op = outbox_.find(seq);
+        const bool gone = std::find(without.begin(), without.end(), seq) != without.end();
+        if (gone && !first) first = op;
+        if (!gone && !op->parked()) newest = op;
+    }
+    if (!first || (newest && newest->seq > without.back())) return;   // the app sees a later version
+    Write doc;
+    doc.store = "docs";
+    doc.key = lane.name;
+    if (newest ? newest->action == Action::remove : first->action == Action::create) {
+        doc.remove = true;
+    } else {
+        doc.value = object()
+            .set("entity", lane.entity)
+            .set("entityId", lane.entity_id)
+            .set("owner", lane.owner)
+            .set("contentType", (newest ? newest : first)->rare().content_type)
+            .set("deleted", false)
+            .set("opId", newest ? Json(newest->id) : Json())
+            .set("seq", newest ? newest->seq : 0);
+        doc.from = newest ? StoreRef{"payloads", std::to_string(newest->seq) + ":next"} : StoreRef{"bases", lane.name};
+    }
+    spec.writes.push_back(std::move(doc));
+}
+
+// Ops leave by somebody's will, or by a rule; a record says which. Their dependents no longer wait for them.
+void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind, const char* by) {
+    CommitSpec spec;
+    const std::uint64_t holder = next_batch_++;
+    for (const std::uint64_t seq : seqs) {
+        const Op& op = *outbox_.find(seq);
+        spec.lanes.push_back(op.lane->name);
+        if (!op.parked()) write_shown(*op.lane, seqs, spec);
+        append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries,
+                      object().set("kind", kind).set("opId", op.id).set("by", by).set("at", now_ms_));
+        let_go(op, spec);
+    }
+    for (const std::string& lane : spec.lanes) outbox_.reserve(*outbox_.find_lane(lane), holder);
+    const auto release = [this, holder, lanes = spec.lanes] {
+        for (const std::string& name : lanes)
+            if (Lane* lane = outbox_.find_lane(name); lane && lane->reserved_by == holder) outbox_.release(*lane);
+    };
+    spec.ok = [this, seqs, release] {
+        for (const std::uint64_t seq : seqs) outbox_.remove(seq);
+        release();
+    };
+    spec.failed = [release](bool) { release(); };
+    const std::vector<std::string> ids = spec.left;
+    emit_commit(std::move(spec));
+    for (const std::string& id : ids) emit_notify(std::string("op.") + kind, object().set("id", id));
+}
+
+// What was not sent by its time leaves. What may have been applied stays until that is known; a group goes as one.
+void Planner::expire_ops() {
+    for (const auto& [at, seq] : outbox_.expiries()) {
+        if (at > now_ms_) break;
+        const std::vector<std::uint64_t> unit = outbox_.unit(*outbox_.find(seq));
+        const bool free = std::all_of(unit.begin(), unit.end(), [this](std::uint64_t member) {
+            const Op& op = *outbox_.find(member);
+            return !op.lane->reserved_by && !op.unknown && op.state == OpState::queued;
+        });
+        if (free) withdraw(unit, "expired", "expiresAt");
+    }
 }
 
 // --- the end of a turn ------------------------------------------------------------------------------------------------------------

@@ -146,6 +146,7 @@ private:
         std::vector<Write> writes;
         std::vector<std::string> lanes;
         std::vector<std::uint64_t> slots;          // freed when it is over
+        std::vector<std::string> left;             // ids of the ops that leave the outbox by it
         std::function<void()> ok;
         std::function<void(bool stale)> failed;    // empty: the same commit is tried again until it is stored
     };
@@ -172,6 +173,11 @@ private:
     Json core_state() const;
     void read_core_state(const Json& core);
     Write row_write(const Op& op) const;
+    void let_go(const Op& op, CommitSpec& spec) const;
+    void withdraw(const std::vector<std::uint64_t>& seqs, const char* kind, const char* by);
+    void write_shown(const Lane& lane, const std::vector<std::uint64_t>& without, CommitSpec& spec);
+    void expire_ops();
+    void check_row(Op& op, CommitSpec& spec);
     void score_op(Op& op);
     void rescore_all();
 
@@ -190,13 +196,13 @@ private:
     bool op_ready(const Op& op, const GateResult& gate) const;
     void load_batch(const BatchPtr& batch);
     void form_batch(const BatchPtr& batch, const OutcomeIn& loaded);
-    bool form_item(Batch& batch, std::size_t index, CommitSpec& spec);
+    void form_item(Batch& batch, std::size_t index, CommitSpec& spec);
     void cut_to_budget(Batch& batch);
     void begin_batch(const BatchPtr& batch, CommitSpec spec);
     void mark_sending(Batch& batch, Item& item, CommitSpec& spec);
-    void quarantine(Op& op, const char* reason, CommitSpec& spec);
+    void quarantine(Op& op, const std::string& reason, CommitSpec& spec);
     void take_back(Batch& batch);
-    void append_folds(const Batch& batch, std::vector<Write>& writes);
+    void append_folds(const Batch& batch, CommitSpec& spec);
     void release_batch(Batch& batch);
     Effect batch_request(Batch& batch);
     Effect single_request(Batch& batch);
@@ -272,7 +278,6 @@ private:
     Json set_settings(const std::optional<Json>& value);
     Json set_rules(const std::optional<Json>& value);
     Json list_ops(const std::optional<Json>& options) const;
-    void leave_outbox(Op& op, const char* kind, const std::string& by, CommitSpec& spec);
 
     // planner_status.cpp
     Status status() const;
@@ -327,6 +332,7 @@ private:
     PullPtr pull_;                               // the pull under way
     bool push_off_ = false, pull_off_ = false;   // what the person who asked for this drain does not want
     bool pulled_after_push_ = false;
+    bool rows_follow_ = false;  // the rows known are not all: a group at their end may lack members
     bool sync_owed_ = false;  // a sync event of this drain can be fired again by the browser
     double status_at_ms_ = 0;
     std::string status_class_;

@@ -59,75 +59,21 @@ Json Planner::take_command(const CommandIn& command) {
     return failure("unknown-command", "/type", "type: expected a command, got \"" + type.substr(0, 60) + "\"");
 }
 
-// The end of an op by somebody's will: a record says whose.
-void Planner::leave_outbox(Op& op, const char* kind, const std::string& by, CommitSpec& spec) {
-    append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, object()
-        .set("kind", kind)
-        .set("opId", op.id)
-        .set("by", by)
-        .set("at", now_ms_));
-    Write row;
-    row.store = "ops";
-    row.key = op.seq;
-    row.remove = true;
-    spec.writes.push_back(std::move(row));
-    Write payload;
-    payload.store = "payloads";
-    payload.prefix = std::to_string(op.seq) + ":";
-    payload.remove = true;
-    spec.writes.push_back(std::move(payload));
-    const std::uint64_t seq = op.seq;
-    Lane& lane = *op.lane;
-    const std::uint64_t by_batch = next_batch_++;
-    outbox_.reserve(lane, by_batch);
-    const std::string lane_name = lane.name;
-    const auto release = [this, lane_name, by_batch] {
-        if (Lane* l = outbox_.find_lane(lane_name); l && l->reserved_by == by_batch) outbox_.release(*l);
-    };
-    spec.ok = [this, seq, release] {
-        outbox_.remove(seq);
-        release();
-    };
-    spec.failed = [release](bool) { release(); };
-}
-
 Json Planner::cancel_op(const std::string& id) {
     Op* op = outbox_.find_id(id);
     if (!op) return failure("unknown-op", "/id", "no op " + id + " is in the outbox");
-    if (op->lane->reserved_by || op->state == OpState::sending)
-        return failure("in-flight", "/id", "op " + id + " is being sent: it can be cancelled when its answer is known");
-    if (op->unknown) return failure("in-flight", "/id", "op " + id + " was sent and had no answer: it may have been applied, so it cannot be cancelled");
-    if (!op->parked() && outbox_.after(*op)) return failure("has-later", "/id", "later changes of the same entity build on op " + id + ": cancel those first");
-    if (!op->rare().group.empty()) return failure("in-group", "/id", "op " + id + " belongs to an atomic group");
-    CommitSpec spec;
-    spec.lanes = {op->lane->name};
-    if (!op->parked() || op->lane->ops.back() == op->seq) {
-        // The app sees again what lies under the op: the one before it, else the acknowledged version, else nothing.
-        const Op* before = nullptr;
-        for (const std::uint64_t seq : op->lane->ops)
-            if (seq < op->seq && !outbox_.find(seq)->parked()) before = outbox_.find(seq);
-        Write doc;
-        doc.store = "docs";
-        doc.key = op->lane->name;
-        const bool created_here = op->action == Action::create && !before;
-        const bool deleted_before = before && before->action == Action::remove;
-        if (created_here || deleted_before) {
-            doc.remove = true;
-        } else {
-            doc.value = object()
-                .set("entity", op->lane->entity)
-                .set("entityId", op->lane->entity_id)
-                .set("owner", op->lane->owner)
-                .set("contentType", before ? before->rare().content_type : op->rare().content_type)
-                .set("deleted", false)
-                .set("opId", before ? Json(before->id) : Json())
-                .set("seq", before ? before->seq : 0);
-            doc.from = before ? StoreRef{"payloads", std::to_string(before->seq) + ":next"} : StoreRef{"bases", op->lane->name};
-        }
-        spec.writes.push_back(std::move(doc));
+    const std::vector<std::uint64_t> unit = outbox_.unit(*op);   // a group as one
+    for (const std::uint64_t seq : unit) {
+        const Op& member = *outbox_.find(seq);
+        if (member.lane->reserved_by || member.state == OpState::sending)
+            return failure("in-flight", "/id", "op " + member.id + " is being sent: it can be cancelled when its answer is known");
+        if (member.unknown)
+            return failure("in-flight", "/id", "op " + member.id + " was sent and had no answer: it may have been applied, so it cannot be cancelled");
+        const Op* later = member.parked() ? nullptr : outbox_.after(member);
+        if (later && std::find(unit.begin(), unit.end(), later->seq) == unit.end())
+            return failure("has-later", "/id", "later changes of the same entity build on op " + member.id + ": cancel those first");
     }
-    leave_outbox(*op, "cancelled", "user", spec);
-    emit_commit(std::move(spec));
+    withdraw(unit, "cancelled", "user");
     return fine();
 }
 
@@ -137,26 +83,29 @@ Json Planner::retry_op(const std::string& id, bool drop) {
     if (op->lane->reserved_by) return failure("in-flight", "/id", "op " + id + " is being worked on");
     if (drop && !op->parked() && op->state != OpState::conflict)
         return failure("not-parked", "/id", "op " + id + " is still on its way: cancel it instead");
-    CommitSpec spec;
+    const std::vector<std::uint64_t> unit = outbox_.unit(*op);   // a group as one
     if (drop) {
-        leave_outbox(*op, "cancelled", "user", spec);
-        emit_commit(std::move(spec));
+        withdraw(unit, "cancelled", "user");
         return fine();
     }
-    const bool was_parked = op->parked() || op->state == OpState::conflict;
-    outbox_.change(*op, [&](Op& o) {
-        o.until_ms = 0;
-        o.wait_ms = 0;
-        o.attempts = 0;
-        o.failures = 0;
-        o.rounds = 0;
-        // A refused body may be sent again under a new key; what may have been applied keeps its key and body.
-        if (was_parked && !o.unknown) unfreeze(o, spec);
-        if (o.state == OpState::dead) mark_undo(o, o.undo == Undo::none ? Undo::put_in : Undo::none);
-        o.state = o.unknown ? OpState::unknown : OpState::queued;
-        if (o.extra) o.extra->reason.clear();
-    });
-    spec.writes.push_back(row_write(*op));
+    CommitSpec spec;
+    for (const std::uint64_t seq : unit) {
+        Op& member = *outbox_.find(seq);
+        const bool was_parked = member.parked() || member.state == OpState::conflict;
+        outbox_.change(member, [&](Op& o) {
+            o.until_ms = 0;
+            o.wait_ms = 0;
+            o.attempts = 0;
+            o.failures = 0;
+            o.rounds = 0;
+            // A refused body may be sent again under a new key; what may have been applied keeps its key and body.
+            if (was_parked && !o.unknown) unfreeze(o, spec);
+            if (o.state == OpState::dead) mark_undo(o, o.undo == Undo::none ? Undo::put_in : Undo::none);
+            o.state = o.unknown ? OpState::unknown : OpState::queued;
+            if (o.extra) o.extra->reason.clear();
+        });
+        spec.writes.push_back(row_write(member));
+    }
     emit_commit(std::move(spec));
     return fine();
 }

@@ -10,7 +10,6 @@
 namespace tidegate {
 namespace {
 
-constexpr std::size_t kMaxGroupOps = 50;          // saveAll takes no more
 constexpr std::size_t kMaxChain = 256;            // ops of one lane that one batch looks at
 constexpr double kLineBytes = kOpOverheadBytes;   // what an op costs on the wire besides its body
 constexpr double kLargestDeltaGuess = 4096;       // an edit does not grow with its document; what it really takes is cut to the budget once formed
@@ -137,7 +136,9 @@ bool Planner::op_ready(const Op& op, const GateResult& gate) const {
 
 // Every member can go now, and nothing stands before it in its lane but members.
 bool Planner::group_ready(const Op& op, const GateResult& gate) {
-    for (const std::uint64_t seq : outbox_.group_members(op.rare().group)) {
+    const std::vector<std::uint64_t> unit = outbox_.unit(op);
+    if (rows_follow_ && unit.back() == outbox_.known_seq()) return false;
+    for (const std::uint64_t seq : unit) {
         Op* member = outbox_.find(seq);
         if (member->lane->reserved_by || !op_ready(*member, gate) || !member->is_json()) return false;
         for (Op* before = outbox_.head(*member->lane); before && before->seq < seq; before = outbox_.after(*before))
@@ -171,7 +172,7 @@ void Planner::collect_lane(Op& head, const GateResult& gate, Choice& choice, Bat
         }
         if (run) op = outbox_.find(run->survivor);
         Candidate candidate;
-        candidate.order_key = op->order_key;
+        candidate.order_key = op->place();
         candidate.value = cost_of_delay(static_cast<Band>(op->band), aged_score(op->score, now_ms_ - op->created_at, AgingOptions{}));
         candidate.bytes = static_cast<std::uint32_t>(std::min(4e9, estimated_bytes(*op)));
         candidate.lane = lane;
@@ -203,7 +204,7 @@ void Planner::collect(const GateResult& gate, Choice& choice, Batch& batch) {
         if (head.rare().group.empty()) {
             collect_lane(head, gate, choice, batch);
         } else if (group_ready(head, gate)) {
-            for (const std::uint64_t member : outbox_.group_members(head.rare().group))
+            for (const std::uint64_t member : outbox_.unit(head))
                 collect_lane(*outbox_.head(*outbox_.find(member)->lane), gate, choice, batch);
         } else {
             continue;
@@ -224,12 +225,19 @@ void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
     }
     if (batch.single) budget.max_ops = 1;
     budget.short_window = link.prioritize;
+    // A group cannot be split: one that is first in turn and larger than a batch may be goes alone.
+    const std::size_t most = budget.max_ops;
+    if (!choice.picks.empty()) budget.max_ops = std::max(most, outbox_.unit(*choice.picks.front().op).size());
     std::vector<std::size_t> chosen = choose_batch(choice.candidates, budget);
-    if (chosen.empty() && !choice.groups.empty() && !batch.single) {
-        // A group cannot be split, so one that is larger than a batch may be goes alone.
-        budget.max_ops = kMaxGroupOps;
-        chosen = choose_batch(choice.candidates, budget);
+    std::size_t kept = 0;
+    while (kept < chosen.size()) {
+        const std::uint32_t group = choice.candidates[chosen[kept]].group;
+        std::size_t end = kept + 1;
+        while (group && end < chosen.size() && choice.candidates[chosen[end]].group == group) ++end;
+        if (kept > 0 && end > most) break;
+        kept = end;
     }
+    chosen.resize(kept);
     lanes_together(choice.candidates, chosen);
     double load = 0;
     for (const std::size_t index : chosen) {
@@ -320,55 +328,57 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
         }
     }
     CommitSpec spec;
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < batch->items.size(); ++i) {
-        if (!form_item(*batch, i, spec)) {
-            // What rests on a refused op in this batch waits for the next one, where it rests on the base.
-            const Lane* lane = outbox_.find(batch->items[i].seq)->lane;
-            std::size_t j = i + 1;
-            while (j < batch->items.size() && outbox_.find(batch->items[j].seq)->lane == lane) ++j;
-            batch->items.erase(batch->items.begin() + static_cast<std::ptrdiff_t>(i), batch->items.begin() + static_cast<std::ptrdiff_t>(j));
-            --i;
-            continue;
-        }
-        ++kept;
+    for (std::size_t i = 0; i < batch->items.size(); ++i)
+        if (!outbox_.find(batch->items[i].seq)->parked()) form_item(*batch, i, spec);
+    // What rests on a refused op in this batch waits for the next one, where it rests on the base.
+    const Lane* held_up = nullptr;
+    std::vector<Item> good;
+    for (Item& item : batch->items) {
+        const Op& op = *outbox_.find(item.seq);
+        if (op.parked()) held_up = op.lane;
+        else if (op.lane != held_up) good.push_back(std::move(item));
     }
+    batch->items = std::move(good);
     cut_to_budget(*batch);
     begin_batch(batch, std::move(spec));
 }
 
-void Planner::quarantine(Op& op, const char* reason, CommitSpec& spec) {
-    outbox_.change(op, [&](Op& o) {
-        o.state = OpState::quarantined;
-        o.make_rare().reason = reason;
-        o.make_rare().error = OpError{ErrorClass::storage, reason, std::nullopt};
-    });
-    spec.writes.push_back(row_write(op));
-    emit_notify("op.quarantined", object().set("id", op.id).set("reason", reason));
+// Parked until a person decides; a group as one.
+void Planner::quarantine(Op& op, const std::string& reason, CommitSpec& spec) {
+    for (const std::uint64_t seq : outbox_.unit(op)) {
+        Op& member = *outbox_.find(seq);
+        outbox_.change(member, [&](Op& o) {
+            o.state = OpState::quarantined;
+            o.make_rare().reason = reason;
+            o.make_rare().error = OpError{ErrorClass::storage, reason, std::nullopt};
+        });
+        spec.writes.push_back(row_write(member));
+        emit_notify("op.quarantined", object().set("id", member.id).set("reason", reason));
+    }
 }
 
-// Gives the item its codec and body. False: the op can never be sent as it is; it was parked.
-bool Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
+// Gives the item its codec and body. An op that can never be sent as it is, is parked.
+void Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
     Item& item = batch.items[index];
     Op& op = *outbox_.find(item.seq);
     Action action = op.action;
     for (const FoldRun& run : batch.folds)
         if (run.survivor == op.seq) action = run.action;
-    if (item.next_slot && !bytes(item.next_slot)) return quarantine(op, "Its payload is missing from the store", spec), false;
-    if (item.body_slot && !bytes(item.body_slot)) return quarantine(op, "Its frozen body is missing from the store", spec), false;
+    if (item.next_slot && !bytes(item.next_slot)) return quarantine(op, "Its payload is missing from the store", spec);
+    if (item.body_slot && !bytes(item.body_slot)) return quarantine(op, "Its frozen body is missing from the store", spec);
     item.next = view(item.next_slot);
     if (op.codec != Codec::none) {
         item.codec = op.codec;
         item.body = item.body_slot ? view(item.body_slot) : item.next;
-        return true;
+        return;
     }
     if (action == Action::remove) {
         item.codec = Codec::none;
-        return true;
+        return;
     }
     item.codec = Codec::full;
     item.body = item.next;
-    if (!op.is_json()) return true;
+    if (!op.is_json()) return;
     std::optional<std::string_view> base;
     if (item.chained) {
         if (const Item& before = batch.items[index - 1]; before.next_slot) base = before.next;
@@ -377,21 +387,17 @@ bool Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
     }
     if (action != Action::update || !settings_.delta || !delta_ok_ || (base && base->empty())) base.reset();
     auto form = choose_form(base, item.next);
-    if (!form) {
-        op_dead(op, {Verdict::dead, true, false, ErrorClass::validation, "Validation failed"}, 0, form.error().message, spec);
-        return false;
-    }
+    if (!form) return op_dead(op, {Verdict::dead, true, false, ErrorClass::validation, "Validation failed"}, 0, form.error().message, spec);
     if (base && !item.next.empty()) {
         const double sent = form.value().codec == Codec::full ? static_cast<double>(item.next.size()) : static_cast<double>(form.value().body.size());
         delta_ratio_ = std::clamp(0.8 * delta_ratio_ + 0.2 * sent / static_cast<double>(item.next.size()), 0.01, 1.0);
     }
-    if (form.value().codec == Codec::full) return true;
+    if (form.value().codec == Codec::full) return;
     item.codec = form.value().codec;
     item.frozen_now = true;
     item.body_slot = keep(std::move(form.value().body));
     batch.slots.push_back(item.body_slot);
     item.body = view(item.body_slot);
-    return true;
 }
 
 // The estimate was by full sizes and a learned ratio; the real sizes are known now. What does not fit goes next time, groups whole.
@@ -416,7 +422,7 @@ void Planner::cut_to_budget(Batch& batch) {
 
 // --- the mark, then the request ---------------------------------------------------------------------------------------------------
 
-void Planner::append_folds(const Batch& batch, std::vector<Write>& writes) {
+void Planner::append_folds(const Batch& batch, CommitSpec& spec) {
     for (const FoldRun& run : batch.folds) {
         const Op* survivor = run.survivor ? outbox_.find(run.survivor) : nullptr;
         for (const std::uint64_t seq : run.folded) {
@@ -424,23 +430,14 @@ void Planner::append_folds(const Batch& batch, std::vector<Write>& writes) {
             Json record = object().set("kind", survivor ? "folded" : "cancelled").set("opId", op.id).set("at", now_ms_);
             if (survivor) record["into"] = survivor->id;
             else record["by"] = outbox_.find(run.folded.back())->id;
-            append_record(writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, std::move(record));
-            Write row;
-            row.store = "ops";
-            row.key = seq;
-            row.remove = true;
-            writes.push_back(std::move(row));
-            Write payload;
-            payload.store = "payloads";
-            payload.prefix = std::to_string(seq) + ":";
-            payload.remove = true;
-            writes.push_back(std::move(payload));
+            append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, std::move(record));
+            let_go(op, spec);
         }
         const bool sent_now = std::any_of(batch.items.begin(), batch.items.end(), [&run](const Item& item) { return item.seq == run.survivor; });
         if (!survivor || sent_now) continue;
         Write row = row_write(*survivor);
         (*row.value)["action"] = name_of(run.action);
-        writes.push_back(std::move(row));
+        spec.writes.push_back(std::move(row));
     }
 }
 
@@ -475,7 +472,7 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
         release_batch(*batch);
         return;
     }
-    append_folds(*batch, spec.writes);
+    append_folds(*batch, spec);
     for (Item& item : batch->items) mark_sending(*batch, item, spec);
     spec.lanes.assign(batch->lanes.begin(), batch->lanes.end());
     const bool sends = !batch->items.empty();

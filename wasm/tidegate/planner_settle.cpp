@@ -43,14 +43,6 @@ Write remove_write(const char* store, Json key) {
     return write;
 }
 
-Write remove_payloads(std::uint64_t seq) {
-    Write write;
-    write.store = "payloads";
-    write.prefix = std::to_string(seq) + ":";
-    write.remove = true;
-    return write;
-}
-
 }  // namespace
 
 // --- one answer ---------------------------------------------------------------------------------------------------------------------
@@ -165,15 +157,17 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
     const std::string detail = status ? parse_problem(view(batch.answer_slot)).text : outcome.message;
     note_error(ruling, status, detail);
     const std::size_t count = batch.items.size();
-    bool kill_only_item = false;
+    // One op, or one group that cannot be split: nothing smaller is left to try.
+    const bool smallest = count == outbox_.unit(*outbox_.find(batch.items.front().seq)).size();
+    bool kill = false;
     if (ruling.verdict == Verdict::split) {
         link_ = after_too_large(link_, batch.body_bytes);
         split_ops_ = std::max<std::uint64_t>(1, count / 2);
-        kill_only_item = count == 1;
+        kill = smallest;
     } else if (ruling.verdict == Verdict::plain) {
         if (batch.gzip) gzip_ok_ = false;
         else if (delta_ok_) delta_ok_ = false;
-        else kill_only_item = count == 1;
+        else kill = smallest;
     } else if (ruling.verdict == Verdict::auth) {
         const std::string& owner = outbox_.find(batch.items.front().seq)->lane->owner;
         auth_paused_[owner] = now_ms_ + kAuthRetryMs;
@@ -181,13 +175,14 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
     } else if (ruling.verdict == Verdict::dead && (status == 400 || status == 422)) {
         // Something in it is refused and the server does not say what: halves find it.
         split_ops_ = std::max<std::uint64_t>(1, count / 2);
-        kill_only_item = count == 1;
+        kill = smallest;
     } else {
         origin_failed(ruling, outcome);
     }
     for (Item& item : batch.items) {
         Op& op = *outbox_.find(item.seq);
-        if (kill_only_item) {
+        if (op.parked()) continue;   // with its group
+        if (kill) {
             op_dead(op, ruling, status, detail, spec);
             continue;
         }
@@ -225,6 +220,7 @@ void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec&
     std::set<const Lane*> held_back;
     for (Item& item : batch.items) {
         Op& op = *outbox_.find(item.seq);
+        if (op.parked()) continue;   // with its group
         const Lane* lane = op.lane;
         const auto it = by_id.find(op.id);
         const WireResult absent;
@@ -335,8 +331,7 @@ void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
     if (op.action == Action::remove) (*base.value)["deleted"] = true;
     else base.from = StoreRef{"payloads", std::to_string(op.seq) + ":next"};
     spec.writes.push_back(std::move(base));
-    spec.writes.push_back(remove_write("ops", op.seq));
-    spec.writes.push_back(remove_payloads(op.seq));
+    let_go(op, spec);
     if (session_) {
         ++session_->processed;
         ++session_->succeeded;
@@ -349,25 +344,30 @@ void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
 
 void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec) {
     note_error(ruling, status, detail);
-    mark_undo(op, Undo::take_out);
-    outbox_.change(op, [&](Op& o) {
-        o.state = OpState::dead;
-        OpExtra& rare = o.make_rare();
-        rare.reason = detail.empty() ? ruling.sentence : std::string(ruling.sentence) + ": " + detail.substr(0, 200);
-        if (o.unknown) rare.reason += " (an earlier send had no answer: it may have been applied)";
-        rare.error = OpError{ruling.error_class, rare.reason, status ? std::optional(status) : std::nullopt};
-    });
-    spec.writes.push_back(row_write(op));
-    ++totals_.dead;
-    if (session_) {
-        ++session_->processed;
-        ++session_->failed;
+    std::string reason = ruling.sentence;
+    if (!detail.empty()) reason += ": " + detail.substr(0, 200);
+    for (const std::uint64_t seq : outbox_.unit(op)) {   // a group as one
+        Op& member = *outbox_.find(seq);
+        mark_undo(member, Undo::take_out);
+        outbox_.change(member, [&](Op& o) {
+            o.state = OpState::dead;
+            OpExtra& rare = o.make_rare();
+            rare.reason = &o == &op ? reason : "Another change of its group: " + reason;
+            if (o.unknown) rare.reason += " (an earlier send had no answer: it may have been applied)";
+            rare.error = OpError{ruling.error_class, rare.reason, status ? std::optional(status) : std::nullopt};
+        });
+        spec.writes.push_back(row_write(member));
+        ++totals_.dead;
+        if (session_) {
+            ++session_->processed;
+            ++session_->failed;
+        }
+        emit_notify("op.dead", object()
+            .set("id", member.id)
+            .set("entity", member.lane->entity)
+            .set("entityId", member.lane->entity_id)
+            .set("reason", member.rare().reason));
     }
-    emit_notify("op.dead", object()
-        .set("id", op.id)
-        .set("entity", op.lane->entity)
-        .set("entityId", op.lane->entity_id)
-        .set("reason", op.rare().reason));
 }
 
 // It waits and is repeated with the same body under the same key. `counts`: the answer was about this op alone.

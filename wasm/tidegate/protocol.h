@@ -100,6 +100,7 @@ struct OpRow {
     double size_bytes = 0;
     std::vector<std::string> depends_on;
     std::string group;
+    double expires_at = 0;
     bool no_fold = false;
     OpState state = OpState::queued;
     std::string reason;
@@ -132,6 +133,7 @@ void describe(V& v, OpRow& r) {
     v.defaulted("sizeBytes", r.size_bytes, "Bytes of the full body.");
     v.defaulted("dependsOn", r.depends_on, "Ids of ops that must be done before.");
     v.defaulted("group", r.group, "Atomic group.");
+    v.defaulted("expiresAt", r.expires_at, "Not sent by then: it leaves the outbox, with a record. 0: never.");
     v.defaulted("noFold", r.no_fold, "True: never coalesced with another op.");
     v.defaulted("state", r.state);
     v.defaulted("reason", r.reason, "Why it waits, is blocked, dead or quarantined.");
@@ -172,7 +174,8 @@ void describe(V& v, EventIn& e) {
 struct ReadingsIn {
     std::optional<bool> online, save_data, metered, charging, idle, foreground;
     std::optional<std::string> connection_type, effective_type;
-    std::optional<double> downlink, rtt, battery_level, at_ms, utc_offset_minutes;
+    std::optional<double> downlink, rtt, battery_level, at_ms, utc_offset_minutes, step_ms, timer_late_ms;
+    std::optional<std::string> pressure;
 };
 template <class V>
 void describe(V& v, ReadingsIn& r) {
@@ -190,6 +193,9 @@ void describe(V& v, ReadingsIn& r) {
     v.field("batteryLevel", r.battery_level, "0–100.");
     v.field("atMs", r.at_ms, "When battery and charging were read.");
     v.field("utcOffsetMinutes", r.utc_offset_minutes, "For quiet hours: minutes to add to UTC for local time.");
+    v.field("stepMs", r.step_ms, "How long the last step of the core took.");
+    v.field("timerLateMs", r.timer_late_ms, "How late the last timer came.");
+    v.field("pressure", r.pressure, "nominal, fair, serious or critical, where the platform says.");
 }
 
 struct OutcomeIn {
@@ -252,6 +258,7 @@ struct Input {
     std::optional<EventIn> event;
     std::optional<ReadingsIn> readings;
     std::vector<Json> rows;  // decoded one by one: a bad row is rejected by itself
+    bool more = false;
     std::vector<OutcomeIn> outcomes;
     std::vector<CommandIn> commands;
 };
@@ -263,6 +270,7 @@ void describe(V& v, Input& i) {
     v.field("event", i.event);
     v.field("readings", i.readings);
     v.defaulted("rows", i.rows, "OpRow[]: newly accepted or reloaded, ascending seq.");
+    v.defaulted("more", i.more, "More rows follow in the next step.");
     v.defaulted("outcomes", i.outcomes);
     v.defaulted("commands", i.commands);
 }
@@ -550,7 +558,7 @@ void describe(V& v, Settings& s) {
     v.defaulted("compression", s.compression, "Default true.");
     v.defaulted("delta", s.delta, "Default true.");
     v.defaulted("mode", s.mode, "batch (default) or rest.");
-    v.defaulted("conflictStrategy", s.conflict_strategy, "merge (default), client-wins or server-wins.");
+    v.defaulted("conflictStrategy", s.conflict_strategy, "merge (default), last-write-wins, field-level, client-wins, server-wins or custom.");
     v.field("conflictStrategies", s.conflict_strategies, "{entity: strategy}.");
     v.defaulted("maxBatchBytes", s.max_batch_bytes, "1 kB – 16 MiB, default 512000.");
     v.defaulted("maxBatchOps", s.max_batch_ops, "1–1000, default 200.");

@@ -1,0 +1,320 @@
+// What waits for what: dependencies across lanes, atomic groups, expiry, edits while a request is under way.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "world.h"
+
+using namespace tidegate;
+using tidegate::test::World;
+
+namespace {
+
+const Json kSync = {{"event", {{"type", "sync"}, {"trigger", "connectivity"}}}};
+const Json kOneByOne = {{"type", "settings"}, {"value", {{"batching", false}, {"coalesce", false}, {"maximumConcurrentOperations", 1}}}};
+
+Json after(std::initializer_list<const char*> parents, const char* priority = "normal") {
+    Json ids = Json::array();
+    for (const char* parent : parents) ids.push_back(parent);
+    return {{"dependsOn", ids}, {"priority", priority}};
+}
+Json in_group(const char* name) { return {{"group", name}}; }
+
+int records(const World& w, const char* kind) {
+    int found = 0;
+    for (const auto& [key, record] : w.values.at("history")) found += record.value("kind", "") == kind;
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("an op waits for every op it depends on, whatever its own priority") {
+    World w;
+    w.command(kOneByOne);
+    w.accept("FORM", "p", "create", "{}", {{"priority", "low"}});
+    w.accept("FORM", "q", "create", "{}");
+    w.accept("FORM", "child", "create", "{}", after({"op-1", "op-2"}, "critical"));
+    w.accept("FORM", "grandchild", "create", "{}", after({"op-3", "op-1", "op-1"}, "critical"));
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects.size() == 4);
+    CHECK(w.server.effects[2] == "op-3");
+    CHECK(w.server.effects[3] == "op-4");
+}
+
+TEST_CASE("a refused parent holds up its descendants and nobody else, until a person decides") {
+    World w;
+    w.server.refuse = [](const Json& line) { return line["entityId"] == "p" ? 422 : 0; };
+    w.accept("FORM", "p", "create", "{}");
+    const std::string child = w.accept("FORM", "child", "create", "{}", after({"op-1"}));
+    w.accept("FORM", "grandchild", "create", "{}", after({"op-2"}));
+    w.accept("FORM", "child", "update", R"({"n":1})", {{"noFold", true}});   // the same lane
+    for (int i = 0; i < 5; ++i) w.accept("FORM", "other" + std::to_string(i), "create", "{}");
+    w.run(kSync);
+    CHECK(w.server.effects.size() == 5);
+    CHECK(w.queued() == 4);
+    CHECK(w.row(1)["state"] == "dead");
+    const Json why = w.command({{"type", "explain"}, {"id", child}});
+    CHECK(why["value"]["reason"] == "blocked");
+    CHECK(why["value"]["sentence"].get<std::string>().find("op-1") != std::string::npos);
+    w.server.refuse = nullptr;
+    SUBCASE("retried") { CHECK(w.command({{"type", "retry"}, {"id", "op-1"}})["ok"] == true); }
+    SUBCASE("dropped: they no longer wait for it") { CHECK(w.command({{"type", "drop"}, {"id", "op-1"}})["ok"] == true); }
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.doc("FORM", "child") == R"({"n":1})");
+}
+
+TEST_CASE("an op that names itself, or one accepted after it, is refused by name: so nothing waits in a circle") {
+    World w;
+    w.accept("FORM", "self", "create", "{}", after({"op-1"}));
+    w.accept("FORM", "a", "create", "{}", after({"op-3"}));    // a waits for b, b for c, c for a
+    w.accept("FORM", "b", "create", "{}", after({"op-4"}));
+    w.accept("FORM", "c", "create", "{}", after({"op-2"}));
+    w.accept("FORM", "other", "create", "{}");
+    w.run(kSync);
+    CHECK(w.row(1)["state"] == "quarantined");
+    CHECK(w.row(1)["reason"] == "It waits for op op-1, itself");
+    CHECK(w.row(2)["state"] == "quarantined");
+    CHECK(w.row(2)["reason"] == "It waits for op op-3, which did not exist when it was accepted");
+    CHECK(w.row(3)["state"] == "quarantined");
+    CHECK(w.row(4).value("state", "queued") == "queued");
+    CHECK(w.doc("FORM", "other") == "{}");
+    w.restart();
+    for (const char* id : {"op-1", "op-2", "op-3"}) CHECK(w.command({{"type", "drop"}, {"id", id}})["ok"] == true);
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.doc("FORM", "c") == "{}");
+}
+
+TEST_CASE("refusing is linear: ten thousand ops that each name the next") {
+    World w;
+    w.readings = {{"online", false}};
+    const std::string text = "{}";
+    for (int i = 1; i <= 10000; ++i) w.accept("FORM", "e" + std::to_string(i), "create", text, {{"dependsOn", {"op-" + std::to_string(i + 1)}}});
+    w.run(kSync);
+    CHECK(w.row(1)["state"] == "quarantined");
+    CHECK(w.row(9999)["state"] == "quarantined");
+    CHECK(w.row(10000).value("state", "queued") == "queued");
+}
+
+TEST_CASE("what a critical op waits for goes as early as the critical op itself") {
+    World w;
+    w.command(kOneByOne);
+    for (int i = 0; i < 3; ++i) w.accept("FORM", "normal" + std::to_string(i), "create", "{}");
+    w.accept("FORM", "root", "create", "{}", {{"priority", "low"}});                        // op-4
+    w.accept("FORM", "middle", "create", "{}", after({"op-4"}, "low"));                     // op-5
+    w.accept("FORM", "middle", "update", R"({"n":1})", {{"priority", "low"}});              // op-6, the same lane
+    w.accept("FORM", "leaf", "create", "{}", after({"op-6"}, "critical"));                  // op-7
+    w.run(kSync);
+    CHECK(w.server.effects == std::vector<std::string>{"op-4", "op-5", "op-6", "op-7", "op-1", "op-2", "op-3"});
+}
+
+TEST_CASE("a group is refused, retried and dropped as one") {
+    World w;
+    const char* bad = "b";
+    w.server.refuse = [&](const Json& line) { return bad && line.value("group", "") == "g" ? (line["entityId"] == bad ? 422 : 424) : 0; };
+    for (const char* id : {"a", "b", "c"}) w.accept("FORM", id, "create", "{}", in_group("g"));
+    w.accept("FORM", "alone", "create", "{}");
+    w.run(kSync);
+    CHECK(w.doc("FORM", "alone") == "{}");
+    for (int seq = 1; seq <= 3; ++seq) CHECK(w.row(static_cast<std::uint64_t>(seq))["state"] == "dead");
+    CHECK(w.row(2)["reason"].get<std::string>().rfind("Validation failed", 0) == 0);
+    CHECK(w.row(1)["reason"].get<std::string>().rfind("Another change of its group", 0) == 0);
+    SUBCASE("retried") {
+        bad = nullptr;
+        CHECK(w.command({{"type", "retry"}, {"id", "op-3"}})["ok"] == true);
+        w.run(kSync);
+        CHECK(w.queued() == 0);
+        CHECK(w.server.effects.size() == 4);
+    }
+    SUBCASE("dropped") {
+        CHECK(w.command({{"type", "drop"}, {"id", "op-1"}})["ok"] == true);
+        CHECK(w.queued() == 0);
+        CHECK(records(w, "cancelled") == 3);
+    }
+}
+
+TEST_CASE("a group is cancelled as one, or not at all") {
+    World w;
+    w.readings = {{"online", false}};
+    for (const char* id : {"a", "b"}) w.accept("FORM", id, "create", "{}", in_group("g"));
+    w.run(kSync);
+    const std::string later = w.accept("FORM", "b", "update", R"({"n":1})");
+    CHECK(w.command({{"type", "cancel"}, {"id", "op-1"}})["error"]["code"] == "has-later");
+    CHECK(w.queued() == 3);
+    CHECK(w.command({{"type", "cancel"}, {"id", later}})["ok"] == true);
+    CHECK(w.command({{"type", "cancel"}, {"id", "op-1"}})["ok"] == true);
+    CHECK(w.queued() == 0);
+    CHECK_FALSE(w.bytes["docs"].count(":FORM/a"));
+    CHECK_FALSE(w.bytes["docs"].count(":FORM/b"));
+}
+
+TEST_CASE("members of a group may name each other: they go together") {
+    World w;
+    w.accept("FORM", "a", "create", "{}", {{"group", "g"}, {"dependsOn", {"op-2"}}});
+    w.accept("FORM", "b", "create", "{}", {{"group", "g"}, {"dependsOn", {"op-1"}}});
+    w.run(kSync);
+    CHECK(w.server.effects.size() == 2);
+    CHECK(w.server.requests.size() == 1);
+}
+
+TEST_CASE("two groups that would wait for each other are surfaced: one is parked with the reason, the other goes") {
+    World w;
+    w.accept("FORM", "a", "create", "{}", in_group("g1"));
+    w.accept("FORM", "b", "create", "{}", in_group("g2"));
+    w.accept("FORM", "a", "update", R"({"n":2})", in_group("g2"));
+    w.accept("FORM", "b", "update", R"({"n":1})", in_group("g1"));
+    w.run(kSync);
+    CHECK(w.row(1)["state"] == "quarantined");
+    CHECK(w.row(4)["state"] == "quarantined");
+    CHECK(w.row(4)["reason"] == "Other changes were accepted in the middle of its group g1");
+    CHECK(w.queued() == 2);
+    CHECK(w.doc("FORM", "a") == R"({"n":2})");
+    CHECK(w.doc("FORM", "b") == "{}");
+}
+
+TEST_CASE("groups over the same lanes, each accepted in one piece, go one after the other") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"coalesce", false}}}});
+    const char* lanes[] = {"a", "b", "a", "b", "b", "a", "b", "a"};
+    const char* groups[] = {"g1", "g1", "g2", "g2", "g3", "g3", "", "g4"};
+    for (int i = 0; i < 8; ++i)
+        w.accept("FORM", lanes[i], i < 2 ? "create" : "update", "{\"n\":" + std::to_string(i) + "}", groups[i][0] ? in_group(groups[i]) : Json::object());
+    for (int i = 0; i < 8 && w.queued() > 0; ++i) w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects.size() == 8);
+    CHECK(w.doc("FORM", "a") == R"({"n":7})");
+    CHECK(w.doc("FORM", "b") == R"({"n":6})");
+}
+
+TEST_CASE("a group larger than a batch may be goes alone, in its turn") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"maxBatchOps", 2}, {"maximumConcurrentOperations", 1}}}});
+    w.accept("FORM", "first", "create", "{}");
+    for (int i = 0; i < 5; ++i) w.accept("FORM", "g" + std::to_string(i), "create", "{}", in_group("g"));
+    for (int i = 0; i < 6; ++i) w.accept("FORM", "s" + std::to_string(i), "create", "{}");
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    std::vector<std::size_t> ops;
+    for (const std::string& frame : w.server.requests) ops.push_back(static_cast<std::size_t>(std::count(frame.begin(), frame.end(), '\n')) / 2);
+    CHECK(ops == std::vector<std::size_t>{2, 5, 2, 2, 1});   // first + s0 (the group does not fit beside it), the group, the rest
+}
+
+TEST_CASE("a group that the server finds too large is refused as one, what shares the batch with it is not") {
+    World w;
+    w.server.refuse_request = [&w] { return w.server.requests.back().find("\"g\"") != std::string::npos ? 413 : 0; };
+    for (int i = 0; i < 3; ++i) w.accept("FORM", "g" + std::to_string(i), "create", "{}", in_group("g"));
+    for (int i = 0; i < 4; ++i) w.accept("FORM", "s" + std::to_string(i), "create", "{}");
+    for (int i = 0; i < 20 && w.queued() > 3; ++i) {
+        w.run(kSync);
+        w.now += 400000;
+    }
+    CHECK(w.queued() == 3);
+    CHECK(w.server.effects.size() == 4);
+    for (int seq = 1; seq <= 3; ++seq) CHECK(w.row(static_cast<std::uint64_t>(seq))["state"] == "dead");
+}
+
+TEST_CASE("a group whose last members are in the next window of rows waits for them") {
+    World w;
+    w.accept("FORM", "a", "create", "{}", in_group("g"));
+    w.accept("FORM", "b", "create", "{}", in_group("g"));
+    Json first = kSync;
+    first["more"] = true;
+    w.run(first);
+    CHECK(w.server.requests.empty());
+    w.accept("FORM", "c", "create", "{}", in_group("g"));
+    w.run(kSync);
+    CHECK(w.server.requests.size() == 1);
+    CHECK(w.server.effects.size() == 3);
+}
+
+TEST_CASE("an op that was not sent by its time leaves with a record, and the app sees what lies under it") {
+    World w;
+    w.accept("FORM", "a", "create", R"({"n":1})");
+    w.run(kSync);
+    w.readings = {{"online", false}};
+    w.accept("FORM", "a", "update", R"({"n":2})", {{"expiresAt", w.now + 1000}});
+    w.accept("FORM", "b", "create", "{}", {{"expiresAt", w.now + 1000}});
+    w.accept("FORM", "c", "create", "{}", {{"expiresAt", w.now + 5000}});
+    w.run(kSync);
+    CHECK(w.queued() == 3);
+    w.now += 1000;
+    w.run(kSync);
+    CHECK(w.queued() == 1);
+    CHECK(records(w, "expired") == 2);
+    CHECK(w.bytes["docs"][":FORM/a"] == R"({"n":1})");
+    CHECK_FALSE(w.bytes["docs"].count(":FORM/b"));
+    w.readings = {{"online", true}};
+    w.run(kSync);
+    CHECK(w.doc("FORM", "a") == R"({"n":1})");
+    CHECK(w.doc("FORM", "c") == "{}");
+}
+
+TEST_CASE("what may have been applied does not expire, and neither does one member of a group without the others") {
+    World w;
+    w.accept("FORM", "a", "create", "{}", {{"expiresAt", w.now + 1000}});
+    w.accept("FORM", "g1", "create", "{}", {{"group", "g"}, {"expiresAt", w.now + 1000}});
+    w.accept("FORM", "g2", "create", "{}", in_group("g"));
+    w.server.drop_answer = true;
+    w.network = [&](const Json& send) -> Json {   // the group never left
+        if (w.planner.bytes(send["slot"])->find("\"a\"") == std::string::npos) return {{"failure", "network"}};
+        return nullptr;
+    };
+    w.run(kSync, 8);
+    CHECK(w.row(1)["state"] == "unknown");
+    w.now += 2000;
+    w.readings = {{"online", false}};
+    w.run(kSync);
+    CHECK(w.queued() == 3);
+    CHECK(records(w, "expired") == 0);
+
+    World other;
+    other.readings = {{"online", false}};
+    other.accept("FORM", "g1", "create", "{}", {{"group", "g"}, {"expiresAt", other.now + 1000}});
+    other.accept("FORM", "g2", "create", "{}", in_group("g"));
+    other.now += 2000;
+    other.run(kSync);
+    CHECK(other.queued() == 0);
+    CHECK(records(other, "expired") == 2);
+}
+
+TEST_CASE("an edit while the op before it is under way goes behind it, against its result") {
+    World w;
+    bool once = true;
+    w.network = [&](const Json&) -> Json {
+        if (once) w.accept("FORM", "a", "update", R"({"n":2})");
+        once = false;
+        return nullptr;
+    };
+    w.accept("FORM", "a", "create", R"({"n":1})");
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects == std::vector<std::string>{"op-1", "op-2"});
+    CHECK(w.doc("FORM", "a") == R"({"n":2})");
+    for (const Json& event : w.events) CHECK(event["event"] != "sync.conflict");
+}
+
+TEST_CASE("a dead letter frees its key: retried, it goes under a new one") {
+    World w;
+    bool refuse = true;
+    w.server.refuse = [&](const Json&) { return refuse ? 422 : 0; };
+    w.accept("FORM", "a", "create", "{}");
+    w.run(kSync);
+    CHECK(w.row(1)["state"] == "dead");
+    refuse = false;
+    w.command({{"type", "retry"}, {"id", "op-1"}});
+    w.run(kSync);
+    CHECK(w.server.effects == std::vector<std::string>{"op-1.2"});
+}
+
+TEST_CASE("what left the outbox is remembered by its ids, so that a later dependency on it can be told from one on nothing") {
+    World w;
+    w.accept("FORM", "a", "create", "{}");
+    w.accept("FORM", "b", "create", "{}");
+    w.run(kSync);
+    CHECK(w.values["history"]["left/000000000001"]["ids"] == Json({"op-1", "op-2"}));
+    w.accept("FORM", "c", "create", "{}", after({"op-1"}));   // done already: nothing to wait for
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+}
