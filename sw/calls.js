@@ -108,6 +108,8 @@ export async function createCalls(options, deps) {
     drop: async (id) => { await command({ type: 'drop', id }); },
     setPriority: async (id, priority) => { await command({ type: 'setPriority', id, priority }); },
     explain: async (id) => (await command({ type: 'explain', id })).value,
+    preview: async (options = {}) => (await command({ type: 'preview', value: options })).value,
+    isSyncRecommended: async (weight) => (await command({ type: 'isSyncRecommended', value: weight })).value,
     pause: async () => { await command({ type: 'pause' }); },
     resume: async () => { await command({ type: 'resume' }); },
 

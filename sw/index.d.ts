@@ -122,6 +122,13 @@ export interface Client {
   setPriority(id: string, priority: Priority): Promise<void>;
   /** The first thing that keeps an op from going. */
   explain(id: string): Promise<{ id: string; state: OpState; reason: string; sentence: string; untilMs?: number }>;
+  /** What would be sent, in which order and form, and when by what is known now; sends nothing. `since`: only what was saved at or after that time. */
+  preview(options?: { since?: number }): Promise<{
+    items: { id: string; entity: string; entityId: string; action: string; form: string; bytes: number; folded: number; startMs: number | null }[];
+    bytes: number; seconds: number; closedBy?: string; sentence?: string;
+  }>;
+  /** Whether the link as it is now suits that much traffic. */
+  isSyncRecommended(weight: 'light' | 'medium' | 'heavy'): Promise<boolean>;
   /** Drains now and resolves when the drain is over; `wakeAtMs` says when the core wants to look again. */
   sync(options?: Record<string, unknown>): Promise<Partial<Session> & { reject: boolean; wakeAtMs: number | null }>;
   pause(): Promise<void>;

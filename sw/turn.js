@@ -69,6 +69,8 @@ export class Drain {
   #rowsToRead = true;
   #renewAtMs = 0;
   #steppedAtMs = 0;
+  /** @type {ReadingsIn} how busy this realm is, as the last step and the last timer showed */
+  #strain = {};
   #alarm = deferred();
   #stop = new AbortController();   // ends the requests of this drain
 
@@ -187,6 +189,7 @@ export class Drain {
       if (error instanceof Trap || input.commands.length === 0) throw error;
       plan = callCore(() => this.#planner().step({ ...input, commands: [] }));   // a malformed command is its caller's affair
     }
+    this.#strain.stepMs = this.deps.clock.now() - this.#steppedAtMs;
     this.#hold(entries, plan.answers ?? []);
     const stored = await this.#perform(plan.effects);
     this.#publish(plan);
@@ -215,7 +218,8 @@ export class Drain {
     });
     const event = this.#eventOf(entries);
     /** @type {any} */
-    const input = { nowMs: (this.#steppedAtMs = clock.now()), seed: random.seed(), readings: readings(), rows, outcomes, commands: entries.flatMap((entry) => entry.commands) };
+    const input = { nowMs: (this.#steppedAtMs = clock.now()), seed: random.seed(), readings: { ...readings(), ...this.#strain }, rows, outcomes, commands: entries.flatMap((entry) => entry.commands) };
+    this.#strain = {};
     if (event) input.event = event;
     if (this.#rowsToRead) input.more = true;
     return { entries, input };
@@ -354,7 +358,10 @@ export class Drain {
     const untilMs = plan.wakeAtMs && plan.wakeAtMs > this.#steppedAtMs ? plan.wakeAtMs : Infinity;
     while (this.#outcomes.length === 0 && this.waiting.length === 0 && !this.closing.aborted) {
       const nowMs = this.deps.clock.now();
-      if (nowMs >= untilMs) return false;
+      if (nowMs >= untilMs) {
+        this.#strain.timerLateMs = nowMs - untilMs;
+        return false;
+      }
       if (this.#inFlight === 0 && untilMs === Infinity) throw new TidegateError('internal', '', 'the core neither acts nor waits nor ends');
       await this.#nextAlarm(Math.min(untilMs, this.#renewAtMs) - nowMs);
       await this.#renewLease();

@@ -168,7 +168,7 @@ export interface OutcomeIn {
 
 /** A person or the app asks for something. */
 export interface CommandIn {
-  /** pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops. */
+  /** pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended. */
   type: string;
   /** Op id. */
   id?: string;

@@ -11,7 +11,7 @@ using tidegate::test::World;
 namespace {
 
 const Json kTimer = {{"event", {{"type", "timer"}}}};
-const Json kPeriodic = {{"event", {{"type", "periodicsync"}}}};
+const Json kPush = {{"event", {{"type", "push"}}}};
 
 // Runs until the planner is idle, then goes to the time it wants to be woken at; as often as `most`.
 void live(World& w, double until_ms, const Json& event = kTimer, int most = 1000) {
@@ -68,26 +68,26 @@ TEST_CASE("five failed requests in a row open the breaker, one small probe goes 
         return {{"status", 500}, {"headers", Json::object()}};
     };
     for (int i = 0; i < 60 && breaker_state(w) != "open"; ++i) {
-        w.run(kPeriodic);
+        w.run(kPush);
         REQUIRE(w.wake);
         w.now = std::max(w.now, *w.wake);
     }
     REQUIRE(at.size() == 5);
     CHECK(ops[4] == 40);
-    w.run(kPeriodic);                        // its time is over: the probe
+    w.run(kPush);                        // its time is over: the probe
     REQUIRE(at.size() == 6);
     CHECK(at[5] - at[4] >= 15000);
     CHECK(ops[5] <= 10);
     CHECK(breaker_state(w) == "open");       // for longer
     CHECK(breaker(w)["openings"] == 2);
     w.restart();                             // and a restart does not forget it
-    w.run(kPeriodic);
+    w.run(kPush);
     CHECK(at.size() == 6);
     REQUIRE(w.wake);
     CHECK(*w.wake - at[5] >= 30000);
     w.now = *w.wake;
     down = false;
-    w.run(kPeriodic);
+    w.run(kPush);
     CHECK(w.queued() == 0);
     CHECK(breaker_state(w) == "closed");
     for (const Json& event : w.events) CHECK(event["event"] != "op.dead");
@@ -107,6 +107,16 @@ TEST_CASE("a 500 for one op in the probe's answer counts for nobody") {
     w.accept("FORM", "good2", "create", "{}");
     w.run(kTimer);
     CHECK(w.row(1)["attempts"] == 1);
+}
+
+TEST_CASE("a probe whose worker was killed is lost with it: the next worker sends another at once") {
+    World w;
+    w.values["state"]["core"] = {{"version", 1}, {"breaker", {{"state", "half-open"}, {"openings", 1}, {"untilMs", w.now + 179000}}}};
+    w.restart();
+    w.accept("FORM", "a", "create", "{}");
+    w.run(kTimer);
+    CHECK(w.server.requests.size() == 1);
+    CHECK(w.queued() == 0);
 }
 
 TEST_CASE("a probe whose commit failed is no probe: the next one may go") {
@@ -151,7 +161,7 @@ TEST_CASE("when the retry budget is used up only first tries go, one retry per w
     CHECK(why["value"]["reason"] == "retry-budget");
     CHECK(why["value"]["untilMs"].get<double>() > w.now);
     const int before = refused;
-    w.run(kPeriodic);
+    w.run(kPush);
     CHECK(refused == before + 1);
     w.restart();                             // nor does a restart give a new one
     w.run({{"event", {{"type", "accept"}}}});

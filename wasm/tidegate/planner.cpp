@@ -70,6 +70,7 @@ Json Planner::core_state() const {
         .set("lastAttemptMs", last_attempt_ms_)
         .set("averageSessionMs", average_session_ms_)
         .set("bytesToday", bytes_today_)
+        .set("batteryToday", battery_today_)
         .set("today", today_)
         .set("deltaRatio", delta_ratio_)
         .set("nextSession", next_session_)
@@ -97,6 +98,11 @@ void Planner::read_core_state(const Json& core) {
     origin_failures_ = int_field(core, "originFailures", 0, 1000000, 0);
     origin_wait_is_network_ = bool_field(core, "originWaitIsNetwork", false);
     breaker_ = breaker_from_json(part("breaker"));
+    // Nothing of ours is under way yet: a probe that was is lost with its worker, and the next one may go.
+    if (breaker_.state == BreakerState::half_open) {
+        breaker_.state = BreakerState::open;
+        breaker_.until_ms = 0;
+    }
     retries_ = retry_budget_from_json(part("retries"));
     pace_until_ms_ = number_field(core, "paceUntilMs", 0, kMaxInstantMs, 0);
     last_session_end_ms_ = number_field(core, "lastSessionEndMs", 0, kMaxInstantMs, 0);
@@ -104,6 +110,7 @@ void Planner::read_core_state(const Json& core) {
     last_attempt_ms_ = number_field(core, "lastAttemptMs", 0, kMaxInstantMs, 0);
     average_session_ms_ = number_field(core, "averageSessionMs", 0, kMaxInstantMs, 0);
     bytes_today_ = number_field(core, "bytesToday", 0, 1e15, 0);
+    battery_today_ = number_field(core, "batteryToday", 0, 1e4, 0);
     today_ = number_field(core, "today", 0, 1e9, 0);
     delta_ratio_ = number_field(core, "deltaRatio", 0.01, 1, 0.15);
     next_session_ = static_cast<std::uint64_t>(number_field(core, "nextSession", 1, 9e15, 1));
@@ -137,12 +144,12 @@ Result<Plan> Planner::step(const Json& json) {
     for (const CommandIn& command : input.commands) plan.answers.push_back(take_command(command));
     retry_commits();
     expire_ops();
+    start_undos();
     plan_sends();
     plan_pulls();
     finish_turn(plan);
     flush_notices();
     plan_ = nullptr;
-    start_undos();
     return plan;
 }
 
@@ -158,12 +165,12 @@ void Planner::take_rows(const std::vector<Json>& rows) {
         if (added) {
             score_op(*added.value());
             check_row(*added.value(), spec);
+            if (added.value()->undo != Undo::none) undos_.insert(seq);
             continue;
         }
         Rejected rejected{std::nullopt, std::nullopt, added.error().code, added.error().path, added.error().message};
         if (seq) rejected.seq = seq;
         if (json.is_object() && json.contains("id") && json["id"].is_string()) rejected.id = json["id"].get<std::string>();
-            if (added.value()->undo != Undo::none) undos_.insert(seq);
         plan_->rejected.push_back(std::move(rejected));
     }
     if (!spec.writes.empty()) emit_commit(std::move(spec));
@@ -196,7 +203,13 @@ void Planner::rescore_all() {
 
 void Planner::take_readings(const ReadingsIn& readings) {
     const bool was_offline = readings_.online && !*readings_.online;
+    take_load(readings);
+    count_battery(readings);
     readings_ = readings;
+    if (const double day = local_day(now_ms_, readings.utc_offset_minutes.value_or(0)); day != today_) {
+        today_ = day;
+        bytes_today_ = battery_today_ = 0;
+    }
     LinkReadings link;
     link.online = readings.online;
     link.effective_type = readings.effective_type.value_or("");
@@ -205,7 +218,30 @@ void Planner::take_readings(const ReadingsIn& readings) {
     const Quality before = link_.quality;
     link_ = after_readings(link_, link, now_ms_);
     if (was_offline && readings.online.value_or(false)) network_is_back();
-    if (link_.quality != before) emit_notify("sync.connectivity", object().set("connectionQuality", name(link_.quality)));
+    link_changed(before);
+}
+
+void Planner::link_changed(Quality before) {
+    if (link_.quality == before) return;
+    ConnectivityShown now = connectivity();
+    emit_notify("sync.connectivity", encode(now));
+}
+
+// Under load less is done per step, at once from the second sign of it on; back to more only after a while without one.
+void Planner::take_load(const ReadingsIn& r) {
+    const bool busy = r.step_ms.value_or(0) > kLongStepMs || r.timer_late_ms.value_or(0) > kLateTimerMs || r.pressure == "serious" || r.pressure == "critical";
+    busy_steps_ = busy ? busy_steps_ + 1 : 0;
+    calm_steps_ = busy ? 0 : calm_steps_ + 1;
+    if (busy_steps_ > 1) restraint_ = std::min(restraint_ + 1, kMaxRestraint);
+    if (restraint_ == 0 || calm_steps_ < kCalmSteps) return;
+    --restraint_;
+    calm_steps_ = 0;
+}
+
+// What a session takes from the battery, as far as two readings on battery power show it.
+void Planner::count_battery(const ReadingsIn& r) {
+    if (!session_ || !readings_.battery_level || !r.battery_level || r.charging.value_or(false)) return;
+    battery_today_ += std::max(0.0, *readings_.battery_level - *r.battery_level);
 }
 
 void Planner::take_event(const EventIn& event) {
@@ -213,6 +249,7 @@ void Planner::take_event(const EventIn& event) {
     const auto deadline = event_ ? event_->deadline_ms : std::nullopt;
     event_ = event;
     if (deadline && (!event_->deadline_ms || *deadline < *event_->deadline_ms)) event_->deadline_ms = deadline;
+    event_ms_ = event_->deadline_ms ? *event_->deadline_ms - now_ms_ : 0;
     manual_ = manual_ || event.type == EventType::manual;
     if (event.type == EventType::sync) sync_owed_ = !event.last_chance;
     // These say that the network is back, or that a person wants to know: a wait that only guessed at the network is over. A wait the server asked for is not.
@@ -472,7 +509,9 @@ std::optional<double> Planner::next_wake() const {
     double earliest = origin_again_ms();
     if (storage_retry_ms_ > now_ms_) earliest = std::max(earliest, storage_retry_ms_);
     bool any_ready = false;
+    std::size_t looked_at = 0;
     for (const auto& [key, seq] : outbox_.ready()) {
+        if (++looked_at > kMaxHeadsPassedOver) break;
         const Op* op = outbox_.find(seq);
         const auto paused = auth_paused_.find(op->lane->owner);
         if (paused != auth_paused_.end() && remaining_ms(paused->second, now_ms_, kAuthRetryMs) > 0) {
@@ -521,7 +560,7 @@ void Planner::finish_turn(Plan& plan) {
     bool stay = false;
     if (!busy && event_ && event_->deadline_ms && wake && failed_commits_.empty()) {
         // A short wait happens inside the event; a longer one is left to the next trigger (DESIGN.md section 4, "waiting").
-        stay = *wake > now_ms_ && *wake + timeout_ms(link_, 0) < *event_->deadline_ms;
+        stay = *wake > now_ms_ && *wake - now_ms_ + least_time_ms() < time_left_ms();
     }
     if (!busy && !stay && session_) {
         end_session();

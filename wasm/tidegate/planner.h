@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tidegate/batch.h"
 #include "tidegate/budget.h"
 #include "tidegate/connectivity.h"
 #include "tidegate/eta.h"
@@ -36,10 +37,17 @@ namespace tidegate {
 
 inline constexpr int kMaxConflictRounds = 3;
 inline constexpr double kMaxLoadBytes = 16.0 * 1024 * 1024;   // payload bytes one batch may bring into memory
-inline constexpr std::size_t kMaxHeadsLookedAt = 1024;        // lanes one choice looks at
+inline constexpr std::size_t kMaxHeadsLookedAt = 1024;        // lanes one choice looks at, besides those that …
+inline constexpr std::size_t kMaxHeadsPassedOver = 16384;     // … may not go now
+inline constexpr std::size_t kMaxPreviewed = 1000;
 inline constexpr double kStorageRetryMs = 1000;               // after a failed commit
 inline constexpr std::size_t kSnapshotFromOps = 256;          // fewer rows are read faster than a snapshot pays
 inline constexpr double kAuthRetryMs = 60000;                 // an owner's lanes after a 401, unless somebody resumes them
+inline constexpr double kEventMarginMs = 2000;                // what a request of an event needs besides its time on the wire: to be stored before and after
+inline constexpr double kLongStepMs = 50;                     // a long task (W3C Long Tasks): the device is busy
+inline constexpr double kLateTimerMs = 250;
+inline constexpr int kMaxRestraint = 4;                       // work per step is halved this often at most
+inline constexpr int kCalmSteps = 8;                          // steps in a row without a sign of load before it is doubled again
 
 class Planner {
 public:
@@ -60,8 +68,9 @@ public:
     // Ops and sequence number, versioned and checksummed (snapshot.h).
     std::string snapshot() const;
 
-    // Why an op is not moving: {id, state, reason, sentence, untilMs?}. Error "unknown-op".
-    Result<Json> explain(std::string_view op_id) const;
+    // Why an op is not moving: {id, state, reason, sentence, untilMs?}. Take that reason away and the next one is named, until it is "ready": then the next
+    // step sends it. Error "unknown-op".
+    Result<Json> explain(std::string_view op_id);
 
     std::uint64_t known_seq() const { return outbox_.known_seq(); }
 
@@ -86,6 +95,7 @@ private:
     struct Batch {
         std::uint64_t id = 0;
         bool single = false;  // one REST request instead of the batch endpoint
+        bool preview = false; // only looked at: requests of all kinds side by side
         bool probe = false;   // the breaker is not closed: what comes of it counts for no op
         std::vector<Item> items;
         std::vector<FoldRun> folds;
@@ -98,6 +108,19 @@ private:
         int in_flight = 1;
     };
     using BatchPtr = std::shared_ptr<Batch>;
+
+    // What one choice looks at: candidates for choose_batch, and the op (with the run that folds into it) behind each.
+    struct Choice {
+        struct Pick {
+            Op* op;
+            std::optional<FoldRun> run;
+        };
+        std::vector<Candidate> candidates;
+        std::vector<Pick> picks;
+        std::map<const Lane*, std::uint32_t> lanes;
+        std::map<std::string, std::uint32_t> groups;
+        std::optional<std::string> owner;
+    };
 
     // A 412 being worked on.
     struct Task {
@@ -154,6 +177,9 @@ private:
     // planner.cpp
     void take_rows(const std::vector<Json>& rows);
     void take_readings(const ReadingsIn& readings);
+    void take_load(const ReadingsIn& readings);
+    void count_battery(const ReadingsIn& readings);
+    void link_changed(Quality before);
     void take_event(const EventIn& event);
     void take_outcome(const OutcomeIn& outcome);
     void finish_turn(Plan& plan);
@@ -185,15 +211,20 @@ private:
     GateResult gate() const;
     bool may_send(std::string* why = nullptr) const;
     double origin_again_ms() const;
+    double time_left_ms() const;
+    double least_time_ms() const;
+    double request_timeout_ms(double bytes) const;
+    Readings gate_readings() const;
+    bool held(const Op& op, const GateResult& gate, Json* why = nullptr) const;
+    int requests_at_once(const Profile& link) const;
     void network_is_back();
     void plan_sends();
     bool start_batch(const GateResult& gate, const Profile& link);
-    struct Choice;
+    void choose(const GateResult& gate, const Profile& link, Batch& batch);
     void collect(const GateResult& gate, Choice& choice, Batch& batch);
     void collect_lane(Op& head, const GateResult& gate, Choice& choice, Batch& batch);
     bool group_ready(const Op& op, const GateResult& gate);
     void take_chosen(Choice& choice, const Profile& link, Batch& batch);
-    bool op_ready(const Op& op, const GateResult& gate) const;
     void load_batch(const BatchPtr& batch);
     void form_batch(const BatchPtr& batch, const OutcomeIn& loaded);
     void form_item(Batch& batch, std::size_t index, CommitSpec& spec);
@@ -283,7 +314,11 @@ private:
     Status status() const;
     Json metrics() const;
     EngineState engine_state(std::string& reason) const;
+    ConnectivityShown connectivity() const;
     Json shown(const Op& op) const;
+    bool goes_next(const Op& op, const GateResult& gate);
+    Json preview(const std::optional<Json>& options);
+    Json is_recommended(const std::optional<Json>& weight) const;
 
     // What is remembered (core_state writes it) ----------------------------------------------------------------------------
     Connectivity link_;
@@ -298,7 +333,7 @@ private:
     RetryBudget retries_;
     double pace_until_ms_ = 0;  // asked for by the server's RateLimit headers
     double last_session_end_ms_ = 0, last_success_ms_ = 0, last_attempt_ms_ = 0, average_session_ms_ = 0;
-    double bytes_today_ = 0, today_ = 0;
+    double bytes_today_ = 0, battery_today_ = 0, today_ = 0;   // of the local day `today_`
     double delta_ratio_ = 0.15;
     std::uint64_t next_session_ = 1;
     std::optional<OpError> last_error_;
@@ -329,6 +364,8 @@ private:
     int sends_in_flight_ = 0, tasks_open_ = 0;
     bool snapshot_stored_ = false, core_dirty_ = false;
     bool manual_ = false;
+    int restraint_ = 0, busy_steps_ = 0, calm_steps_ = 0;
+    double event_ms_ = 0;       // how long the event may last in all
     PullPtr pull_;                               // the pull under way
     bool push_off_ = false, pull_off_ = false;   // what the person who asked for this drain does not want
     bool pulled_after_push_ = false;

@@ -56,6 +56,8 @@ Json Planner::take_command(const CommandIn& command) {
         return op ? fine(shown(*op)) : failure("unknown-op", "/id", "no op " + command.id + " is in the outbox");
     }
     if (type == "ops") return fine(list_ops(command.value));
+    if (type == "preview") return fine(preview(command.value));
+    if (type == "isSyncRecommended") return is_recommended(command.value);
     return failure("unknown-command", "/type", "type: expected a command, got \"" + type.substr(0, 60) + "\"");
 }
 
@@ -152,6 +154,13 @@ Json Planner::set_rules(const std::optional<Json>& value) {
     spec.writes.push_back(put_state("rules", rules_.source()));
     emit_commit(std::move(spec));
     return fine(rules_.source());
+}
+
+Json Planner::is_recommended(const std::optional<Json>& weight) const {
+    static const char* const kWeights[] = {"light", "medium", "heavy"};
+    for (int i = 0; i < 3; ++i)
+        if (weight && *weight == kWeights[i]) return fine(is_sync_recommended(link_, static_cast<Weight>(i)));
+    return failure("wrong-value", "/weight", "weight: expected light, medium or heavy, got " + quote_value(weight.value_or(Json())));
 }
 
 Json Planner::list_ops(const std::optional<Json>& options) const {

@@ -34,7 +34,7 @@ void Planner::fetch_theirs(const TaskPtr& task) {
     get.method = "GET";
     get.url = "entities/" + op.lane->name.substr(op.lane->name.find(':') + 1);
     get.headers = object().set("accept", "application/json, application/problem+json");
-    get.timeout_ms = timeout_ms(link_, op.size_bytes);
+    get.timeout_ms = request_timeout_ms(op.size_bytes);
     get.owner = op.lane->owner;
     task->slots.push_back(task->theirs_slot = new_slot());
     get.answer_slot = task->theirs_slot;

@@ -161,7 +161,7 @@ void Planner::fetch_page(const PullPtr& run) {
     get.method = "GET";
     get.url = "changes?limit=" + std::to_string(kPageChanges) + (run->cursor.empty() ? "" : "&cursor=" + encode_component(run->cursor));
     get.headers = object().set("accept", "application/x-ndjson, application/problem+json");
-    get.timeout_ms = timeout_ms(link_, kExpectedPageBytes);
+    get.timeout_ms = request_timeout_ms(kExpectedPageBytes);
     get.owner = run->owner;
     get.answer_slot = run->answer_slot;
     emit_send(std::move(get), [this, run](const OutcomeIn& outcome) { take_page(run, outcome); });
@@ -351,7 +351,7 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
     get.method = "GET";
     get.url = "entities/" + change.entity + "/" + encode_component(change.entity_id);
     get.headers = object().set("accept", "*/*");
-    get.timeout_ms = timeout_ms(link_, kExpectedPageBytes);
+    get.timeout_ms = request_timeout_ms(kExpectedPageBytes);
     get.owner = run->owner;
     get.answer_slot = run->items[index].body_slot = new_slot();
     emit_send(std::move(get), [this, run, index](const OutcomeIn& outcome) {

@@ -34,18 +34,19 @@ void lanes_together(const std::vector<Candidate>& candidates, std::vector<std::s
 
 }  // namespace
 
-// What one choice looks at: candidates for choose_batch, and the op (with the run that folds into it) behind each.
-struct Planner::Choice {
-    struct Pick {
-        Op* op;
-        std::optional<FoldRun> run;
-    };
-    std::vector<Candidate> candidates;
-    std::vector<Pick> picks;
-    std::map<const Lane*, std::uint32_t> lanes;
-    std::map<std::string, std::uint32_t> groups;
-    std::optional<std::string> owner;
-};
+Readings Planner::gate_readings() const {
+    Readings r;
+    r.online = readings_.online;
+    r.connection_type = readings_.connection_type.value_or("");
+    r.metered = readings_.metered;
+    r.save_data = readings_.save_data;
+    r.battery_level = readings_.battery_level;
+    r.charging = readings_.charging;
+    r.battery_at_ms = readings_.at_ms;
+    r.idle = readings_.idle;
+    r.utc_offset_minutes = readings_.utc_offset_minutes;
+    return r;
+}
 
 GateResult Planner::gate() const {
     GateSettings g;
@@ -66,22 +67,17 @@ GateResult Planner::gate() const {
     g.data_budget_per_day = settings_.data_budget_per_day;
     g.battery_budget_per_day = settings_.battery_budget_per_day;
 
-    Readings r;
-    r.online = readings_.online;
-    r.connection_type = readings_.connection_type.value_or("");
-    r.metered = readings_.metered;
-    r.save_data = readings_.save_data;
-    r.battery_level = readings_.battery_level;
-    r.charging = readings_.charging;
-    r.battery_at_ms = readings_.at_ms;
-    r.idle = readings_.idle;
-    r.utc_offset_minutes = readings_.utc_offset_minutes;
+    const Readings r = gate_readings();
+    // What comes by itself while no page is open keeps the pace of automatic sessions.
+    const bool paced = event_ && (event_->type == EventType::periodicsync || (event_->type == EventType::timer && readings_.foreground == false));
+    if (paced) g.min_interval_ms = std::max(g.min_interval_ms, session_interval_ms(settings_.sync_interval_minutes * kMinuteMs, link_.quality, r, now_ms_));
 
     GateState s;
     s.paused = paused_;
     const bool under_way = session_ && session_->requests > 0;  // the interval is between sessions, not inside one
     if (last_session_end_ms_ > 0 && !under_way) s.last_session_end_ms = last_session_end_ms_;
     s.bytes_today = bytes_today_;
+    s.battery_used_today = battery_today_;
     // Failures alone never close the gate: waiting after them is the origin's backoff. Only the platform's "offline" closes it.
     s.quality = link_.quality == Quality::offline && !link_.reading_offline ? Quality::poor : link_.quality;
     return check_gate(g, r, s, now_ms_, manual_ || (session_ && session_->manual));
@@ -94,9 +90,22 @@ bool Planner::may_send(std::string* why) const {
     };
     if (!failed_commits_.empty() || remaining_ms(storage_retry_ms_, now_ms_, kStorageRetryMs) > 0) return no("The device could not store a change");
     if (origin_again_ms() > now_ms_) return no(origin_wait_is_network_ ? "Waiting to try the network again" : "The server needs time");
-    if (event_ && event_->deadline_ms && now_ms_ + timeout_ms(link_, 0) > *event_->deadline_ms) return no("The browser's time for this event is over");
+    if (time_left_ms() < least_time_ms()) return no("The browser's time for this event is over");
     return true;
 }
+
+// What is left of the event for requests; nothing may be in flight at its deadline.
+double Planner::time_left_ms() const {
+    return event_ && event_->deadline_ms ? *event_->deadline_ms - kEventMarginMs - now_ms_ : kMaxTimeoutMs;
+}
+
+// With less than this a request is not begun: one timeout, or half of an event that is short for this link.
+double Planner::least_time_ms() const {
+    const double timeout = timeout_ms(link_, 0);
+    return event_ && event_->deadline_ms ? std::min(timeout, event_ms_ / 2) : timeout;
+}
+
+double Planner::request_timeout_ms(double bytes) const { return std::max(kSecondMs, std::min(timeout_ms(link_, bytes), time_left_ms())); }
 
 // From when on the origin may be asked again: our own backoff with the Retry-After under it, the breaker, and the pace its rate limit sets.
 double Planner::origin_again_ms() const {
@@ -119,19 +128,40 @@ void Planner::plan_sends() {
     const GateResult g = gate();
     if (!g.min_band) return;
     const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
-    // While the origin fails, or names its limits, one request at a time: the next one waits for what it answers.
-    const bool careful = origin_failures_ > 0 || breaker_.state != BreakerState::closed || pace_until_ms_ > 0;
-    const int limit = careful ? 1 : std::max(1, link.max_concurrent);
-    while (static_cast<int>(batches_.size()) < limit)
+    while (static_cast<int>(batches_.size()) < requests_at_once(link))
         if (!start_batch(g, link)) break;
 }
 
-bool Planner::op_ready(const Op& op, const GateResult& gate) const {
-    if (op.parked() || op.state == OpState::conflict || op.state == OpState::sending) return false;
-    if (op.until_ms > now_ms_ && remaining_ms(op.until_ms, now_ms_) > 0) return false;
-    if (auth_paused_.count(op.lane->owner) || outbox_.blocked_by(op)) return false;
-    if (op.sends > 0 && !may_retry(retries_, now_ms_)) return false;
-    return may_pass(gate, shown_band(op), op.created_at);
+// While the origin fails, or names its limits, one request at a time: the next one waits for what it answers.
+int Planner::requests_at_once(const Profile& link) const {
+    const bool careful = origin_failures_ > 0 || breaker_.state != BreakerState::closed || pace_until_ms_ > 0 || restraint_ > 1;
+    return careful ? 1 : std::max(1, link.max_concurrent);
+}
+
+// Whether anything about the op itself keeps it from going, and what: the planner and explain ask the same question.
+bool Planner::held(const Op& op, const GateResult& gate, Json* why) const {
+    const auto no = [why](const char* reason, std::string_view sentence, std::optional<double> until = std::nullopt) {
+        if (!why) return true;
+        (*why)["reason"] = reason;
+        (*why)["sentence"] = sentence;
+        if (until) (*why)["untilMs"] = *until;
+        return true;
+    };
+    if (op.parked()) return no(name_of(op.state), op.rare().reason);
+    if (op.state == OpState::sending) return no("sending", "It is being sent");
+    if (op.state == OpState::conflict) return no("conflict", "The server has another version; it is being resolved or waits for a decision");
+    if (const Op* parent = outbox_.blocked_by(op)) return no("blocked", why ? "It waits for op " + parent->id : "");
+    if (op.lane->reserved_by) return no("lane", "A change of the same entity is being worked on");
+    if (!may_pass(gate, shown_band(op), op.created_at)) {
+        if (!gate.closed_by.empty()) return no(gate.closed_by.c_str(), gate.sentence, gate.look_again_ms);
+        if (gate.min_band && shown_band(op) < *gate.min_band) return no("priority-threshold", "Its priority is below priorityThreshold");
+        return no("idle", "It is of low priority and waits for the device to be idle", op.created_at + kLowIdleWaitMs);
+    }
+    if (const auto paused = auth_paused_.find(op.lane->owner); paused != auth_paused_.end()) return no("auth", "Sign-in needed", paused->second);
+    if (op.until_ms > now_ms_ && remaining_ms(op.until_ms, now_ms_) > 0) return no("backoff", op.rare().reason, due_ms(op.until_ms, now_ms_));
+    if (op.sends > 0 && !may_retry(retries_, now_ms_))
+        return no("retry-budget", "Too much failed lately: only first tries go", retry_again_ms(retries_, now_ms_));
+    return false;
 }
 
 // Every member can go now, and nothing stands before it in its lane but members.
@@ -140,7 +170,7 @@ bool Planner::group_ready(const Op& op, const GateResult& gate) {
     if (rows_follow_ && unit.back() == outbox_.known_seq()) return false;
     for (const std::uint64_t seq : unit) {
         Op* member = outbox_.find(seq);
-        if (member->lane->reserved_by || !op_ready(*member, gate) || !member->is_json()) return false;
+        if (held(*member, gate) || !member->is_json()) return false;
         for (Op* before = outbox_.head(*member->lane); before && before->seq < seq; before = outbox_.after(*before))
             if (before->rare().group != op.rare().group) return false;
     }
@@ -161,7 +191,7 @@ void Planner::collect_lane(Op& head, const GateResult& gate, Choice& choice, Bat
     std::uint32_t place = 0;
     const Op* before = nullptr;
     for (Op* op = &head; op && place < kMaxChain;) {
-        if (before && (op->action == Action::create || before->action == Action::remove || !op->is_json() || !op_ready(*op, gate) ||
+        if (before && (op->action == Action::create || before->action == Action::remove || !op->is_json() || held(*op, gate) ||
                        op->rare().group != before->rare().group || batch.single))
             break;
         std::optional<FoldRun> run;
@@ -187,13 +217,17 @@ void Planner::collect_lane(Op& head, const GateResult& gate, Choice& choice, Bat
 }
 
 void Planner::collect(const GateResult& gate, Choice& choice, Batch& batch) {
-    std::size_t looked_at = 0;
+    std::size_t looked_at = 0, passed_over = 0;
     for (const auto& [key, seq] : outbox_.ready()) {
-        if (++looked_at > kMaxHeadsLookedAt) break;
+        if (looked_at == kMaxHeadsLookedAt >> restraint_ || passed_over == kMaxHeadsPassedOver) break;
         Op& head = *outbox_.find(seq);
-        if (!op_ready(head, gate)) continue;
+        if (held(head, gate)) {
+            ++passed_over;
+            continue;
+        }
+        ++looked_at;
         if (choice.owner && *choice.owner != head.lane->owner) continue;  // one request carries one owner's credentials
-        const bool single = settings_.mode == "rest" || !head.is_json();
+        const bool single = !batch.preview && (settings_.mode == "rest" || !head.is_json());
         if (single) {
             if (!choice.candidates.empty() || !batch.folds.empty()) continue;
             batch.single = true;
@@ -224,7 +258,17 @@ void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
         budget.max_ops = std::min(budget.max_ops, kProbeOps);
     }
     if (batch.single) budget.max_ops = 1;
+    budget.max_ops = std::max<std::size_t>(1, budget.max_ops >> restraint_);
+    // What the event, or the window of connectivity as earlier ones lasted, has time for. In a window too short for all that waits, what costs most to delay
+    // per byte goes first.
     budget.short_window = link.prioritize;
+    const auto fit = [&](double span_ms) {
+        const double bytes = bytes_within(link_, span_ms);
+        budget.max_bytes = std::min(budget.max_bytes, std::max(bytes, kMinBatchBytes));
+        if (bytes < outbox_.tally().bytes) budget.short_window = true;
+    };
+    if (event_ && event_->deadline_ms) fit(time_left_ms() / 2);
+    if (const auto left = window_left_ms(link_, now_ms_)) fit(*left / 2);
     // A group cannot be split: one that is first in turn and larger than a batch may be goes alone.
     const std::size_t most = budget.max_ops;
     if (!choice.picks.empty()) budget.max_ops = std::max(most, outbox_.unit(*choice.picks.front().op).size());
@@ -243,7 +287,7 @@ void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
     for (const std::size_t index : chosen) {
         Choice::Pick& pick = choice.picks[index];
         load += 2 * pick.op->size_bytes;
-        if (!batch.items.empty() && load > kMaxLoadBytes && pick.op->rare().group.empty()) break;
+        if (!batch.items.empty() && load > kMaxLoadBytes / (1 << restraint_) && pick.op->rare().group.empty()) break;
         Item item;
         item.seq = pick.op->seq;
         batch.items.push_back(item);
@@ -251,12 +295,16 @@ void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
     }
 }
 
+void Planner::choose(const GateResult& gate, const Profile& link, Batch& batch) {
+    Choice choice;
+    collect(gate, choice, batch);
+    take_chosen(choice, link, batch);
+}
+
 bool Planner::start_batch(const GateResult& gate, const Profile& link) {
     auto batch = std::make_shared<Batch>();
     batch->id = next_batch_++;
-    Choice choice;
-    collect(gate, choice, *batch);
-    take_chosen(choice, link, *batch);
+    choose(gate, link, *batch);
     if (batch->items.empty() && batch->folds.empty()) return false;
     if (!session_) session_.emplace();
     if (session_->start_ms == 0) {
@@ -468,6 +516,10 @@ void Planner::mark_sending(Batch& batch, Item& item, CommitSpec& spec) {
 }
 
 void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
+    if (!may_send() || !gate().min_band) {   // while its bytes were read somebody paused, the origin failed, or the event's time ran out
+        batch->items.clear();
+        batch->folds.clear();
+    }
     if (batch->items.empty() && batch->folds.empty() && spec.writes.empty()) {
         release_batch(*batch);
         return;
@@ -566,7 +618,7 @@ Effect Planner::batch_request(Batch& batch) {
     send.headers = object().set("content-type", "application/x-ndjson").set("accept", "application/x-ndjson, application/problem+json");
     batch.gzip = settings_.compression && gzip_ok_ && frame.size() >= kGzipFromBytes;
     send.gzip = batch.gzip;
-    send.timeout_ms = timeout_ms(link_, static_cast<double>(frame.size()));
+    send.timeout_ms = request_timeout_ms(static_cast<double>(frame.size()));
     send.owner = outbox_.find(batch.items.front().seq)->lane->owner;
     batch.frame_slot = keep(std::move(frame));
     batch.answer_slot = new_slot();
@@ -599,7 +651,7 @@ Effect Planner::single_request(Batch& batch) {
     batch.body_bytes = static_cast<double>(item.body.size());
     batch.gzip = settings_.compression && gzip_ok_ && op.is_json() && item.body.size() >= kGzipFromBytes;
     send.gzip = batch.gzip;
-    send.timeout_ms = timeout_ms(link_, batch.body_bytes);
+    send.timeout_ms = request_timeout_ms(batch.body_bytes);
     send.owner = op.lane->owner;
     batch.slots.push_back(batch.answer_slot = new_slot());
     send.answer_slot = batch.answer_slot;

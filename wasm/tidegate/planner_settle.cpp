@@ -100,7 +100,7 @@ void Planner::note_exchange(const Batch& batch, const OutcomeIn& outcome, bool c
     exchange.in_flight = batch.in_flight;
     const Quality before = link_.quality;
     link_ = after_exchange(link_, exchange, now_ms_, random_);
-    if (link_.quality != before) emit_notify("sync.connectivity", object().set("connectionQuality", name(link_.quality)));
+    link_changed(before);
 }
 
 void Planner::note_pace(const OutcomeIn& outcome) {

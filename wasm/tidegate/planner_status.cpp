@@ -1,6 +1,8 @@
 // What people see: one true status, metrics, and why an op is not moving.
 #include <algorithm>
 
+#include "tidegate/batch.h"
+#include "tidegate/fields.h"
 #include "tidegate/planner.h"
 #include "tidegate/time.h"
 
@@ -86,18 +88,7 @@ Status Planner::status() const {
         s.eta_high_ms = eta->high * 1000.0;
     }
 
-    ConnectivityShown& c = s.connectivity;
-    c.is_online = readings_.online.value_or(true);
-    c.connection_type = readings_.connection_type.value_or("unknown");
-    if (c.connection_type != "wifi" && c.connection_type != "cellular" && c.connection_type != "ethernet") c.connection_type = "unknown";
-    c.connection_quality = name(link_.quality);
-    c.stability = stability(link_);
-    if (link_.last_connected_ms > 0) c.last_connected = link_.last_connected_ms;
-    if (link_.goodput_slow > 0) c.network_speed = link_.goodput_slow * 8.0 / 1e6;
-    if (link_.srtt_ms > 0) c.rtt = link_.srtt_ms;
-    c.battery_level = readings_.battery_level;
-    c.is_charging = readings_.charging;
-
+    s.connectivity = connectivity();
     s.queue_size = tally.unfinished;
     s.high_priority = tally.high;
     s.dead_letters = tally.of(OpState::dead) + tally.of(OpState::quarantined);
@@ -118,6 +109,21 @@ Status Planner::status() const {
     if (tally.unfinished >= 10 && tally.critical * 5 > tally.unfinished)
         s.warnings.push_back("More than 20 % of the queue is critical: priorities have little effect");
     return s;
+}
+
+ConnectivityShown Planner::connectivity() const {
+    ConnectivityShown c;
+    c.is_online = readings_.online.value_or(true);
+    c.connection_type = readings_.connection_type.value_or("unknown");
+    if (c.connection_type != "wifi" && c.connection_type != "cellular" && c.connection_type != "ethernet") c.connection_type = "unknown";
+    c.connection_quality = name(link_.quality);
+    c.stability = stability(link_);
+    if (link_.last_connected_ms > 0) c.last_connected = link_.last_connected_ms;
+    if (link_.goodput_slow > 0) c.network_speed = link_.goodput_slow * 8.0 / 1e6;
+    if (link_.srtt_ms > 0) c.rtt = link_.srtt_ms;
+    c.battery_level = readings_.battery_level;
+    c.is_charging = readings_.charging;
+    return c;
 }
 
 Json Planner::metrics() const {
@@ -154,32 +160,84 @@ Json Planner::shown(const Op& op) const {
     return out;
 }
 
-Result<Json> Planner::explain(std::string_view op_id) const {
-    const Op* op = const_cast<Outbox&>(outbox_).find_id(op_id);
+// Would the next batch carry it, as far as the queue alone decides?
+bool Planner::goes_next(const Op& op, const GateResult& gate) {
+    Batch batch;
+    choose(gate, profile(link_, static_cast<int>(settings_.maximum_concurrent_operations)), batch);
+    const auto is_op = [&op](std::uint64_t seq) { return seq == op.seq; };
+    for (const FoldRun& run : batch.folds)
+        if (is_op(run.survivor) || std::any_of(run.folded.begin(), run.folded.end(), is_op)) return true;
+    return std::any_of(batch.items.begin(), batch.items.end(), [&](const Item& item) { return is_op(item.seq); });
+}
+
+Result<Json> Planner::explain(std::string_view op_id) {
+    const Op* op = outbox_.find_id(op_id);
     if (!op) return Error{"unknown-op", "/id", "no op " + std::string(op_id.substr(0, 128)) + " is in the outbox"};
     Json out = object().set("id", op->id).set("state", name_of(op->state));
-    const auto because = [&out](const char* reason, const std::string& sentence, std::optional<double> until = std::nullopt) {
+    const auto because = [&out](const char* reason, std::string_view sentence, std::optional<double> until = std::nullopt) {
         out["reason"] = reason;
         out["sentence"] = sentence;
         if (until) out["untilMs"] = *until;
         return out;
     };
-    if (op->parked()) return because(name_of(op->state), op->rare().reason);
-    if (op->state == OpState::sending) return because("sending", "It is being sent");
-    if (op->state == OpState::conflict) return because("conflict", "The server has another version; it is being resolved or waits for a decision");
-    if (const Op* parent = outbox_.blocked_by(*op)) return because("blocked", "It waits for op " + parent->id);
-    if (const Op* first = outbox_.head(*op->lane); first && first->seq < op->seq && !settings_.coalesce)
-        return because("lane", "An earlier change of the same entity goes first: op " + first->id);
-    if (op->lane->reserved_by) return because("lane", "A change of the same entity is being worked on");
     const GateResult g = gate();
-    if (!may_pass(g, effective_band(static_cast<Band>(op->band), op->score), op->created_at)) return because(g.closed_by.c_str(), g.sentence, g.look_again_ms);
-    if (auth_paused_.count(op->lane->owner)) return because("auth", "Sign-in needed", auth_paused_.at(op->lane->owner));
+    if (held(*op, g, &out)) return out;
+    for (const Op* first = outbox_.head(*op->lane); first && first->seq < op->seq; first = outbox_.after(*first))
+        if (held(*first, g)) return because("lane", "An earlier change of the same entity goes first: op " + first->id);
+    for (const std::uint64_t seq : outbox_.unit(*op))
+        if (const Op* member = outbox_.find(seq); member != op && held(*member, g)) return because("group", "Op " + member->id + " of its group cannot go yet");
     std::string why;
-    if (!may_send(&why)) return because("origin", why, origin_again_ms() > now_ms_ ? std::optional(origin_again_ms()) : std::nullopt);
-    if (op->sends > 0 && !may_retry(retries_, now_ms_))
-        return because("retry-budget", "Too much failed lately: only first tries go", retry_again_ms(retries_, now_ms_));
-    if (op->until_ms > now_ms_) return because("backoff", op->rare().reason, due_ms(op->until_ms, now_ms_));
+    if (!may_send(&why)) {
+        const double again = std::max(origin_again_ms(), storage_retry_ms_);
+        return because("origin", why, again > now_ms_ ? std::optional(again) : std::nullopt);
+    }
+    const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
+    if (static_cast<int>(batches_.size()) >= requests_at_once(link)) return because("busy", "Requests under way are waited for");
+    if (!goes_next(*op, g)) return because("order", "Others go first");
     return because("ready", "It goes with the next batch");
+}
+
+// What would be sent, in which order and form, and when: by what is known now. Where the gate is closed, as if it opened when it says.
+Json Planner::preview(const std::optional<Json>& options) {
+    const double since = options ? number_field(*options, "since", 0, kMaxInstantMs, 0) : 0;
+    const GateResult g = gate();
+    GateResult open = g;
+    open.min_band = g.min_band.value_or(Band::low);
+    Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
+    double at = std::max(origin_again_ms(), g.look_again_ms.value_or(now_ms_)), bytes = 0;
+    const bool known = g.min_band || g.look_again_ms;
+    const double start = at;
+    Json items = Json::array();
+    Batch batch;
+    batch.preview = true;
+    Choice choice;
+    collect(open, choice, batch);
+    std::vector<std::size_t> order = choose_batch(choice.candidates, {1e18, kMaxPreviewed, link.prioritize, true});
+    std::size_t in_batch = 0;
+    for (const std::size_t index : order) {
+        const Choice::Pick& pick = choice.picks[index];
+        const Op& op = *pick.op;
+        if (op.created_at < since) continue;
+        const double size = estimated_bytes(op);
+        if (in_batch++ % link.batch_ops == 0) at += rto_ms(link_);
+        items.push_back(object()
+            .set("id", op.id)
+            .set("entity", op.lane->entity)
+            .set("entityId", op.lane->entity_id)
+            .set("action", name_of(pick.run ? pick.run->action : op.action))
+            .set("form", op.codec != Codec::none ? name_of(op.codec) : size < op.size_bytes ? "delta" : "full")
+            .set("bytes", size)
+            .set("folded", static_cast<std::uint64_t>(pick.run ? pick.run->folded.size() : 0))
+            .set("startMs", known ? Json(at) : Json()));
+        bytes += size;
+        at += size / expected_goodput(link_) * 1000.0;
+    }
+    Json out = object().set("items", std::move(items)).set("bytes", bytes).set("seconds", (at - start) / 1000.0);
+    if (!g.open) {
+        out["closedBy"] = g.closed_by;
+        out["sentence"] = g.sentence;
+    }
+    return out;
 }
 
 }  // namespace tidegate

@@ -245,7 +245,7 @@ struct CommandIn {
 template <class V>
 void describe(V& v, CommandIn& c) {
     v.type("CommandIn", "A person or the app asks for something.");
-    v.field("type", c.type, "pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops.");
+    v.field("type", c.type, "pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended.");
     v.defaulted("id", c.id, "Op id.");
     v.defaulted("priority", c.priority);
     v.defaulted("session", c.session);
