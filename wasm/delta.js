@@ -115,16 +115,26 @@ function output(at) {
   return view;
 }
 
-/** The answer in the shape of the document it belongs to. @param {Uint8Array} view @param {Document} like @returns {any} */
-function shaped(view, like) {
-  if (like instanceof Uint8Array || like instanceof ArrayBuffer) return view.slice();
-  const text = decoder.decode(view);
+/** A copy of what the call answered. @param {number} at @returns {Uint8Array} */
+function copied(at) {
+  const words = core.HEAPU32, base = at >>> 2;
+  return words[base] === 0 ? output(at) : core.HEAPU8.slice(words[base + 1], words[base + 1] + words[base + 2]);
+}
+
+/** @param {Document} like */
+const isBytes = (like) => like instanceof Uint8Array || like instanceof ArrayBuffer;
+
+/** The answer in the shape of the document it belongs to. @param {number} at @param {Document} like @returns {any} */
+function shaped(at, like) {
+  if (isBytes(like)) return copied(at);
+  const text = decoder.decode(output(at));
   return typeof like === 'string' ? text : JSON.parse(text);
 }
 
-/** @param {DiffOptions} options */
-function sealWords({ baseSeal }) {
-  if (baseSeal === undefined) return [0, 0];
+const kNoSeal = [0, 0];
+
+/** @param {string} baseSeal */
+function sealWords(baseSeal) {
   if (!/^[0-9a-f]{16}$/.test(baseSeal)) throw new TypeError(`baseSeal is the 16 hex digits that seal() gave, this is ${JSON.stringify(baseSeal)}`);
   return [parseInt(baseSeal.slice(8), 16), parseInt(baseSeal.slice(0, 8), 16)];
 }
@@ -146,38 +156,53 @@ export function diff(base, next, options = kNone) {
   const baseLength = write(a, at), nextLength = write(b, at + baseLength);
   if (options.format === 'merge-patch') {
     const answer = guarded(() => core._delta_diff_merge_patch(baseLength, nextLength));
-    return core.HEAPU32[answer >>> 2] === 2 ? null : shaped(output(answer), next);
+    return core.HEAPU32[answer >>> 2] === 2 ? null : shaped(answer, next);
   }
-  const [low, high] = options === kNone ? [0, 0] : sealWords(options);
-  return shaped(output(guarded(() => core._delta_diff(baseLength, nextLength, diffFlags(options), low, high))), next);
+  const [low, high] = options.baseSeal === undefined ? kNoSeal : sealWords(options.baseSeal);
+  return shaped(guarded(() => core._delta_diff(baseLength, nextLength, diffFlags(options), low, high)), next);
+}
+
+/** @param {Document} base @param {Document} next @param {DiffOptions} options @returns {any} the patch, or the DeltaError */
+function alone(base, next, options) {
+  try {
+    return diff(base, next, options);
+  } catch (error) {
+    if (error instanceof DeltaError) return error;
+    throw error;
+  }
 }
 
 /**
- * diff of many pairs in one call. A pair that is refused has a DeltaError in its place.
+ * diff of many pairs in one call. A pair that is refused has a DeltaError in its place. Patches that come as bytes are views of one
+ * buffer: copy (`slice`) one that is kept, stored or sent to another thread by itself.
  * @param {Array<[Document, Document]>} pairs @param {DiffOptions} [options] @returns {any[]}
  */
 export function diffMany(pairs, options = kNone) {
   if (options.format === 'merge-patch' || options.baseSeal !== undefined) throw new TypeError('diffMany makes JSON Patches and takes no seal');
-  let bytes = pairs.length * 8;
-  const texts = pairs.map(([base, next]) => {
-    const pair = [textOf(base), textOf(next)];
-    bytes += room(pair[0]) + room(pair[1]);
-    return pair;
-  });
-  const start = reserve(bytes);
-  let at = start + pairs.length * 8;
-  texts.forEach(([base, next], i) => {
-    const baseLength = write(base, at), nextLength = write(next, at + baseLength);
-    core.HEAPU32[(start >>> 2) + 2 * i] = baseLength;
-    core.HEAPU32[(start >>> 2) + 2 * i + 1] = nextLength;
-    at += baseLength + nextLength;
-  });
-  const answer = guarded(() => core._delta_diff_many(pairs.length, diffFlags(options))) >>> 2;
-  let from = core.HEAPU32[answer + 1];
-  const table = core.HEAPU32[answer + 3] >>> 2;
+  const texts = pairs.map(([base, next]) => [textOf(base), textOf(next)]);
+  const at = reserve(texts.reduce((most, [base, next]) => Math.max(most, room(base) + room(next)), 0));
+  const flags = diffFlags(options);
+  let answer;
+  try {
+    texts.forEach(([base, next], i) => {
+      const baseLength = write(base, at), nextLength = write(next, at + baseLength);
+      core._delta_diff_add(baseLength, nextLength, flags, i === 0 ? 1 : 0);
+    });
+    answer = pairs.length === 0 ? 0 : core._delta_diff_all();
+  } catch {
+    core = undefined;   // it trapped on one of them: each by itself tells which
+    return pairs.map(([base, next]) => alone(base, next, options));
+  }
+  if (pairs.length === 0) return [];
+  const tableAt = core.HEAPU32[(answer >>> 2) + 3] >>> 2, table = core.HEAPU32.slice(tableAt, tableAt + 2 * pairs.length);
+  const all = copied(answer);
+  let from = 0;
   return pairs.map(([, next], i) => {
-    const view = core.HEAPU8.subarray(from, from += core.HEAPU32[table + 2 * i + 1]);
-    return core.HEAPU32[table + 2 * i] ? shaped(view, next) : new DeltaError(JSON.parse(decoder.decode(view)));
+    const patch = all.subarray(from, from += table[2 * i + 1]);
+    if (table[2 * i] === 0) return new DeltaError(JSON.parse(decoder.decode(patch)));
+    if (isBytes(next)) return patch;
+    const text = decoder.decode(patch);
+    return typeof next === 'string' ? text : JSON.parse(text);
   });
 }
 
@@ -191,7 +216,7 @@ export function apply(document, patch, options = kNone) {
   const at = reserve(room(a) + room(b));
   const documentLength = write(a, at), patchLength = write(b, at + documentLength);
   const merge = options.format === 'merge-patch' ? 1 : 0, flags = options.trustedDocument ? kTrusted : 0;
-  return shaped(output(guarded(() => core._delta_apply(documentLength, patchLength, merge, flags, options.maxOutputBytes ?? 0))), document);
+  return shaped(guarded(() => core._delta_apply(documentLength, patchLength, merge, flags, options.maxOutputBytes ?? 0)), document);
 }
 
 /**
@@ -209,7 +234,7 @@ export function merge3(base, ours, theirs, options = kNone) {
   });
   const flags = (options.prefer === 'theirs' ? kPreferTheirs : 0) | (options.trusted ? kTrusted : 0);
   const answer = guarded(() => core._delta_merge3(lengths[0], lengths[1], lengths[2], flags));
-  const document = shaped(output(answer), ours);
+  const document = shaped(answer, ours);
   const [extraAt, extraLength] = core.HEAPU32.subarray((answer >>> 2) + 3, (answer >>> 2) + 5);
   return { document, clashes: extraLength === 2 ? [] : JSON.parse(decoder.decode(core.HEAPU8.subarray(extraAt, extraAt + extraLength))) };
 }
@@ -238,13 +263,22 @@ export function encodeDelta(base, next, { checksum = true } = {}) {
   const at = reserve(base.length + next.length);
   write(base, at);
   write(next, at + base.length);
-  return output(guarded(() => core._delta_encode(base.length, next.length, checksum ? kChecksum : 0))).slice();
+  return copied(guarded(() => core._delta_encode(base.length, next.length, checksum ? kChecksum : 0)));
 }
 
-/** @param {Uint8Array} base @param {Uint8Array} delta @param {{maxOutputBytes?: number}} [options] @returns {Uint8Array} @throws {DeltaError} */
-export function applyDelta(base, delta, { maxOutputBytes = 0 } = {}) {
+/**
+ * What the delta makes of the base. `into`: a buffer to write it to, which saves the allocation of a new one; the answer is then a view of
+ * that buffer. A result it has no room for is refused.
+ * @param {Uint8Array} base @param {Uint8Array} delta @param {{maxOutputBytes?: number, into?: Uint8Array}} [options] @returns {Uint8Array} @throws {DeltaError}
+ */
+export function applyDelta(base, delta, { maxOutputBytes = 0, into } = {}) {
   const at = reserve(base.length + delta.length);
   write(base, at);
   write(delta, at + base.length);
-  return output(guarded(() => core._delta_decode(base.length, delta.length, maxOutputBytes))).slice();
+  const most = into ? Math.max(1, Math.min(into.length, maxOutputBytes || into.length)) : maxOutputBytes;   // 0 would be no limit
+  const answer = guarded(() => core._delta_decode(base.length, delta.length, most));
+  if (!into) return copied(answer);
+  const result = output(answer);
+  into.set(result);
+  return into.subarray(0, result.length);
 }

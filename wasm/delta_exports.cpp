@@ -106,7 +106,6 @@ EMSCRIPTEN_KEEPALIVE char* delta_reserve(unsigned bytes) {
         if (!input) return nullptr;
         input_size = size;
     }
-    if (output.capacity() > kKeep) output = std::string();
     return input.get();
 }
 
@@ -116,23 +115,25 @@ EMSCRIPTEN_KEEPALIVE const Answer* delta_diff(unsigned base_length, unsigned nex
     return show(differ.patch(base, next, diff_options(flags, base, seal_low, seal_high)));
 }
 
-// Many pairs at once. The buffer begins with the lengths of base and next of each pair as 32 bit numbers. The extra output is a table
-// of the same kind: ok and length of each output, which lie one behind the other.
-EMSCRIPTEN_KEEPALIVE const Answer* delta_diff_many(unsigned pairs, unsigned flags) {
-    const std::uint32_t* lengths = reinterpret_cast<const std::uint32_t*>(input.get());
-    std::size_t at = std::size_t{pairs} * 8;
-    output.clear();
-    table.clear();
-    const DiffOptions& options = diff_options(flags & ~kSealed, {}, 0, 0);
-    for (unsigned i = 0; i < pairs; ++i) {
-        const std::string_view base = taken(at, lengths[2 * i]), next = taken(at, lengths[2 * i + 1]);
-        const Result<std::string_view> patch = differ.patch(base, next, options);
-        const std::size_t start = output.size();
-        if (patch) output += patch.value();
-        else output += error_text(patch.error());
-        table.push_back(patch.ok());
-        table.push_back(static_cast<std::uint32_t>(output.size() - start));
+// One pair of many: the patches gather in the output, one behind the other. Pair by pair, because a document that was just copied in is
+// still in the cache; what a batch saves is taking every patch out by itself.
+EMSCRIPTEN_KEEPALIVE void delta_diff_add(unsigned base_length, unsigned next_length, unsigned flags, unsigned first) {
+    if (first) {
+        output.clear();
+        table.clear();
     }
+    std::size_t at = 0;
+    const std::string_view base = taken(at, base_length), next = taken(at, next_length);
+    const Result<std::string_view> patch = differ.patch(base, next, diff_options(flags & ~kSealed, {}, 0, 0));
+    const std::size_t start = output.size();
+    if (patch) output += patch.value();
+    else output += error_text(patch.error());
+    table.push_back(patch.ok());
+    table.push_back(static_cast<std::uint32_t>(output.size() - start));
+}
+
+// What they made. The extra output is a table of 32 bit numbers: ok and length of each patch or error.
+EMSCRIPTEN_KEEPALIVE const Answer* delta_diff_all() {
     shown = output;
     answered(1);
     answer.extra_at = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(table.data()));

@@ -11,25 +11,24 @@ namespace tidegate {
 
 namespace vcdiff {
 
-std::uint32_t adler32(std::string_view bytes) {
+std::uint32_t adler32(std::string_view bytes, std::uint32_t sum) {
     constexpr std::uint32_t kModulus = 65521;
-    constexpr std::size_t kStep = 5552;  // the most bytes before 32 bits could overflow; a multiple of 16
-    std::uint64_t a = 1, b = 0;
+    std::uint64_t a = sum & 0xffff, b = sum >> 16;
     const char* p = bytes.data();
-    for (std::size_t left = bytes.size(); left;) {
-        const std::size_t step = std::min(left, kStep), whole = step / 16 * 16;
-        simd::ByteSums sums;
-        for (std::size_t i = 0; i < whole; i += 16) sums.add(simd::load16(p + i));
-        b += whole * a + 16 * sums.prefix() + sums.weighted();
-        a += sums.sum();
-        for (std::size_t i = whole; i < step; ++i) {
-            a += static_cast<unsigned char>(p[i]);
+    const char* const end = p + bytes.size();
+    while (p != end) {
+        const char* const step = p + std::min<std::size_t>(static_cast<std::size_t>(end - p), 1 << 20);  // far from 64 bits
+        for (; step - p >= 256; p += 256) {
+            const simd::ByteSums sums = simd::byte_sums_of_256(p);
+            b += 256 * a + sums.weighted;
+            a += sums.sum;
+        }
+        for (; p != step; ++p) {
+            a += static_cast<unsigned char>(*p);
             b += a;
         }
         a %= kModulus;
         b %= kModulus;
-        p += step;
-        left -= step;
     }
     return static_cast<std::uint32_t>(b << 16 | a);
 }
@@ -154,6 +153,8 @@ private:
         if (w.target_size > max_ - out_.size()) return refuse("delta-limit", "the result would have more than " + std::to_string(max_) + " bytes");
         const std::size_t start = out_.size();
         out_.reserve(start + w.target_size);
+        sum_ = 1;
+        checked_ = w.checked;
         Reader data(w.data), instructions(w.instructions), addresses(w.addresses);
         AddressCache cache;
         while (!instructions.done()) {
@@ -164,9 +165,11 @@ private:
                 if (!instructions.ok()) return refuse("delta-syntax", "an instruction is cut");
                 if (size > w.target_size - (out_.size() - start)) return refuse("delta-syntax", "the instructions make more than the window announces");
                 if (one.kind == kAdd) {
-                    out_ += data.take(size);
+                    append(data.take(size));
                 } else if (one.kind == kRun) {
+                    const std::size_t before = out_.size();
                     out_.append(size, static_cast<char>(data.byte()));
+                    count(before);
                 } else {
                     const std::uint32_t here = static_cast<std::uint32_t>(w.source_size + (out_.size() - start));
                     const std::uint32_t address = read_address(addresses, cache, one.mode, here);
@@ -178,7 +181,7 @@ private:
         }
         if (out_.size() - start != w.target_size) return refuse("delta-syntax", "the instructions make less than the window announces");
         if (!data.done() || !addresses.done()) return refuse("delta-syntax", "a section is longer than the instructions use");
-        if (w.checked && adler32(std::string_view(out_).substr(start)) != w.checksum)
+        if (w.checked && sum_ != w.checksum)
             return refuse("delta-checksum", "the result is not what was encoded: another base, or damage");
         return {};
     }
@@ -194,19 +197,31 @@ private:
         return address;
     }
 
+    // Takes the checksum piece by piece, while each is in the cache. REQUIRES: room for the bytes, which may lie in out_ itself.
+    void append(std::string_view bytes) {
+        constexpr std::size_t kPiece = 64 * 1024;
+        for (std::size_t at = 0; at < bytes.size(); at += kPiece) {
+            const std::size_t before = out_.size();
+            out_.append(bytes.data() + at, std::min(kPiece, bytes.size() - at));
+            count(before);
+        }
+    }
+    void count(std::size_t from) {
+        if (checked_) sum_ = adler32(std::string_view(out_).substr(from), sum_);
+    }
+
     // A copy may begin in the source segment and run on into the target, and it may read what it writes (section 3).
     void copy(const Window& w, std::size_t start, std::uint32_t address, std::uint32_t size) {
         if (address < w.source_size) {
             const std::size_t n = std::min<std::size_t>(size, w.source_size - address);
-            if (w.own_target) out_.append(out_.data() + w.source_at + address, n);
-            else out_.append(w.source.data() + address, n);
+            append({(w.own_target ? out_.data() + w.source_at : w.source.data()) + address, n});
             size -= static_cast<std::uint32_t>(n);
             address += static_cast<std::uint32_t>(n);
         }
         std::size_t from = start + (address - w.source_size);
         while (size) {
             const std::size_t n = std::min<std::size_t>(size, out_.size() - from);
-            out_.append(out_.data() + from, n);
+            append({out_.data() + from, n});
             from += n;
             size -= static_cast<std::uint32_t>(n);
         }
@@ -216,6 +231,8 @@ private:
     Reader in_;
     std::size_t max_;
     std::string out_;
+    std::uint32_t sum_ = 1;  // of this window so far
+    bool checked_ = false;
 };
 
 }  // namespace

@@ -222,15 +222,14 @@ public:
         written_ += size;
     }
 
-    void finish(std::string& out, std::string_view target, bool checksum) const {
+    void finish(std::string& out, std::size_t target_size, bool checksum, std::uint32_t sum) const {
         std::string head;
-        append_integer(head, static_cast<std::uint32_t>(target.size()));
+        append_integer(head, static_cast<std::uint32_t>(target_size));
         head.push_back(0);
         append_integer(head, static_cast<std::uint32_t>(data_.size()));
         append_integer(head, static_cast<std::uint32_t>(instructions_.size()));
         append_integer(head, static_cast<std::uint32_t>(addresses_.size()));
         if (checksum) {
-            const std::uint32_t sum = adler32(target);
             for (int shift = 24; shift >= 0; shift -= 8) head.push_back(static_cast<char>(sum >> shift & 0xff));
         }
         out.push_back(static_cast<char>((source_size_ ? kHasSource : 0) | (checksum ? kHasChecksum : 0)));
@@ -259,20 +258,26 @@ Result<std::string> encode_delta(std::string_view base, std::string_view next, c
     for (std::size_t start = 0; start < next.size(); start += kDeltaWindowBytes) {
         const std::size_t end = std::min(next.size(), start + kDeltaWindowBytes);
         WindowWriter window(base.size());
+        std::uint32_t sum = 1;
+        const auto count = [&](std::size_t begin, std::size_t behind) {
+            if (options.checksum) sum = adler32(next.substr(begin, behind - begin), sum);
+        };
         for (std::size_t at = start; at < end;) {
             Match match = matcher.next(from, at);
             if (match.size == 0 || match.at >= end) {
                 window.add(next.substr(at, end - at));
+                count(at, end);
                 // A run found behind this window is looked for again from its own start.
                 break;
             }
             match.size = std::min(match.size, end - match.at);
             window.add(next.substr(at, match.at - at));
             window.copy(static_cast<std::uint32_t>(match.from), static_cast<std::uint32_t>(match.size));
+            count(at, match.at + match.size);
             at = match.at + match.size;
             from = match.from + match.size;
         }
-        window.finish(out, next.substr(start, end - start), options.checksum);
+        window.finish(out, end - start, options.checksum, sum);
     }
     return out;
 }

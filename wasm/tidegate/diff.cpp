@@ -7,27 +7,32 @@
 
 namespace tidegate {
 
-void PatchWriter::begin(std::uint32_t tag, std::string_view op) {
+// `head` begins with a bracket, which is what stands in front of the first op; before any other it is a comma.
+void PatchWriter::begin(std::uint32_t tag, std::string_view head) {
     marks_.push_back({tag, text_.size()});
-    text_.put(text_.empty() ? "[{\"op\":\"" : ",{\"op\":\"").put(op);
+    const bool first = text_.empty();
+    char* const at = text_.room(head.size());
+    simd::copy_bytes(at, head.data(), head.size());
+    if (!first) *at = ',';
+    text_.written(head.size());
 }
 
-void PatchWriter::with_value(std::uint32_t tag, std::string_view op, std::string_view path, std::string_view value) {
-    begin(tag, op);
-    text_.put("\",\"path\":\"").put(path).put("\",\"value\":");
-    if (value[0] == '{' || value[0] == '[') text_.written(write_compact(text_.room(value.size()), value));
+void PatchWriter::with_value(std::uint32_t tag, std::string_view head, std::string_view path, std::string_view value) {
+    begin(tag, head);
+    text_.put(path).put("\",\"value\":");
+    if (value[0] == '{' || value[0] == '[') text_.put_compact(value);
     else text_.put(value);
     text_.put('}');
 }
 
 void PatchWriter::remove(std::uint32_t tag, std::string_view path) {
-    begin(tag, "remove");
-    text_.put("\",\"path\":\"").put(path).put("\"}");
+    begin(tag, R"([{"op":"remove","path":")");
+    text_.put(path).put("\"}");
 }
 
 void PatchWriter::move(std::uint32_t tag, std::string_view from, std::string_view path) {
-    begin(tag, "move");
-    text_.put("\",\"from\":\"").put(from).put("\",\"path\":\"").put(path).put("\"}");
+    begin(tag, R"([{"op":"move","from":")");
+    text_.put(from).put("\",\"path\":\"").put(path).put("\"}");
 }
 
 void PatchWriter::truncate(std::size_t ops) {
@@ -71,7 +76,16 @@ Result<std::string_view> JsonDiffer::patch(std::string_view base, std::string_vi
     constexpr std::size_t kKeep = std::size_t{4} << 20;
     if (!engine_ || engine_->ops().capacity() > kKeep) engine_ = std::make_unique<Differ>();
     engine_->start(a, b, options);
-    if (!engine_->run(0, static_cast<std::uint32_t>(a.size()), 0, static_cast<std::uint32_t>(b.size()))) {
+    const auto run = [&] { return engine_->run(0, static_cast<std::uint32_t>(engine_->base().size()), 0, static_cast<std::uint32_t>(engine_->next().size())); };
+    bool done = run();
+    // Every place would be looked at closely: without the whitespace the texts are the same for long runs again.
+    if (!done && engine_->reformatted()) {
+        if (!engine_->start_compact(a, b, options)) return validate_json(next, kMaxTextDepth, "next").error();
+        done = run();
+        if (!done)
+            if (const Result<std::string_view> valid = validate_json(next, kMaxTextDepth, "next"); !valid) return valid.error();
+    }
+    if (!done) {
         TextFault fault = engine_->fault();
         fault.at += static_cast<std::size_t>(b.data() - next.data());
         return text_error(fault, "next");

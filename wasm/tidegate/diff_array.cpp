@@ -18,7 +18,8 @@ namespace {
 // How many of the elements that wait to be moved stand before a place. Fenwick tree (Fenwick 1994) over their order in a.
 class Waiting {
 public:
-    explicit Waiting(const std::vector<std::int32_t>& places) : places_(places), sums_(places.size() + 1, 0) {
+    Waiting(const std::vector<std::int32_t>& places, std::vector<std::int32_t>& sums) : places_(places), sums_(sums) {
+        sums_.assign(places.size() + 1, 0);
         for (std::size_t k = 0; k < places.size(); ++k) change(k, 1);
     }
     std::int32_t before(std::int32_t place) const {
@@ -36,12 +37,13 @@ private:
         for (++k; k < sums_.size(); k += k & (~k + 1)) sums_[k] += by;
     }
     const std::vector<std::int32_t>& places_;
-    std::vector<std::int32_t> sums_;
+    std::vector<std::int32_t>& sums_;
 };
 
 // Marks the longest increasing subsequence of the partners (in the order of b; -1 are skipped) in `stays`.
-void mark_longest(const std::vector<std::int32_t>& of_b, std::vector<char>& stays) {
-    std::vector<std::int32_t> tails, before(of_b.size(), -1);  // places in of_b
+void mark_longest(const std::vector<std::int32_t>& of_b, std::vector<char>& stays, std::vector<std::int32_t>& tails, std::vector<std::int32_t>& before) {
+    tails.clear();  // places in of_b
+    before.assign(of_b.size(), -1);
     for (std::size_t t = 0; t < of_b.size(); ++t) {
         if (of_b[t] < 0) continue;
         const auto at = std::lower_bound(tails.begin(), tails.end(), of_b[t], [&](std::int32_t place, std::int32_t value) {
@@ -59,44 +61,53 @@ bool is_container(std::string_view value) { return value[0] == '{' || value[0] =
 
 }  // namespace
 
-std::uint64_t Differ::element_key(std::string_view value, bool& by_id) const {
-    const std::string_view id = find_id(value, options_->id_keys);
-    by_id = !id.empty();
-    return by_id ? xxh64(id, 17) : value_hash(value);
+// What an element is known by: its id, else its content.
+void Differ::recognise(std::string_view text, const std::vector<Child>& items, std::vector<std::uint64_t>& keys, std::vector<char>& by_id) const {
+    keys.resize(items.size());
+    by_id.resize(items.size());
+    for (std::size_t k = 0; k < items.size(); ++k) {
+        const std::string_view value = value_of(text, items[k]), id = find_id(value, options_->id_keys);
+        by_id[k] = !id.empty();
+        keys[k] = id.empty() ? value_hash(value) : xxh64(id, 17);
+    }
 }
 
-Differ::Pairing Differ::pair_elements(const std::vector<Child>& as, const std::vector<Child>& bs) const {
-    using Entry = std::pair<std::uint64_t, std::uint32_t>;
-    Pairing pairing;
+// Partners are those with the same key; of several the first with the first, the second with the second.
+void Differ::pair_elements(Lists& lists) const {
+    constexpr std::size_t kFew = 1024;  // pairs of elements that are looked at without sorting
+    Pairing& pairing = lists.pairing;
+    const std::vector<Child>&as = lists.as, &bs = lists.bs;
     pairing.of_a.assign(as.size(), -1);
     pairing.of_b.assign(bs.size(), -1);
     pairing.stays.assign(as.size(), 0);
-    const auto entries = [&](std::string_view text, const std::vector<Child>& children, std::vector<char>& by_id) {
-        std::vector<Entry> all(children.size());
-        by_id.resize(children.size());
-        for (std::uint32_t k = 0; k < children.size(); ++k) {
-            bool id = false;
-            all[k] = {element_key(value_of(text, children[k]), id), k};
-            by_id[k] = id;
-        }
-        sort_all(all.begin(), all.end());
-        return all;
+    if (as.empty() || bs.empty()) return;
+    recognise(a_, as, lists.keys_a, pairing.by_id_a);
+    recognise(b_, bs, lists.keys_b, pairing.by_id_b);
+    const auto pair = [&](std::size_t k, std::size_t m) {
+        pairing.of_a[k] = static_cast<std::int32_t>(m);
+        pairing.of_b[m] = static_cast<std::int32_t>(k);
     };
-    const std::vector<Entry> x = entries(a_, as, pairing.by_id_a), y = entries(b_, bs, pairing.by_id_b);
-    for (std::size_t k = 0, m = 0; k < x.size() && m < y.size();) {
-        if (x[k].first < y[m].first) {
-            ++k;
-        } else if (y[m].first < x[k].first) {
-            ++m;
-        } else {
-            pairing.of_a[x[k].second] = static_cast<std::int32_t>(y[m].second);
-            pairing.of_b[y[m].second] = static_cast<std::int32_t>(x[k].second);
-            ++k, ++m;
+    if (as.size() * bs.size() <= kFew) {
+        for (std::size_t m = 0; m < bs.size(); ++m)
+            for (std::size_t k = 0; k < as.size() && pairing.of_b[m] < 0; ++k)
+                if (lists.keys_a[k] == lists.keys_b[m] && pairing.of_a[k] < 0) pair(k, m);
+    } else {
+        using Entry = std::pair<std::uint64_t, std::uint32_t>;
+        const auto sorted = [](const std::vector<std::uint64_t>& keys) {
+            std::vector<Entry> all(keys.size());
+            for (std::uint32_t k = 0; k < keys.size(); ++k) all[k] = {keys[k], k};
+            sort_all(all.begin(), all.end());
+            return all;
+        };
+        const std::vector<Entry> x = sorted(lists.keys_a), y = sorted(lists.keys_b);
+        for (std::size_t k = 0, m = 0; k < x.size() && m < y.size();) {
+            if (x[k].first < y[m].first) ++k;
+            else if (y[m].first < x[k].first) ++m;
+            else pair(x[k++].second, y[m++].second);
         }
     }
-    mark_longest(pairing.of_b, pairing.stays);
+    mark_longest(pairing.of_b, pairing.stays, lists.tails, lists.before);
     pair_gaps(as, bs, pairing);
-    return pairing;
 }
 
 // Between two elements that stay, what is left on both sides without an id is taken as changed in place, in order, like with like.
@@ -124,47 +135,58 @@ void Differ::pair_gaps(const std::vector<Child>& as, const std::vector<Child>& b
 }
 
 bool Differ::rest_of_array(std::size_t number, std::uint32_t& i, std::uint32_t& j, const Span& span) {
-    depth_ = number + 1;
-    rendered_ = std::min(rendered_, depth_);
+    rendered_ = std::min(rendered_, number + 1);
     render(number, span);
-    const Frame frame = frames_[number];
+    const Place frame = place(number);
+    depth_ = number + 1;
     ops_.take_back(frame.mark_a, span.first_op);
-    std::vector<Child> as, bs;
+    Lists& lists = take_lists();
+    std::vector<Child>&as = lists.as, &bs = lists.bs;
     if (!split_both(frame, span, as, bs, i, j)) return false;
     const std::uint32_t close_b = j;
     // Recognising elements by content costs several times as much as finding them.
     const std::size_t factor = as.empty() || find_id(value_of(a_, as[0]), options_->id_keys).empty() ? 4 : 1;
-    if (!spend(factor * (i - frame.mark_a + j - frame.mark_b))) return give_up(frame, i, j);
-    while (!as.empty() && !bs.empty() && simd::same_bytes(value_of(a_, as.back()), value_of(b_, bs.back()))) {
-        as.pop_back();
-        bs.pop_back();
+    bool done = false;
+    if (!spend(factor * (i - frame.mark_a + j - frame.mark_b))) {
+        done = give_up(frame, i, j);
+    } else {
+        while (!as.empty() && !bs.empty() && simd::same_bytes(value_of(a_, as.back()), value_of(b_, bs.back()))) {
+            as.pop_back();
+            bs.pop_back();
+        }
+        pair_elements(lists);
+        write_removals(as, lists.pairing, frame);
+        done = write_order(lists, frame, close_b) && write_changes(lists, frame);
     }
-    const Pairing pairing = pair_elements(as, bs);
-    write_removals(as, pairing, frame);
-    return write_order(bs, pairing, frame, close_b) && write_changes(as, bs, pairing, frame);
+    --lists_used_;
+    return done;
 }
 
-void Differ::write_removals(const std::vector<Child>& as, const Pairing& pairing, const Frame& frame) {
+void Differ::write_removals(const std::vector<Child>& as, const Pairing& pairing, const Place& frame) {
     for (std::size_t k = as.size(); k-- > 0;) {
         if (pairing.of_a[k] >= 0) continue;
-        path_.resize(frame.path_length);
-        append_index(frame.index + static_cast<std::uint32_t>(k));
-        if (options_->tests) ops_.test(frame.mark_a, path_, value_of(a_, as[k]));
-        ops_.remove(frame.mark_a, path_);
+        path_to(frame.path_length, frame.index + static_cast<std::uint32_t>(k));
+        if (options_->tests) ops_.test(frame.mark_a, path_.view(), value_of(a_, as[k]));
+        ops_.remove(frame.mark_a, path_.view());
     }
 }
 
 // Moves and additions. At step t the first t elements of b stand in their order; among and behind them are still those that wait
 // to be moved. An element is put directly behind the one before it, so before all that wait behind that one.
-bool Differ::write_order(const std::vector<Child>& bs, const Pairing& pairing, const Frame& frame, std::uint32_t end_b) {
+bool Differ::write_order(Lists& lists, const Place& frame, std::uint32_t end_b) {
+    const std::vector<Child>& bs = lists.bs;
+    const Pairing& pairing = lists.pairing;
     const std::size_t n = pairing.of_a.size();
-    std::vector<std::int32_t> waiting_places, stays_before(n + 1, 0), step_of_stay;
+    std::vector<std::int32_t>&waiting_places = lists.tails, &stays_before = lists.stays_before, &step_of_stay = lists.before;
+    waiting_places.clear();
+    stays_before.assign(n + 1, 0);
+    step_of_stay.clear();
     for (std::size_t k = 0; k < n; ++k) {
         stays_before[k + 1] = stays_before[k] + (pairing.stays[k] ? 1 : 0);
         if (pairing.stays[k]) step_of_stay.push_back(pairing.of_a[k]);
         else if (pairing.of_a[k] >= 0) waiting_places.push_back(static_cast<std::int32_t>(k));
     }
-    Waiting waiting(waiting_places);
+    Waiting waiting(waiting_places, lists.sums);
     std::string from;
     std::int32_t last = -1;  // place in a of the last element that stays and was passed
     for (std::size_t t = 0; t < bs.size(); ++t) {
@@ -175,11 +197,10 @@ bool Differ::write_order(const std::vector<Child>& bs, const Pairing& pairing, c
         }
         const std::int32_t step = static_cast<std::int32_t>(t);
         std::int32_t to = step + waiting.before(last);
-        path_.resize(frame.path_length);
         if (partner < 0) {
             if (!check_b(bs[t], end_b)) return false;
-            append_index(frame.index + static_cast<std::uint32_t>(to));
-            ops_.add(frame.mark_a, path_, value_of(b_, bs[t]));
+            path_to(frame.path_length, frame.index + static_cast<std::uint32_t>(to));
+            ops_.add(frame.mark_a, path_.view(), value_of(b_, bs[t]));
             continue;
         }
         const std::size_t place = static_cast<std::size_t>(partner);
@@ -189,24 +210,24 @@ bool Differ::write_order(const std::vector<Child>& bs, const Pairing& pairing, c
         else at += step + stays - stays_before[static_cast<std::size_t>(last + 1)];
         waiting.remove(partner);
         if (at == to) continue;
-        append_index(frame.index + static_cast<std::uint32_t>(at));
-        from = path_;
-        path_.resize(frame.path_length);
-        append_index(frame.index + static_cast<std::uint32_t>(to));
-        ops_.move(frame.mark_a, from, path_);
+        path_to(frame.path_length, frame.index + static_cast<std::uint32_t>(at));
+        from = path_.view();
+        path_to(frame.path_length, frame.index + static_cast<std::uint32_t>(to));
+        ops_.move(frame.mark_a, from, path_.view());
     }
     return true;
 }
 
 // Elements that are paired but not the same text.
-bool Differ::write_changes(const std::vector<Child>& as, const std::vector<Child>& bs, const Pairing& pairing, const Frame& frame) {
+bool Differ::write_changes(const Lists& lists, const Place& frame) {
+    const std::vector<Child>&as = lists.as, &bs = lists.bs;
+    const Pairing& pairing = lists.pairing;
     for (std::size_t t = 0; t < bs.size(); ++t) {
         if (pairing.of_b[t] < 0) continue;
         const Child& a = as[static_cast<std::size_t>(pairing.of_b[t])];
         const Child& b = bs[t];
         if (simd::same_bytes(value_of(a_, a), value_of(b_, b))) continue;
-        path_.resize(frame.path_length);
-        append_index(frame.index + static_cast<std::uint32_t>(t));
+        path_to(frame.path_length, frame.index + static_cast<std::uint32_t>(t));
         if (!run(a.value, a.value_end, b.value, b.value_end)) return false;
     }
     return true;

@@ -14,7 +14,7 @@ bool Differ::spend(std::size_t bytes) {
 }
 
 // What is left of both containers from the frame's mark on, as children.
-bool Differ::split_both(const Frame& frame, const Span& span, std::vector<Child>& as, std::vector<Child>& bs, std::uint32_t& close_a,
+bool Differ::split_both(const Place& frame, const Span& span, std::vector<Child>& as, std::vector<Child>& bs, std::uint32_t& close_a,
                         std::uint32_t& close_b) {
     const std::size_t end_a = split_from(a_.substr(0, span.a1), frame.mark_a, frame.object, as);
     const std::size_t end_b = split_from(b_.substr(0, span.b1), frame.mark_b, frame.object, bs);
@@ -26,39 +26,38 @@ bool Differ::split_both(const Frame& frame, const Span& span, std::vector<Child>
 }
 
 // The work is spent: replaces the whole container instead of looking into it.
-bool Differ::give_up(const Frame& frame, std::uint32_t close_a, std::uint32_t close_b) {
+bool Differ::give_up(const Place& frame, std::uint32_t close_a, std::uint32_t close_b) {
     const std::size_t end = check_value(b_.substr(0, close_b + 1), frame.open_b, depth_left() + 1, fault_);
     if (end == kNoOffset) return false;
     if (end != close_b + 1) return refuse("a closing bracket", end);
     ops_.truncate(frame.first_op);
-    path_.resize(frame.path_length);
-    if (options_->tests) ops_.test(frame.open_a, path_, a_.substr(frame.open_a, close_a + 1 - frame.open_a));
-    ops_.replace(frame.open_a, path_, b_.substr(frame.open_b, close_b + 1 - frame.open_b));
+    path_.shrink(frame.path_length);
+    if (options_->tests) ops_.test(frame.open_a, path_.view(), a_.substr(frame.open_a, close_a + 1 - frame.open_a));
+    ops_.replace(frame.open_a, path_.view(), b_.substr(frame.open_b, close_b + 1 - frame.open_b));
     return true;
 }
 
-bool Differ::rest_of_object(std::uint32_t& i, std::uint32_t& j, const Span& span) {
-    render(depth_ - 1, span);
-    const Frame frame = frames_[depth_ - 1];
+Differ::Lists& Differ::take_lists() {
     if (lists_used_ == lists_.size()) lists_.push_back(std::make_unique<Lists>());
     Lists& lists = *lists_[lists_used_++];
     lists.as.clear();
     lists.bs.clear();
+    return lists;
+}
+
+bool Differ::rest_of_object(std::uint32_t& i, std::uint32_t& j, const Span& span) {
+    render(depth_ - 1, span);
+    const Place frame = place(depth_ - 1);
+    Lists& lists = take_lists();
     if (!split_both(frame, span, lists.as, lists.bs, i, j)) return false;
     const bool done = spend(i - frame.mark_a + j - frame.mark_b) ? write_members(lists, frame, j) : give_up(frame, i, j);
     --lists_used_;
     return done;
 }
 
-void Differ::go_to(const Frame& frame, std::string_view key) {
-    path_.resize(frame.path_length);
-    path_.push_back('/');
-    append_pointer_token(path_, key);
-}
-
-bool Differ::write_members(Lists& lists, const Frame& frame, std::uint32_t end_b) {
-    pair_members(a_, lists.as, b_, lists.bs, lists.pairs);
-    const std::vector<std::int32_t>& of_b = lists.pairs.of_b;
+bool Differ::write_members(Lists& lists, const Place& frame, std::uint32_t end_b) {
+    pair_members(a_, lists.as, b_, lists.bs, lists.members);
+    const std::vector<std::int32_t>& of_b = lists.members.of_b;
     lists.kept.assign(lists.as.size(), 0);
     for (const std::int32_t k : of_b)
         if (k >= 0) lists.kept[static_cast<std::size_t>(k)] = 1;
@@ -73,16 +72,16 @@ bool Differ::write_members(Lists& lists, const Frame& frame, std::uint32_t end_b
         if (!known) continue;
         const Child a = lists.as[static_cast<std::size_t>(of_b[m])];
         if (simd::same_bytes(value_of(a_, a), value_of(b_, b))) continue;
-        go_to(frame, key_of(a_, a));
+        path_to(frame.path_length, key_of(a_, a));
         if (!run(a.value, a.value_end, b.value, b.value_end)) return false;
     }
     return write_new_members(lists, frame, end_b);
 }
 
 // Members that only one side has. One under a new key with the value of one that is gone was renamed; that is looked for only where it is cheap.
-bool Differ::write_new_members(Lists& lists, const Frame& frame, std::uint32_t end_b) {
+bool Differ::write_new_members(Lists& lists, const Place& frame, std::uint32_t end_b) {
     constexpr std::size_t kFewMembers = 16, kShortValue = 24;
-    const std::vector<std::int32_t>& of_b = lists.pairs.of_b;
+    const std::vector<std::int32_t>& of_b = lists.members.of_b;
     const auto added = std::count(of_b.begin(), of_b.end(), -1);
     const bool look_for_moves = added <= static_cast<std::ptrdiff_t>(kFewMembers) && lists.as.size() <= 64 && !options_->tests;
     for (std::size_t m = 0; m < lists.bs.size() && added; ++m) {
@@ -93,21 +92,21 @@ bool Differ::write_new_members(Lists& lists, const Frame& frame, std::uint32_t e
             for (old = 0; old < lists.as.size() && (lists.kept[old] || !simd::same_bytes(value_of(a_, lists.as[old]), value));) ++old;
         if (old < lists.as.size()) {
             lists.kept[old] = 1;
-            go_to(frame, key_of(a_, lists.as[old]));
-            const std::string from = path_;
-            go_to(frame, key_of(b_, lists.bs[m]));
-            ops_.move(frame.mark_a, from, path_);
+            path_to(frame.path_length, key_of(a_, lists.as[old]));
+            const std::string from(path_.view());
+            path_to(frame.path_length, key_of(b_, lists.bs[m]));
+            ops_.move(frame.mark_a, from, path_.view());
         } else {
             if (!check_b(lists.bs[m], end_b)) return false;
-            go_to(frame, key_of(b_, lists.bs[m]));
-            ops_.add(frame.mark_a, path_, value);
+            path_to(frame.path_length, key_of(b_, lists.bs[m]));
+            ops_.add(frame.mark_a, path_.view(), value);
         }
     }
     for (std::size_t k = 0; k < lists.as.size(); ++k) {
         if (lists.kept[k]) continue;
-        go_to(frame, key_of(a_, lists.as[k]));
-        if (options_->tests) ops_.test(frame.mark_a, path_, value_of(a_, lists.as[k]));
-        ops_.remove(frame.mark_a, path_);
+        path_to(frame.path_length, key_of(a_, lists.as[k]));
+        if (options_->tests) ops_.test(frame.mark_a, path_.view(), value_of(a_, lists.as[k]));
+        ops_.remove(frame.mark_a, path_.view());
     }
     return true;
 }

@@ -119,38 +119,62 @@ void append_without_duplicates(std::string& out, std::string_view text, std::str
 
 }  // namespace
 
-std::size_t write_compact(char* to, std::string_view value) {
-    // Runs without whitespace, or with all of it inside strings, are copied whole.
+namespace {
+
+// Where whitespace stands that separates two tokens which nothing else separates, as `1 2`. Bits of one block after the other.
+class JoinedTokens {
+public:
+    bool found() const { return found_; }
+    void step(std::uint64_t spaces, std::uint64_t tokens) {
+        std::uint64_t starts = spaces & (tokens << 1 | (after_token_ ? 1 : 0));  // runs of whitespace behind a token
+        if (pending_ && (tokens & 1)) found_ = true;
+        if (pending_) starts |= spaces & 1;
+        const std::uint64_t sum = spaces + starts;  // the carry goes through the run to what stands behind it
+        found_ = found_ || (sum & ~spaces & tokens);
+        pending_ = sum < spaces;
+        after_token_ = tokens >> 63;
+    }
+
+private:
+    bool found_ = false, pending_ = false, after_token_ = false;
+};
+
+}  // namespace
+
+bool write_compact(char*& to, std::string_view value) {
     simd::StringState strings;
-    char* const start = to;
-    std::size_t at = 0;
-    for (; at + simd::kBlock <= value.size(); at += simd::kBlock) {
-        const simd::Block block = simd::load(value.data() + at);
-        const std::uint64_t outside = ~strings.step(block, ~0ull);
-        const std::uint64_t spaces = (simd::where(block, ' ') | simd::controls(block)) & outside;
-        if (spaces == 0) {
-            std::memcpy(to, value.data() + at, simd::kBlock);
-            to += simd::kBlock;
-            continue;
+    JoinedTokens joined;
+    for (std::size_t at = 0; at < value.size(); at += simd::kBlock) {
+        const std::size_t left = value.size() - at;
+        const char* p = value.data() + at;
+        char part[simd::kBlock + kCompactSlack] = {};
+        if (left < sizeof part) {
+            simd::copy_bytes(part, p, left);
+            p = part;
         }
-        for (std::uint64_t keep = ~spaces; keep; keep &= keep - 1) *to++ = value[at + static_cast<std::size_t>(simd::lowest(keep))];
+        const std::uint64_t valid = left < simd::kBlock ? (1ull << left) - 1 : ~0ull;
+        const simd::Block block = simd::load(p);
+        const std::uint64_t outside = ~strings.step(block, valid) & valid;
+        const std::uint64_t spaces = simd::spaces(block) & outside;
+        joined.step(spaces, valid & ~spaces & ~(simd::structure(block) & outside));
+        for (std::uint64_t keep = ~spaces & valid; keep;) {
+            const int from = simd::lowest(keep);
+            const std::uint64_t behind = ~keep & ~((1ull << from) - 1);
+            const int end = behind ? simd::lowest(behind) : 64;
+            for (int i = from; i < end; i += 16) std::memcpy(to + (i - from), p + i, 16);
+            to += end - from;
+            keep &= end == 64 ? 0 : ~0ull << end;
+        }
     }
-    bool inside = strings.inside, escaped = strings.escaped;
-    for (; at < value.size(); ++at) {
-        const char c = value[at];
-        if (!inside && is_space(c)) continue;
-        *to++ = c;
-        if (escaped) escaped = false;
-        else if (inside && c == '\\') escaped = true;
-        else if (c == '"') inside = !inside;
-    }
-    return static_cast<std::size_t>(to - start);
+    return !joined.found();
 }
 
 void append_compact(std::string& out, std::string_view value) {
     const std::size_t before = out.size();
-    out.resize(before + value.size());
-    out.resize(before + write_compact(&out[before], value));
+    out.resize(before + value.size() + kCompactSlack);
+    char* end = &out[before];
+    write_compact(end, value);
+    out.resize(static_cast<std::size_t>(end - out.data()));
 }
 
 void append_unescaped(std::string& out, std::string_view inside) {

@@ -103,8 +103,9 @@ simd::Block load_tail(std::string_view text, std::size_t at) {
 }
 
 // Walks a container whose inside starts at `from`, calls on_separator(offset) for every comma of its own and for its closing
-// bracket. Returns the latter's offset, or kNoOffset when the brackets do not close. on_separator returns false to stop.
-template <class OnSeparator>
+// bracket; without kCommas only for the latter. Returns the closing bracket's offset, or kNoOffset when the brackets do not close.
+// on_separator returns false to stop. Blocks that lie wholly inside of deeper containers are only counted.
+template <bool kCommas, class OnSeparator>
 std::size_t walk_container(std::string_view text, std::size_t from, OnSeparator on_separator) {
     simd::StringState strings;
     int depth = 1;
@@ -112,22 +113,26 @@ std::size_t walk_container(std::string_view text, std::size_t from, OnSeparator 
         const std::size_t left = text.size() - at;
         const simd::Block block = left >= simd::kBlock ? simd::load(text.data() + at) : load_tail(text, at);
         const std::uint64_t outside = ~strings.step(block, ~0ull);
-        std::uint64_t brackets = simd::brackets(block) & outside;
-        std::uint64_t commas = depth == 1 || brackets ? simd::where(block, ',') & outside : 0;
-        while (brackets) {
-            const std::uint64_t bit = brackets & (~brackets + 1);
-            for (std::uint64_t before = commas & (bit - 1); before && depth == 1; before &= before - 1)
-                if (!on_separator(at + static_cast<std::size_t>(simd::lowest(before)))) return kNoOffset;
-            commas &= ~(bit - 1);
-            brackets ^= bit;
-            const std::size_t here = at + static_cast<std::size_t>(simd::lowest(bit));
-            const char c = text[here];
-            if (c == '{' || c == '[') {
+        simd::Brackets kinds = simd::brackets_by_kind(block);
+        kinds.open &= outside;
+        kinds.close &= outside;
+        const int closed = simd::count(kinds.close);
+        if (depth - closed > (kCommas ? 1 : 0)) {
+            depth += simd::count(kinds.open) - closed;
+            continue;
+        }
+        std::uint64_t commas = kCommas ? simd::where(block, ',') & outside : 0;
+        for (std::uint64_t brackets = kinds.open | kinds.close; brackets; brackets &= brackets - 1) {
+            const std::uint64_t before = (brackets & (~brackets + 1)) - 1;
+            if (depth == 1)
+                for (std::uint64_t mine = commas & before; mine; mine &= mine - 1)
+                    if (!on_separator(at + static_cast<std::size_t>(simd::lowest(mine)))) return kNoOffset;
+            commas &= ~before;
+            if (kinds.open & (before + 1)) {
                 ++depth;
-            } else if (c == '}' || c == ']') {
-                if (--depth == 0) return on_separator(here) ? here : kNoOffset;
-            } else {
-                return kNoOffset;
+            } else if (--depth == 0) {
+                const std::size_t here = at + static_cast<std::size_t>(simd::lowest(brackets));
+                return on_separator(here) ? here : kNoOffset;
             }
         }
         if (depth == 1)
@@ -282,7 +287,7 @@ std::size_t value_end(std::string_view text, std::size_t at) {
     if (at >= text.size()) return kNoOffset;
     if (text[at] == '"') return string_end(text, at);
     if (text[at] == '{' || text[at] == '[') {
-        const std::size_t close = walk_container(text, at + 1, [](std::size_t) { return true; });
+        const std::size_t close = walk_container<false>(text, at + 1, [](std::size_t) { return true; });
         return close == kNoOffset ? kNoOffset : close + 1;
     }
     const std::size_t from = at;
@@ -308,7 +313,7 @@ std::size_t split_from(std::string_view text, std::size_t from, bool object, std
     std::size_t start = from;
     bool first = true;
     const char close = object ? '}' : ']';
-    return walk_container(text, from, [&](std::size_t at) {
+    return walk_container<true>(text, from, [&](std::size_t at) {
         if (text[at] != ',' && text[at] != close) return false;
         Child child;
         if (first && text[at] != ',' && skip_space(text, start) == at) return true;

@@ -75,8 +75,11 @@ std::size_t split_from(std::string_view text, std::size_t from, bool object, std
 // Same for the container that opens at `open`. REQUIRES: text[open] is { or [.
 std::size_t split(std::string_view text, std::size_t open, std::vector<Child>& children);
 
-// Writes a valid value without the whitespace between its tokens; returns how many bytes that are. REQUIRES: room for all of it.
-std::size_t write_compact(char* to, std::string_view value);
+// Writes a value without the whitespace between its tokens and moves `to` behind it. False when whitespace alone separated two tokens:
+// then the value was not valid, and what was written hides it. REQUIRES: room for all of the value and kCompactSlack
+// bytes more.
+inline constexpr std::size_t kCompactSlack = 16;
+bool write_compact(char*& to, std::string_view value);
 
 // Appends the same.
 void append_compact(std::string& out, std::string_view value);

@@ -102,6 +102,16 @@ std::uint64_t hash_at(std::string_view text, std::size_t& at, int depth) {
     return mix64(sum);
 }
 
+// Two different texts of this kind are two different numbers: no exponent, no zero at the end of a fraction, not -0.
+bool shortest(std::string_view number) {
+    bool fraction = false;
+    for (const char c : number) {
+        if (c == '.') fraction = true;
+        else if (c == 'e' || c == 'E') return false;
+    }
+    return number[0] != '-' || number != "-0" ? !fraction || number.back() != '0' : false;
+}
+
 }  // namespace
 
 std::vector<KeyedChild> members_by_key(std::string_view text, const std::vector<Child>& members) {
@@ -214,6 +224,7 @@ Decimal read_decimal(std::string_view number) {
 
 bool same_number(std::string_view a, std::string_view b) {
     if (simd::same_bytes(a, b)) return true;
+    if (shortest(a) && shortest(b)) return false;
     const Decimal x = read_decimal(a), y = read_decimal(b);
     if (x.huge || y.huge) return false;
     return x.negative == y.negative && x.point == y.point && x.digits == y.digits;

@@ -111,6 +111,30 @@ inline std::uint64_t brackets(const Block& x) {
                 equal(either(x.v[3], fold), s));
 }
 
+// The same for { [ alone, and for } ] alone; exact.
+struct Brackets {
+    std::uint64_t open, close;
+};
+inline Brackets brackets_by_kind(const Block& x) {
+    const V16 fold = splat(0x20), o = splat('{'), c = splat('}');
+    const V16 a = either(x.v[0], fold), b = either(x.v[1], fold), d = either(x.v[2], fold), e = either(x.v[3], fold);
+    return {bits(equal(a, o), equal(b, o), equal(d, o), equal(e, o)), bits(equal(a, c), equal(b, c), equal(d, c), equal(e, c))};
+}
+
+// Bit i is set where byte i is the whitespace of JSON.
+inline std::uint64_t spaces(const Block& x) {
+    const V16 a = splat(' '), b = splat('\n'), c = splat('\r'), d = splat('\t');
+    const auto one = [&](V16 v) { return either(either(equal(v, a), equal(v, b)), either(equal(v, c), equal(v, d))); };
+    return bits(one(x.v[0]), one(x.v[1]), one(x.v[2]), one(x.v[3]));
+}
+
+// Bit i is set where byte i is one of { } [ ] , :
+inline std::uint64_t structure(const Block& x) {
+    const V16 fold = splat(0x20), o = splat('{'), c = splat('}'), comma = splat(','), colon = splat(':');
+    const auto one = [&](V16 v) { return either(either(equal(either(v, fold), o), equal(either(v, fold), c)), either(equal(v, comma), equal(v, colon))); };
+    return bits(one(x.v[0]), one(x.v[1]), one(x.v[2]), one(x.v[3]));
+}
+
 // Bit i is set where byte i is below the space.
 inline std::uint64_t controls(const Block& x) {
     return bits(below(x.v[0], 0x20), below(x.v[1], 0x20), below(x.v[2], 0x20), below(x.v[3], 0x20));
@@ -178,19 +202,52 @@ inline void copy_bytes(char* to, const char* from, std::size_t n) {
     }
 }
 
-// The first place of c, or the size.
-inline std::size_t find_byte(std::string_view text, char c) {
-    std::size_t i = 0;
-    const V16 s = splat(c);
-    for (; i + 16 <= text.size(); i += 16)
-        if (const std::uint32_t hits = mask(equal(load16(text.data() + i), s))) return i + static_cast<std::size_t>(__builtin_ctz(hits));
-    while (i < text.size() && text[i] != c) ++i;
-    return i;
-}
-
 inline int lowest(std::uint64_t x) { return __builtin_ctzll(x); }
 inline int highest(std::uint64_t x) { return 63 - __builtin_clzll(x); }
 inline int count(std::uint64_t x) { return __builtin_popcountll(x); }
+
+// The first place of c, or the size. The last bytes are looked at together with some before them, not one by one.
+inline std::size_t find_byte(std::string_view text, char c) {
+    const std::size_t n = text.size();
+    const char* p = text.data();
+    std::size_t i = 0;
+    if (n >= 16) {
+        const V16 s = splat(c);
+        for (; i + 16 <= n; i += 16)
+            if (const std::uint32_t hits = mask(equal(load16(p + i), s))) return i + static_cast<std::size_t>(__builtin_ctz(hits));
+        const std::uint32_t hits = mask(equal(load16(p + n - 16), s));
+        return hits ? n - 16 + static_cast<std::size_t>(__builtin_ctz(hits)) : n;
+    }
+    if (n >= 4) {
+        char bytes[16];
+        std::memset(bytes, ~c, sizeof bytes);
+        copy_bytes(bytes, p, n);
+        const std::uint32_t hits = mask(equal(load16(bytes), splat(c)));
+        return hits ? static_cast<std::size_t>(__builtin_ctz(hits)) : n;
+    }
+    while (i < n && p[i] != c) ++i;
+    return i;
+}
+
+// The last place of c in text, or the size.
+inline std::size_t find_last_byte(std::string_view text, char c) {
+    const V16 s = splat(c);
+    std::size_t end = text.size();
+    for (; end >= 16; end -= 16)
+        if (const std::uint32_t hits = mask(equal(load16(text.data() + end - 16), s))) return end - 16 + static_cast<std::size_t>(31 - __builtin_clz(hits));
+    while (end > 0)
+        if (text[--end] == c) return end;
+    return text.size();
+}
+
+// How many bytes at the ends of both are the same, rounded down to blocks.
+inline std::size_t common_suffix(std::string_view a, std::string_view b) {
+    const char *p = a.data() + a.size(), *q = b.data() + b.size();
+    std::size_t left = a.size() < b.size() ? a.size() : b.size(), k = 0;
+    for (; left - k >= kBlock; k += kBlock)
+        if (!all_same(load(p - k - kBlock), load(q - k - kBlock))) return k;
+    return k;
+}
 
 // Bit i = parity of the bits 0..i: turns quote marks into "inside a string".
 inline std::uint64_t prefix_xor(std::uint64_t x) {
@@ -203,71 +260,62 @@ inline std::uint64_t prefix_xor(std::uint64_t x) {
     return x;
 }
 
-// Sums for Adler-32 over 16 bytes at a time: `sum` the bytes, `weighted` each times 16, 15, … 1, `prefix` the sums before each step.
+// For Adler-32: of 256 bytes their sum, and the sum of each times 256, 255, … 1. In 16 rows of 16: a column's sum, and the sums before
+// each row, fit into 16 bits; weights are applied once, to the columns.
+struct ByteSums {
+    std::uint32_t sum, weighted;
+};
 #if defined(__wasm_simd128__)
-class ByteSums {
-public:
-    void add(V16 v) {
-        const v128_t low = wasm_u16x8_extend_low_u8x16(v), high = wasm_u16x8_extend_high_u8x16(v);
-        prefix_ = wasm_i32x4_add(prefix_, sum_);
-        sum_ = wasm_i32x4_add(sum_, wasm_u32x4_extadd_pairwise_u16x8(wasm_i16x8_add(low, high)));
-        weighted_ = wasm_i32x4_add(weighted_, wasm_i32x4_add(wasm_i32x4_dot_i16x8(low, wasm_i16x8_make(16, 15, 14, 13, 12, 11, 10, 9)),
-                                                             wasm_i32x4_dot_i16x8(high, wasm_i16x8_make(8, 7, 6, 5, 4, 3, 2, 1))));
+inline ByteSums byte_sums_of_256(const char* p) {
+    v128_t low = wasm_i16x8_splat(0), high = low, before_low = low, before_high = low;
+    for (int row = 0; row < 16; ++row) {
+        const v128_t v = wasm_v128_load(p + 16 * row);
+        before_low = wasm_i16x8_add(before_low, low);
+        before_high = wasm_i16x8_add(before_high, high);
+        low = wasm_i16x8_add(low, wasm_u16x8_extend_low_u8x16(v));
+        high = wasm_i16x8_add(high, wasm_u16x8_extend_high_u8x16(v));
     }
-    std::uint64_t sum() const { return total(sum_); }
-    std::uint64_t weighted() const { return total(weighted_); }
-    std::uint64_t prefix() const { return total(prefix_); }
-
-private:
-    static std::uint64_t total(v128_t v) {
-        std::uint32_t lanes[4];
-        wasm_v128_store(lanes, v);
-        return std::uint64_t{lanes[0]} + lanes[1] + lanes[2] + lanes[3];
-    }
-    v128_t sum_ = wasm_i32x4_splat(0), weighted_ = sum_, prefix_ = sum_;
-};
+    const v128_t ones = wasm_i16x8_splat(1);
+    const v128_t sums = wasm_i32x4_dot_i16x8(wasm_i16x8_add(low, high), ones);
+    const v128_t rows = wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_dot_i16x8(before_low, ones), wasm_i32x4_dot_i16x8(before_high, ones)), 4);
+    const v128_t columns = wasm_i32x4_add(wasm_i32x4_dot_i16x8(low, wasm_i16x8_make(16, 15, 14, 13, 12, 11, 10, 9)),
+                                          wasm_i32x4_dot_i16x8(high, wasm_i16x8_make(8, 7, 6, 5, 4, 3, 2, 1)));
+    std::uint32_t s[4], w[4];
+    wasm_v128_store(s, sums);
+    wasm_v128_store(w, wasm_i32x4_add(rows, columns));
+    return {s[0] + s[1] + s[2] + s[3], w[0] + w[1] + w[2] + w[3]};
+}
 #elif defined(__SSE2__) && !defined(TIDEGATE_NO_SIMD)
-class ByteSums {
-public:
-    void add(V16 v) {
-        const __m128i zero = _mm_setzero_si128();
-        const __m128i low = _mm_unpacklo_epi8(v, zero), high = _mm_unpackhi_epi8(v, zero);
-        prefix_ = _mm_add_epi32(prefix_, sum_);
-        sum_ = _mm_add_epi32(sum_, _mm_sad_epu8(v, zero));
-        weighted_ = _mm_add_epi32(weighted_, _mm_add_epi32(_mm_madd_epi16(low, _mm_setr_epi16(16, 15, 14, 13, 12, 11, 10, 9)),
-                                                           _mm_madd_epi16(high, _mm_setr_epi16(8, 7, 6, 5, 4, 3, 2, 1))));
+inline ByteSums byte_sums_of_256(const char* p) {
+    const __m128i zero = _mm_setzero_si128();
+    __m128i low = zero, high = zero, before_low = zero, before_high = zero;
+    for (int row = 0; row < 16; ++row) {
+        const __m128i v = load16(p + 16 * row);
+        before_low = _mm_add_epi16(before_low, low);
+        before_high = _mm_add_epi16(before_high, high);
+        low = _mm_add_epi16(low, _mm_unpacklo_epi8(v, zero));
+        high = _mm_add_epi16(high, _mm_unpackhi_epi8(v, zero));
     }
-    std::uint64_t sum() const { return total(sum_); }
-    std::uint64_t weighted() const { return total(weighted_); }
-    std::uint64_t prefix() const { return total(prefix_); }
-
-private:
-    static std::uint64_t total(__m128i v) {
-        std::uint32_t lanes[4];
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes), v);
-        return std::uint64_t{lanes[0]} + lanes[1] + lanes[2] + lanes[3];
-    }
-    __m128i sum_ = _mm_setzero_si128(), weighted_ = sum_, prefix_ = sum_;
-};
+    const __m128i ones = _mm_set1_epi16(1);
+    const __m128i sums = _mm_madd_epi16(_mm_add_epi16(low, high), ones);
+    const __m128i rows = _mm_slli_epi32(_mm_add_epi32(_mm_madd_epi16(before_low, ones), _mm_madd_epi16(before_high, ones)), 4);
+    const __m128i columns = _mm_add_epi32(_mm_madd_epi16(low, _mm_setr_epi16(16, 15, 14, 13, 12, 11, 10, 9)),
+                                          _mm_madd_epi16(high, _mm_setr_epi16(8, 7, 6, 5, 4, 3, 2, 1)));
+    std::uint32_t s[4], w[4];
+    std::memcpy(s, &sums, 16);
+    const __m128i all = _mm_add_epi32(rows, columns);
+    std::memcpy(w, &all, 16);
+    return {s[0] + s[1] + s[2] + s[3], w[0] + w[1] + w[2] + w[3]};
+}
 #else
-class ByteSums {
-public:
-    void add(V16 v) {
-        unsigned char bytes[16];
-        std::memcpy(bytes, &v, 16);
-        prefix_ += sum_;
-        for (unsigned i = 0; i < 16; ++i) {
-            sum_ += bytes[i];
-            weighted_ += (16 - i) * bytes[i];
-        }
+inline ByteSums byte_sums_of_256(const char* p) {
+    ByteSums sums{0, 0};
+    for (std::uint32_t i = 0; i < 256; ++i) {
+        sums.sum += static_cast<unsigned char>(p[i]);
+        sums.weighted += (256 - i) * static_cast<unsigned char>(p[i]);
     }
-    std::uint64_t sum() const { return sum_; }
-    std::uint64_t weighted() const { return weighted_; }
-    std::uint64_t prefix() const { return prefix_; }
-
-private:
-    std::uint64_t sum_ = 0, weighted_ = 0, prefix_ = 0;
-};
+    return sums;
+}
 #endif
 
 // Carries string state from block to block.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "tidegate/json_text.h"
 #include "tidegate/simd.h"
 
 namespace tidegate {
@@ -35,6 +36,15 @@ public:
         *room(1) = c;
         ++size_;
         return *this;
+    }
+
+    // A value without the whitespace between its tokens; see write_compact.
+    bool put_compact(std::string_view value) {
+        char* const from = room(value.size() + kCompactSlack);
+        char* to = from;
+        const bool fine = write_compact(to, value);
+        size_ += static_cast<std::size_t>(to - from);
+        return fine;
     }
 
 private:

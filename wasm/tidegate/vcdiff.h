@@ -63,7 +63,7 @@ private:
     int next_ = 0;
 };
 
-// Adler-32 (RFC 1950).
-std::uint32_t adler32(std::string_view bytes);
+// Adler-32 (RFC 1950), going on from `sum`. Taken while the bytes are still in the cache it is nearly free.
+std::uint32_t adler32(std::string_view bytes, std::uint32_t sum = 1);
 
 }  // namespace tidegate::vcdiff
