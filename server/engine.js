@@ -12,9 +12,10 @@ import { problem } from './problem.js';
  * @param {import('./decide.js').Decide} options.decide
  * @param {() => number} options.clock
  * @param {(error: unknown) => void} options.onError
+ * @param {() => void} options.onChange  something was written
  * @returns {{apply: (units: Op[][]) => Promise<Result[]>}}
  */
-export function createEngine({ store, decide, clock, onError }) {
+export function createEngine({ store, decide, clock, onError, onChange }) {
   /** Keys some request is working on. Another process on the same database is kept apart by its transactions. */
   const running = new Set();
 
@@ -29,7 +30,9 @@ export function createEngine({ store, decide, clock, onError }) {
         return op;
       }));
       try {
-        return await store.apply(admitted, { nowMs: clock(), decide, onError });
+        const results = await store.apply(admitted, { nowMs: clock(), decide, onError });
+        if (results.some(({ status }) => status < 300)) onChange();
+        return results;
       } finally {
         for (const key of taken) running.delete(key);
       }

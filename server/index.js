@@ -11,6 +11,7 @@ import { createPatcher } from './codec.js';
 import { createDecide } from './decide.js';
 import { createEngine } from './engine.js';
 import { createFaults, plantBug } from './faults.js';
+import { addHintRoutes, createHints, tooManyListeners } from './hints.js';
 import { limitsFrom } from './limits.js';
 import { PROBLEM_TYPE, Refusal, problem } from './problem.js';
 import { createRateLimit } from './rate-limit.js';
@@ -64,13 +65,15 @@ export async function createServer({
   const sound = createDecide({ limits, applyPatch: await createPatcher(limits) });
   const decide = plant === undefined ? sound : plantBug(plant, sound);
   const onError = (/** @type {unknown} */ error) => log('the server failed', error);
-  const engine = createEngine({ store, decide, clock, onError });
+  const hints = createHints(limits);
+  const engine = createEngine({ store, decide, clock, onError, onChange: hints.changed });
 
   const app = createApp(limits, onError);
   const traffic = countTraffic(app);
   app.register(async (api) => {
     api.addHook('onSend', async (_, reply) => { reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }); });
     addManagementRoutes(api);
+    addHintRoutes(api, { hints, path: `${API}/hints`, refuse: (reply) => sendProblem(reply, tooManyListeners()) });
     api.register(async (counted) => {
       if (rateLimit) counted.addHook('onRequest', createRateLimit(rateLimit, clock));
       faults.install(counted);
@@ -85,6 +88,7 @@ export async function createServer({
   let closing;
   async function close() {
     clearInterval(purging);
+    hints.close();
     const grace = setTimeout(() => traffic.cutAll(), limits.closeGraceMs);
     try {
       await app.close();

@@ -14,6 +14,9 @@
  * @property {number} tombstoneRetentionMs how long a deletion is told to those who pull
  * @property {number} purgeEveryMs         how often what is past its retention is removed
  * @property {number} requestTimeoutMs     how long a request may take to arrive: 512 KiB at 30 kbit/s take 140 s
+ * @property {number} maxHintConnections   connections that wait for hints
+ * @property {number} hintGapMs            hints are told at most this often
+ * @property {number} hintHeartbeatMs      how often a quiet connection shows that it lives
  * @property {number} closeGraceMs         how long close() waits for running requests before it cuts their connections
  */
 
@@ -33,6 +36,9 @@ export const DEFAULT_LIMITS = Object.freeze({
   tombstoneRetentionMs: 90 * DAY_MS,
   purgeEveryMs: 3600 * 1000,
   requestTimeoutMs: 300 * 1000,
+  maxHintConnections: 10_000,
+  hintGapMs: 100,
+  hintHeartbeatMs: 25 * 1000,
   closeGraceMs: 2000,
 });
 

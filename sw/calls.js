@@ -27,19 +27,21 @@ const kCeilings = { maxOpBytes: kMaxOpBytes, maxQueuedOps: kMaxQueuedOps, maxQue
  * @property {Clock} clock
  * @property {Random} random
  * @property {Ask} ask
- * @property {() => void} accepted  something new is in the store
+ * @property {(documents: {entity: string, entityId: string, deleted?: true}[]) => void} accepted  something new is in the store
  * @property {() => Record<string, boolean>} supported
+ * @property {import('./marker.js').Marker} marker
  * @property {Set<Listener>} listeners
  * @property {() => Promise<void>} close  ends everything behind the calls
  */
 
 /** @param {ClientOptions} options @param {CallDeps} deps @returns {Promise<Client>} */
 export async function createCalls(options, deps) {
-  const { store, clock, random, ask, accepted, supported, listeners } = deps;
+  const { store, clock, random, ask, accepted, supported, listeners, marker } = deps;
   const { owner = '', schemaVersion = 0, fields = {} } = options;
   checkOwner(owner, '/owner');
   const limits = readLimits(options);
   const appender = new Appender(store, { maxOps: limits.maxQueuedOps, maxBytes: limits.maxQueuedBytes });
+  await marker.check();
   let ruleFields = fieldsOfRules(await store.get('state', 'rules'));
   let closed = false;
   const context = {
@@ -51,7 +53,7 @@ export async function createCalls(options, deps) {
   const command = async (command) => {
     if (closed) throw closedError();
     const [answer] = await ask({ commands: [command] }, 'answers');
-    if (answer?.error) throw new TidegateError(answer.error.code, answer.error.path ?? '', answer.error.message);
+    if (answer?.error) throw refusal(answer.error);
     return answer;
   };
 
@@ -63,7 +65,8 @@ export async function createCalls(options, deps) {
     for (const [i, { row }] of rows.entries())
       if (row.dependsOn) await checkParents(store, row.dependsOn, `${path && `${path}/${i}`}/dependsOn`);
     const seqs = await appender.append(rows);
-    accepted();
+    marker.note();
+    accepted(rows.map(({ row: { entity, entityId, action } }) => ({ entity, entityId, ...(action === 'delete' && { deleted: /** @type {const} */ (true) }) })));
     return rows.map(({ row }, i) => ({ id: row.id, entityId: row.entityId, seq: seqs[i] }));
   };
 
@@ -72,6 +75,16 @@ export async function createCalls(options, deps) {
     checkEntity(entity, '/entity');
     checkEntityId(entityId, '/entityId');
     return laneOf(owner, entity, entityId);
+  };
+
+  /** @param {Record<string, unknown>} [options] */
+  const sync = async (options) => {
+    if (closed) throw closedError();
+    const asked = { event: { type: /** @type {const} */ ('manual'), trigger: 'manual' }, commands: [{ type: 'flush', value: { ...options, owner } }] };
+    const { answers, ...end } = await ask(asked, 'end');
+    if (!end.ok) throw end.error;
+    if (answers?.[0]?.error) throw refusal(answers[0].error);
+    return { ...end.session, reject: end.reject, wakeAtMs: end.wakeAtMs };
   };
 
   return {
@@ -113,14 +126,10 @@ export async function createCalls(options, deps) {
     pause: async () => { await command({ type: 'pause' }); },
     resume: async () => { await command({ type: 'resume' }); },
 
-    sync: async (options) => {
-      if (closed) throw closedError();
-      const end = await ask({ event: { type: 'manual', trigger: 'manual' }, commands: [{ type: 'flush', value: options }] }, 'end');
-      if (!end.ok) throw end.error;
-      return { ...end.session, reject: end.reject, wakeAtMs: end.wakeAtMs };
-    },
+    sync,
+    pull: (options) => sync({ ...options, direction: 'pull' }),
 
-    status: async () => ({ ...(await command({ type: 'status' })).value, supported: supported() }),
+    status: async () => ({ ...(await command({ type: 'status' })).value, supported: supported(), storage: marker.loss }),
     metrics: async () => (await command({ type: 'metrics' })).value,
     settings: async (changes) => (await command(changes === undefined ? { type: 'settings' } : { type: 'settings', value: changes })).value,
     rules: async () => (await command({ type: 'rules' })).value,
@@ -141,11 +150,18 @@ export async function createCalls(options, deps) {
       closed = true;
       listeners.clear();
       await appender.close();
+      await marker.close();
       await deps.close();
       await store.close();
     },
   };
 }
+
+/** @param {{code: string, path?: string, message: string}} error */
+const refusal = ({ code, path = '', message }) => new TidegateError(code, path, message);
+
+/** Whether news may be told to a client of `owner`: of another account's ops it hears nothing. @param {string} owner @param {any} detail */
+export const isFor = (owner, detail) => detail?.owner === undefined || detail.owner === owner;
 
 /** Calls every listener; one that throws harms nobody. @param {Set<Listener>} listeners @param {string} type @param {any} detail */
 export function tell(listeners, type, detail) {

@@ -29,8 +29,18 @@ export interface Op {
   id: string; seq: number; entity: string; entityId: string; action: string; priority: string; score?: number; state: OpState;
   localVersion: number; createdAt: number; lastAttempt?: number; nextAttempt?: number; attempts: number; sizeBytes: number; reason?: string; error?: OpError;
 }
-export type Status = CoreStatus & { supported: Record<string, boolean> };
-export type SyncEvent = { type: 'status'; status: CoreStatus } | { type: string; detail: any };
+export type Status = CoreStatus & { supported: Record<string, boolean>; storage: StorageLoss | null };
+/** The browser emptied or cut the database behind our back; found when this client opened. */
+export interface StorageLoss {
+  kind: 'emptied' | 'truncated';
+  /** How many unsent ops may be gone with it. */
+  lostOps: number;
+  lastSeenMs: number;
+  foundMs: number;
+}
+/** `sync.documents` tells what the app should read anew: {owner, documents: [{entity, entityId, deleted?}]}, changed by the server or by another page. */
+export type SyncEvent = { type: 'status'; status: CoreStatus } | { type: 'sync.documents'; detail: Documents } | { type: string; detail: any };
+export interface Documents { owner: string; documents: { entity: string; entityId: string; deleted?: true }[] }
 export type Listener = (event: any) => void;
 
 /** How everybody opens a client. */
@@ -43,6 +53,7 @@ export interface Session {
   itemsProcessed: number;
   itemsSucceeded: number;
   itemsFailed: number;
+  itemsPulled: number;
   conflicts: number;
   requests: number;
   totalDataSynced: number;
@@ -51,11 +62,34 @@ export interface Session {
   errors: string[];
 }
 
+/** Keeps one connection to the server's hints open until `signal` aborts (tidegate/hints). */
+export type HintSource = (context: HintContext) => Promise<void>;
+export interface HintContext {
+  endpoint: URL;
+  owner: string;
+  authorize?: Authorize;
+  hint: () => void;
+  signal: AbortSignal;
+  clock: { now(): number; sleep(ms: number, signal?: AbortSignal): Promise<void>; timer(ms: number, run: () => void): () => void };
+  random: { seed(): number };
+}
+export interface SyncOptions {
+  /** Default: push, and pull where this owner pulls at all. */
+  direction?: 'push' | 'pull' | 'both';
+  /** full: pulls everything anew, from the start. */
+  operation?: 'delta' | 'full';
+}
+export type Synced = Partial<Session> & { reject: boolean; wakeAtMs: number | null };
+
 export interface ClientOptions {
   /** Where the API lives, "/api/v1" or a whole URL. */
   endpoint: string | URL;
   /** The account whose ops these are; ops of another owner are neither shown nor sent with this one's credentials. Default "". */
   owner?: string;
+  /** Pull what changes on the server, from now on by itself. Default false: until pull() is called. */
+  pull?: boolean;
+  /** Where hints come from: sseHints() or webSocketHints() of tidegate/hints. Without it the interval decides. Implies `pull`. */
+  hints?: HintSource;
   /** Headers for an owner's requests. In a page with a service worker give it to createSyncWorker(): the worker sends. */
   authorize?: Authorize;
   /** Further origins that may be spoken to. */
@@ -76,6 +110,8 @@ export interface ClientOptions {
 export interface ConnectOptions extends ClientOptions {
   /** The app's module service worker, which calls createSyncWorker(). Without one the page drains. */
   worker?: string | URL;
+  /** False: the browser is not asked to keep the storage (navigator.storage.persist()). Default true; Firefox asks the user. */
+  persist?: boolean;
   scope?: string | URL;
 }
 export interface NodeOptions extends ClientOptions {
@@ -130,7 +166,9 @@ export interface Client {
   /** Whether the link as it is now suits that much traffic. */
   isSyncRecommended(weight: 'light' | 'medium' | 'heavy'): Promise<boolean>;
   /** Drains now and resolves when the drain is over; `wakeAtMs` says when the core wants to look again. */
-  sync(options?: Record<string, unknown>): Promise<Partial<Session> & { reject: boolean; wakeAtMs: number | null }>;
+  sync(options?: SyncOptions): Promise<Synced>;
+  /** sync({direction: "pull"}). From the first time on, this owner also pulls by itself: after a drain, when online, on a hint, at the interval. */
+  pull(options?: SyncOptions): Promise<Synced>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   status(): Promise<Status>;

@@ -116,6 +116,7 @@ function createStore(sql) {
   const write = (/** @type {() => any} */ body) => sql.transact('IMMEDIATE', body);
   return {
     accept: (items, limits) => write(() => accept(sql, items, limits)),
+    census: () => read(() => ({ rows: Number(sql.all('SELECT count(*) AS rows FROM ops')[0].rows), totals: readTotals(sql) })),
     rows: (afterSeq, limit) => read(() => sql.all('SELECT seq, value FROM ops WHERE seq > ? ORDER BY seq LIMIT ?', afterSeq, limit).map(rowOf)),
     rowById: (id) => read(() => sql.all('SELECT seq, value FROM ops WHERE id = ?', id).map(rowOf)[0]),
     get: (/** @type {string} */ store, /** @type {any} */ key) => read(() => get(sql, store, key)),
@@ -187,7 +188,7 @@ function accept(sql, items, limits) {
     put(sql, 'docs', row.lane, docOf(row, seq, bytes));
     return seq;
   });
-  put(sql, 'state', 'totals', totals);
+  put(sql, 'state', 'totals', { ...totals, lastSeq: Math.max(totals.lastSeq ?? 0, ...seqs) });
   return seqs;
 }
 

@@ -16,7 +16,10 @@ export type NewRow = Required<Pick<OpRow, Always>> & {
 };
 export interface AcceptItem { row: NewRow; bytes: Uint8Array | null }
 export interface AcceptLimits { maxOps: number; maxBytes: number }
-export interface Totals { ops: number; bytes: number }
+/** install: the id of the first op ever stored here; lastSeq: the highest sequence number ever given. */
+export interface Totals { ops: number; bytes: number; install?: string; lastSeq?: number }
+/** What is there, and what should be: one consistent reading. */
+export interface Census { rows: number; totals: Totals }
 export interface Lease { token: number; holder: string | null; untilMs: number; ttlMs: number; codeVersion: string }
 
 export interface Write {
@@ -41,6 +44,7 @@ export interface Granted {
 export interface Store {
   /** One strict transaction: rows, payloads, docs. Resolves on complete. */
   accept(items: AcceptItem[], limits: AcceptLimits): Promise<number[]>;
+  census(): Promise<Census>;
   rows(afterSeq: number, limit: number): Promise<OpRow[]>;
   rowById(id: string): Promise<OpRow | undefined>;
   get(store: 'ops', key: number): Promise<OpRow | undefined>;

@@ -51,7 +51,7 @@ export function nextLease(lease, { holder, nowMs, ttlMs, codeVersion, takeover =
 export const holdsLease = (lease, token) => lease?.token === token && lease.holder !== null;
 
 /**
- * The totals after `items` were added. Throws "full" when the outbox would outgrow its limits: accepting refuses, it never evicts.
+ * The totals after `items` were added. The first op ever gives the installation its id. Throws "full" when the outbox would outgrow its limits: accepting refuses, it never evicts.
  * @param {Totals} totals @param {AcceptItem[]} items @param {AcceptLimits} limits
  * @returns {Totals}
  */
@@ -60,13 +60,13 @@ export function addTotals(totals, items, { maxOps, maxBytes }) {
   const bytes = items.reduce((sum, { row }) => sum + row.sizeBytes, totals.bytes);
   if (ops > maxOps) throw new StoreError('full', `outbox: expected at most ${maxOps} operations (maxQueuedOps), got ${ops}`);
   if (bytes > maxBytes) throw new StoreError('full', `outbox: expected at most ${maxBytes} bytes (maxQueuedBytes), got ${bytes}`);
-  return { ops, bytes };
+  return { ...totals, ops, bytes, install: totals.install ?? items[0]?.row.id };
 }
 
 /** The totals after the rows `removed` left. @param {Totals} totals @param {({sizeBytes?: number} | undefined)[]} removed */
 export function subtractTotals(totals, removed) {
   const gone = removed.filter((row) => row !== undefined);
-  return { ops: totals.ops - gone.length, bytes: gone.reduce((sum, row) => sum - (row.sizeBytes ?? 0), totals.bytes) };   // the core leaves zeros out
+  return { ...totals, ops: totals.ops - gone.length, bytes: gone.reduce((sum, row) => sum - (row.sizeBytes ?? 0), totals.bytes) };   // the core leaves zeros out
 }
 
 /**

@@ -151,6 +151,11 @@ function createStore(connection) {
   return {
     accept: (items, limits) => connection.run(['ops', 'payloads', 'docs', 'state'], 'readwrite', (tx) => accept(tx, items, limits)),
 
+    census: () => connection.run(['ops', 'state'], 'readonly', async (tx) => {
+      const [rows, totals] = await Promise.all([tx.objectStore('ops').count(), readTotals(tx)]);
+      return { rows, totals };
+    }),
+
     rows: (afterSeq, limit) =>
       connection.run(['ops'], 'readonly', (tx) => tx.objectStore('ops').getAll(IDBKeyRange.lowerBound(afterSeq, true), limit)),
 
@@ -195,7 +200,7 @@ async function accept(tx, items, limits) {
   const rows = resolveActions(items, new Map(lanes.map((lane, i) => [lane, shown[i] !== undefined && !shown[i].deleted])));
   const seqs = await all(rows, (row) => ops.add(row));
   /** @type {[any, any, string][]} */
-  const writes = [[state, next, 'totals']];
+  const writes = [[state, { ...next, lastSeq: Math.max(totals.lastSeq ?? 0, ...seqs) }, 'totals']];
   rows.forEach((row, i) => {
     const { bytes } = items[i];
     if (bytes) writes.push([payloads, bytes, `${seqs[i]}:next`]);

@@ -40,7 +40,7 @@ const kMaxTraps = 2;
  * @property {(event: string, detail: any) => void} publish  to every page and listener
  *
  * @typedef {{event?: EventIn, commands?: CommandIn[]}} Request
- * @typedef {{ok: boolean, reject: boolean, wakeAtMs: number | null, session?: any, error?: Error}} End  how a drain ended; `reject`: fire this sync event again
+ * @typedef {{ok: boolean, reject: boolean, wakeAtMs: number | null, session?: any, answers?: any[], error?: Error}} End  how a drain ended; `reject`: fire this sync event again
  * @typedef {{answers: Promise<any[]>, end: Promise<End>}} Asked
  */
 
@@ -250,7 +250,7 @@ export class Drain {
   #answer(stored) {
     const failure = stored.find((result) => result instanceof Error);
     if (failure) for (const { entry } of this.#held.splice(0)) entry.answers.reject(failure);
-    if (allStored(stored)) for (const { entry, answers } of this.#held.splice(0)) entry.answers.resolve(answers);
+    if (allStored(stored)) for (const { entry, answers } of this.#held.splice(0)) entry.answer(answers);
   }
 
   /** @param {Plan} plan */

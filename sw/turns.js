@@ -75,10 +75,16 @@ export class Entry {
     this.end = deferred();
   }
 
+  /** @param {any[]} answers */
+  answer(answers) {
+    this.given = answers;
+    this.answers.resolve(answers);
+  }
+
   /** @param {End} end */
   finish(end) {
     if (this.commands.length === 0) this.answers.resolve([]);
     this.answers.reject(end.error ?? new TidegateError('internal', '', 'the drain ended without an answer'));
-    this.end.resolve(end);
+    this.end.resolve(this.given?.length ? { ...end, answers: this.given } : end);
   }
 }

@@ -21,3 +21,26 @@ export class Waker {
     this.#cancel();
   }
 }
+
+/** While a client is open: how often it looks after what is due; the settings say whether anything is. */
+export const kTickMs = 30_000;
+
+/** @param {Clock} clock @param {number} ms @param {() => void} run @param {AbortSignal} signal */
+export async function every(clock, ms, run, signal) {
+  for (await clock.sleep(ms, signal); !signal.aborted; await clock.sleep(ms, signal)) run();
+}
+
+/** Runs `work`, and once more after it when it was asked for meanwhile: a thousand saves do not make a thousand messages. @param {() => Promise<unknown>} work */
+export function once(work) {
+  let running = false, again = false;
+  return async () => {
+    again = true;
+    if (running) return;
+    running = true;
+    while (again) {
+      again = false;
+      await work();
+    }
+    running = false;
+  };
+}

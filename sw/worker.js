@@ -3,6 +3,7 @@
 import { clock } from './clock.js';
 import { createEngine } from './engine.js';
 import { webLocks } from './locks.js';
+import { Marker, markInCache } from './marker.js';
 import { answerManagement, managementCall } from './management.js';
 import { packError, readRequest } from './messages.js';
 import { random } from './random.js';
@@ -48,10 +49,18 @@ export function createSyncWorker(options) {
   let opening = null;
   const open = () => {
     if (opening) return opening;
-    opening = openStore({ clock }).then((store) => createEngine({ ...options, endpoint }, {
-      store, clock, random, base, publish, locks: webLocks(scope.navigator.locks), wasm: () => shell.core(),
-      readings: () => ({ ...told, ...networkReadings(scope.navigator, clock) }),
-    }));
+    opening = openStore({ clock }).then((store) => {
+      const marker = new Marker(markInCache(scope.caches, base), store, clock, (loss) => publish('sync.storage-lost', loss));
+      marker.check();
+      return createEngine({ ...options, endpoint }, {
+        store, clock, random, base, locks: webLocks(scope.navigator.locks), wasm: () => shell.core(),
+        publish: (type, detail) => {
+          if (type === 'sync.ended') marker.note();
+          publish(type, detail);
+        },
+        readings: () => ({ ...told, ...networkReadings(scope.navigator, clock) }),
+      });
+    });
     opening.catch(() => { opening = null; });
     return opening;
   };

@@ -1,14 +1,15 @@
 // The page's half. Saving writes to the store at once, with or without a worker. Everything else is asked of whoever drains: the service worker whenever one
 // is active, and this page where there is none.
-import { createCalls, tell } from '../sw/calls.js';
+import { createCalls, isFor, tell } from '../sw/calls.js';
 import { clock } from '../sw/clock.js';
 import { askOf, createEngine } from '../sw/engine.js';
 import { webLocks } from '../sw/locks.js';
+import { Marker, markInCache } from '../sw/marker.js';
 import { random } from '../sw/random.js';
 import { batteryReadings, networkReadings } from '../sw/readings.js';
 import { openStore } from '../sw/store.js';
 import { fetchAsset } from '../sw/transport.js';
-import { Waker } from '../sw/waker.js';
+import { Waker, every, kTickMs, once } from '../sw/waker.js';
 import { wasmFile } from '../wasm/load.js';
 import { WorkerLink } from './worker-link.js';
 
@@ -16,8 +17,6 @@ import { WorkerLink } from './worker-link.js';
 /** @import { Request } from '../sw/calls.js' */
 /** @import { Turns } from '../sw/turns.js' */
 
-/** While a page is open: how often it looks after what is due, unless the settings say otherwise. */
-const kTickMs = 30_000;
 /** How long news of one save waits for the answer to the news before it. */
 const kPatienceMs = 1_000;
 
@@ -33,13 +32,18 @@ export async function connect(options) {
   const stop = new AbortController();
   const battery = await /** @type {any} */ (navigator).getBattery?.().catch(() => null);
   const readings = () => ({ ...networkReadings(navigator, clock), ...batteryReadings(battery, clock) });
+  const { storage } = navigator;
+  let persisted = (await storage?.persisted?.().catch(() => false)) ?? false;
+  if (!persisted && options.persist !== false) storage?.persist?.().then((granted) => { persisted = granted; }, () => {});
   let queued = true;   // whether the last status had anything left; unknown counts as yes
 
+  const { owner = '', hints, pull = hints !== undefined } = options;
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
     if (type === 'sync.ended') waker.arm(detail.wakeAtMs);
     if (type === 'status') queued = detail.queueSize > 0;
-    tell(listeners, type, detail);
+    if (isFor(owner, detail)) tell(listeners, type, detail);
   };
+  const tabs = openTabs(publish);
   const link = await WorkerLink.open(options, { clock, publish, readings, signal: stop.signal });
 
   /** @type {Turns | null} */
@@ -49,53 +53,60 @@ export async function connect(options) {
     const worker = await link?.active();
     if (worker) return link?.ask(worker, request, until);
     own ??= createEngine(options, {
-      store, clock, random, publish, readings, base: location.href, locks: webLocks(navigator.locks),
+      store, clock, random, readings, base: location.href,
+      publish: (type, detail) => {
+        publish(type, detail);
+        tabs.tell(type, detail);
+      }, locks: webLocks(navigator.locks),
       wasm: () => fetchAsset(new URL(options.wasm ?? new URL(`../dist/${wasmFile()}`, import.meta.url), location.href)),
     });
     return askOf(own)(request, until);
   };
   /** Asks without waiting for what comes of it; a failure has been published. @param {string} type @param {string} trigger */
-  const poke = (type, trigger) => ask({ event: { type: /** @type {any} */ (type), trigger } }, 'answers').catch(() => {});
+  const poke = (type, trigger, commands = /** @type {any[]} */ ([])) => ask({ event: { type: /** @type {any} */ (type), trigger }, commands }, 'answers').catch(() => {});
   const waker = new Waker(clock, () => { poke('timer', 'periodic'); });
 
+  const marker = new Marker(markInCache(globalThis.caches, location.href), store, clock, (loss) => publish('sync.storage-lost', loss));
+  const drainSoon = once(() => Promise.race([poke('accept', 'data-change'), clock.sleep(kPatienceMs, stop.signal)]));
+
   const client = await createCalls(options, {
-    store, clock, random, ask, listeners, accepted: once(() => Promise.race([poke('accept', 'data-change'), clock.sleep(kPatienceMs, stop.signal)])),
-    supported: () => supported(link !== null),
+    store, clock, random, ask, listeners, marker,
+    accepted: (documents) => {
+      tabs.tell('sync.documents', { owner, documents });
+      drainSoon();
+    },
+    supported: () => ({ ...supported(link !== null), persisted }),
     close: async () => {
       stop.abort();
       waker.close();
       await own?.close();
+      tabs.close();
     },
   });
 
   const { signal } = stop;
-  const tick = () => { if (queued && navigator.onLine) poke('page', 'periodic'); };
+  const tick = () => { if ((queued || pull) && navigator.onLine) poke('page', 'periodic'); };
   addEventListener('online', () => { poke('online', 'connectivity'); }, { signal });
   document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') tick(); }, { signal });
   for (const change of ['levelchange', 'chargingchange']) battery?.addEventListener(change, tick, { signal });
-  every(kTickMs, tick, signal);
-  poke('start', 'start');
+  every(clock, kTickMs, tick, signal);
+  const hint = once(() => poke('message', 'push', [{ type: 'hint', value: { owner } }]));
+  hints?.({ endpoint: new URL(options.endpoint, location.href), owner, authorize: options.authorize, hint, signal, clock, random });
+  poke('start', 'start', pull ? [{ type: 'pull', value: { owner } }] : []);
   return client;
 }
 
-/** Runs `work`, and once more after it when it was asked for meanwhile: a thousand saves do not make a thousand messages. @param {() => Promise<unknown>} work */
-function once(work) {
-  let running = false, again = false;
-  return async () => {
-    again = true;
-    if (running) return;
-    running = true;
-    while (again) {
-      again = false;
-      await work();
-    }
-    running = false;
+/**
+ * The other pages of this origin: what one saves, or drains without a worker, the others hear. (A worker tells all pages itself.)
+ * @param {(type: string, detail: any) => void} hear
+ */
+function openTabs(hear) {
+  const channel = typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('tidegate');
+  channel?.addEventListener('message', ({ data }) => { if (data?.tidegate === 1 && typeof data.type === 'string') hear(data.type, data.detail); });
+  return {
+    tell: (/** @type {string} */ type, /** @type {any} */ detail) => channel?.postMessage({ tidegate: 1, type, detail }),
+    close: () => channel?.close(),
   };
-}
-
-/** @param {number} ms @param {() => void} run @param {AbortSignal} signal */
-async function every(ms, run, signal) {
-  for (await clock.sleep(ms, signal); !signal.aborted; await clock.sleep(ms, signal)) run();
 }
 
 /** @param {boolean} linked */

@@ -48,6 +48,7 @@ export function cacheStorage(files) {
           const all = requests.map((request) => [request.url, answer(request.url)]);
           for (const [url, response] of all) entries.set(url, response);
         },
+        put: async (url, response) => { entries.set(String(url), response); },
         keys: async () => [...entries.keys()],
       };
     },

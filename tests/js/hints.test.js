@@ -1,0 +1,113 @@
+// Hints: "something changed", over server-sent events and over a WebSocket; each wakes one pull.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { clock } from '../../sw/clock.js';
+import { sseHints, webSocketHints } from '../../sw/hints.js';
+import { openClient } from '../../sw/node.js';
+import { random } from '../../sw/random.js';
+import { startServer, temporaryDirectory } from './server-harness.js';
+
+async function until(condition, what = 'the awaited condition') {
+  const end = Date.now() + 10_000;
+  while (!(await condition())) {
+    assert.ok(Date.now() < end, `${what} did not come`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Listens with a source; counts hints. */
+function listen(t, source, api, more = {}) {
+  const stop = new AbortController();
+  const heard = { hints: 0 };
+  heard.over = source({ endpoint: new URL(api), owner: 'ann', hint: () => { heard.hints += 1; }, signal: stop.signal, clock, random, ...more });
+  heard.stop = async () => { stop.abort(); await heard.over; };
+  t.after(() => heard.stop());
+  return heard;
+}
+
+test('a client with hints gets what another saved, long before its interval, and sends its own credentials with the request', async (t) => {
+  const { api, create } = await startServer(t);
+  const client = await openClient({ path: join(temporaryDirectory(t), 'a.db'), endpoint: api, hints: sseHints(), authorize: (owner) => ({ 'x-owner': owner || 'nobody' }) });
+  t.after(() => client.close());
+  await until(async () => (await client.status()).lastSyncTime !== undefined, 'the first pull');
+  const before = Date.now();
+  await create('NOTE/1', '{"n":1}');
+  await until(async () => (await client.get('NOTE', '1')) !== undefined, 'the document');
+  assert.ok(Date.now() - before < 8_000);
+});
+
+test('every connection is a hint, a hundred writes at once are few, and a writer that changes nothing is none', async (t) => {
+  const { api, create, put } = await startServer(t);
+  const heard = listen(t, sseHints(), api);
+  await until(() => heard.hints === 1, 'the connection');
+  await Promise.all(Array.from({ length: 100 }, (_, n) => create(`NOTE/${n}`)));
+  await until(() => heard.hints > 1, 'a hint');
+  assert.ok(heard.hints < 50, `${heard.hints} hints`);
+  const before = heard.hints;
+  assert.equal((await put('NOTE/1', { 'if-match': '"none"', 'content-type': 'application/json', body: '{}' })).status, 412);
+  await create('NOTE/last');
+  await until(() => heard.hints > before, 'the next hint');
+});
+
+test('a connection that ends is made again; one that the server refuses is tried again; the end of the client ends it all', async (t) => {
+  const first = await startServer(t);
+  const heard = listen(t, sseHints(), first.api);
+  await until(() => heard.hints === 1, 'the connection');
+  const { port } = new URL(first.url);
+  await first.server.close();
+  const { createServer, openSqliteStore } = await import('../../server/index.js');
+  const again = await createServer({ store: await openSqliteStore({ file: ':memory:' }), port: Number(port), limits: { closeGraceMs: 50 } });
+  t.after(() => again.close());
+  await until(() => heard.hints === 2, 'the second connection');
+  await heard.stop();
+});
+
+test('a full server refuses; a wrong address is not taken for a stream', async (t) => {
+  const { api, send } = await startServer(t, { limits: { maxHintConnections: 1, closeGraceMs: 50 } });
+  const heard = listen(t, sseHints(), api);
+  await until(() => heard.hints === 1, 'the connection');
+  assert.equal((await send('GET', '/hints')).status, 429);
+  const lost = listen(t, sseHints('nowhere'), api);
+  await lost.stop();
+  assert.equal(lost.hints, 0);
+});
+
+/** A WebSocket by hand: the answer to the handshake, then the frames. */
+async function upgrade(t, url, headers = {}) {
+  const { port, host } = new URL(url);
+  const socket = connect(Number(port), '127.0.0.1');
+  t.after(() => socket.destroy());
+  const all = { host, upgrade: 'websocket', connection: 'Upgrade', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', ...headers };
+  socket.write(`GET /api/v1/hints HTTP/1.1\r\n${Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
+  let bytes = Buffer.alloc(0);
+  socket.on('data', (chunk) => { bytes = Buffer.concat([bytes, chunk]); });
+  await until(() => bytes.includes('\r\n\r\n'), 'the handshake');
+  return { socket, head: () => bytes.toString('latin1').split('\r\n\r\n')[0], frames: () => bytes.subarray(bytes.indexOf('\r\n\r\n') + 4) };
+}
+
+test('the WebSocket speaks RFC 6455: handshake, text frames, heartbeats, close; another origin is refused', async (t) => {
+  const { url, create } = await startServer(t, { limits: { hintHeartbeatMs: 20, hintGapMs: 1, closeGraceMs: 50 } });
+  const { socket, head, frames } = await upgrade(t, url);
+  assert.match(head(), /^HTTP\/1\.1 101 [\s\S]*Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=/);   // the example of section 1.3
+  await create('NOTE/1');
+  await until(() => frames().includes(Buffer.from([0x81, 6, ...Buffer.from('change')])), 'the hint');
+  await until(() => frames().includes(Buffer.from([0x8a, 0])), 'a heartbeat');
+  socket.write(Buffer.from([0x88, 0x80, 0, 0, 0, 0]));
+  await once(socket, 'close');
+  assert.ok(frames().subarray(-2).equals(Buffer.from([0x88, 0])));
+  assert.match((await upgrade(t, url, { origin: 'https://evil.example' })).head(), /^HTTP\/1\.1 403/);
+  assert.match((await upgrade(t, url, { 'sec-websocket-version': '8' })).head(), /^HTTP\/1\.1 426/);
+  assert.match((await upgrade(t, url, { 'sec-websocket-key': 'short' })).head(), /^HTTP\/1\.1 400/);
+});
+
+test('the WebSocket source gives the same hints, and says so where the engine has none', async (t) => {
+  const { api, create } = await startServer(t);
+  if (typeof WebSocket === 'undefined') return assert.throws(() => listen(t, webSocketHints(), api), { code: 'unsupported' });
+  const heard = listen(t, webSocketHints(), api);
+  await until(() => heard.hints === 1, 'the connection');
+  await create('NOTE/1');
+  await until(() => heard.hints === 2, 'the hint');
+});
