@@ -1,0 +1,24 @@
+// For `npm run soak`: one seed of it is a run in which the worker is ended ten times in the middle of a drain, on top of 10 % answers of 500 and 10 % resets.
+// Every third seed it is the whole browser that is killed, of the others every second one sends batches. Any seed runs again by itself in under a minute:
+//
+//     npm run test:faults -- --seed N --blow stop|kill --libraries tidegate|tidegate-batch
+import { kFaults, runSeed } from './run.js';
+
+const kPatienceMs = 45_000;
+
+/**
+ * @param {number} seed
+ * @returns {Promise<{ok: boolean, stops: number, kills: number, lost: number, duplicated: number, findings: string[]}>}
+ *     `stops` and `kills`: workers stopped and browsers killed, as counted by the distinct worker starts the server saw
+ */
+export async function run(seed) {
+  const blow = seed % 3 === 0 ? 'kill' : 'stop';
+  const library = seed % 2 === 0 ? 'tidegate-batch' : 'tidegate';
+  const { lost, duplicated, left, starts, findings } = await runSeed({ library, seed, blow, patienceMs: kPatienceMs });
+  const blows = starts - 1;
+  const ok = lost === 0 && duplicated === 0 && left === 0 && blows >= kFaults.kills;
+  return {
+    ok, lost, duplicated, [blow === 'stop' ? 'stops' : 'kills']: blows, [blow === 'stop' ? 'kills' : 'stops']: 0,
+    findings: [...findings, ...(left > 0 ? [`${left} ops left after ${kPatienceMs} ms`] : []), ...(blows < kFaults.kills ? [`only ${blows} blows were seen by the server`] : [])],
+  };
+}
