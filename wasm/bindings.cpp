@@ -4,7 +4,6 @@
 #include <emscripten/bind.h>
 
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <string_view>
 
@@ -12,6 +11,9 @@
 
 // The C++ runtime would print why it stops, with all of printf. Nobody reads it here: the wrapper reports a trap.
 extern "C" [[noreturn]] void abort_message(const char*, ...) { __builtin_trap(); }
+// Embind would print the address of a type it does not know, with all of printf; the glue then names the method alone.
+extern "C" int siprintf(char* out, const char*, ...) { return *out = 0; }
+extern "C" int sprintf(char* out, const char*, ...) { return *out = 0; }
 
 namespace {
 
@@ -82,26 +84,9 @@ private:
 
 int boundary_version() { return tidegate::kBoundaryVersion; }
 
-template <typename T>
-void register_integer(const char* name) {
-    emscripten::internal::_embind_register_integer(emscripten::internal::TypeID<T>::get(), name, sizeof(T), std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
-}
-
-// The library registers the plain types under their RTTI ids, which code without RTTI cannot ask for: the door names those it passes under its own.
-void register_types() {
-    using namespace emscripten::internal;
-    _embind_register_void(TypeID<void>::get(), "void");
-    _embind_register_bool(TypeID<bool>::get(), "bool", sizeof(bool), true, false);
-    register_integer<int>("int");
-    register_integer<unsigned>("unsigned");
-    register_integer<std::uintptr_t>("uintptr_t");
-    _embind_register_float(TypeID<double>::get(), "double", sizeof(double));
-}
-
 }  // namespace
 
 EMSCRIPTEN_BINDINGS(tidegate) {
-    register_types();
     emscripten::class_<Door>("Door")
         .constructor<>()
         .function("restore", &Door::restore)
