@@ -1,11 +1,13 @@
 // npm test: sets up, builds, and runs every suite. `node scripts/test.mjs core js` runs only the named parts.
 // The last lines count what passed, failed and was skipped; a suite that ran nothing is a failure.
 import { readdirSync } from 'node:fs';
-import { at, fail, filesBelow, root, runAndRead, say, section } from './lib.mjs';
+import { at, fail, filesBelow, root, runAndRead, say, section, which } from './lib.mjs';
 import { build, cmakeBuild } from './build.mjs';
+import { buildFuzzers, fuzzTargets, runFuzzer, sideBySide } from './fuzz.mjs';
 import { ensureNode, ensureNpmPackages, ensureSystemPackages, toolsFor } from './setup.mjs';
 
 const kJsTimeoutMs = 5 * 60_000;
+const kFuzzSeconds = 60;
 const kBrowserTimeoutMs = 10 * 60_000;
 
 const suites = [];   // {name, passed, failed, skipped}
@@ -74,6 +76,17 @@ const parts = {
     const files = filesBelow('tests/browser', (path) => path.endsWith('.test.js'));
     await nodeTest(files, 'browser (Chromium)', { concurrency: 1, timeoutMs: kBrowserTimeoutMs });
   },
+  /** Every libFuzzer target for a minute, two side by side; a target that executed nothing has failed. */
+  async fuzz() {
+    section('fuzzing (libFuzzer, ASan and UBSan)');
+    ensureSystemPackages({ clang: () => which('clang++') });
+    buildFuzzers();
+    const results = await sideBySide(fuzzTargets(), (target) => runFuzzer(target, { seconds: kFuzzSeconds }));
+    for (const { target, executions, finding } of results) {
+      console.log(`${target}: ${executions} inputs${finding ? `, FOUND ${finding}` : ''}`);
+      record(`fuzz: ${target}`, finding || executions === 0 ? { failed: 1 } : { passed: 1 });
+    }
+  },
 };
 
 const wanted = process.argv.slice(2);
@@ -84,7 +97,7 @@ const started = performance.now();
 ensureNode();
 ensureNpmPackages();
 ensureSystemPackages(chosen.includes('browser') || chosen.includes('js') ? toolsFor.test : toolsFor.core);
-if (chosen.some((name) => name !== 'core')) { section('build: dist'); await build(); }
+if (chosen.some((name) => name !== 'core' && name !== 'fuzz')) { section('build: dist'); await build(); }
 for (const name of chosen) await parts[name]();
 
 section('summary');

@@ -239,6 +239,35 @@ export function merge3(base, ours, theirs, options = kNone) {
   return { document, clashes: extraLength === 2 ? [] : JSON.parse(decoder.decode(core.HEAPU8.subarray(extraAt, extraAt + extraLength))) };
 }
 
+/**
+ * Three-way merge of plain text, by lines and then by words: strings or their UTF-8 bytes. The text comes in the shape of `ours`. A clash is words that
+ * both changed: what stood there in the three, and where the winner's now stands (an index into the string, or into the bytes).
+ * @param {string | Uint8Array} base @param {string | Uint8Array} ours @param {string | Uint8Array} theirs @param {{prefer?: 'ours' | 'theirs'}} [options]
+ * @returns {{text: any, clashes: Array<{at: number, base: string, ours: string, theirs: string, winner: 'ours' | 'theirs'}>}} @throws {DeltaError}
+ */
+export function mergeText(base, ours, theirs, { prefer = 'ours' } = {}) {
+  for (const text of [base, ours, theirs])
+    if (typeof text !== 'string' && !(text instanceof Uint8Array)) throw new TypeError(`mergeText takes strings or bytes, this is ${typeof text}`);
+  let at = reserve(room(base) + room(ours) + room(theirs));
+  const lengths = [base, ours, theirs].map((text) => {
+    const length = write(text, at);
+    at += length;
+    return length;
+  });
+  const answer = guarded(() => core._delta_merge_text(lengths[0], lengths[1], lengths[2], prefer === 'theirs' ? kPreferTheirs : 0));
+  const bytes = copied(answer);
+  const [extraAt, extraLength] = core.HEAPU32.subarray((answer >>> 2) + 3, (answer >>> 2) + 5);
+  const extra = core.HEAPU8.slice(extraAt, extraAt + extraLength), numbers = new DataView(extra.buffer);
+  const clashes = [];
+  for (let from = 0; from < extra.length;) {
+    const [place, ...sizes] = [0, 4, 8, 12].map((i) => numbers.getUint32(from + i, true));
+    from += 16;
+    const [was, mine, other] = sizes.map((size) => decoder.decode(extra.subarray(from, from += size)));
+    clashes.push({ at: typeof ours === 'string' ? decoder.decode(bytes.subarray(0, place)).length : place, base: was, ours: mine, theirs: other, winner: prefer });
+  }
+  return { text: typeof ours === 'string' ? decoder.decode(bytes) : bytes, clashes };
+}
+
 /** @param {'_delta_canonicalize' | '_delta_canonical_hash' | '_delta_seal'} name @param {Document} document @returns {string} */
 function textCall(name, document) {
   const text = textOf(document);

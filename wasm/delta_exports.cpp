@@ -14,6 +14,7 @@
 #include "tidegate/hash.h"
 #include "tidegate/json_text.h"
 #include "tidegate/merge.h"
+#include "tidegate/merge_text.h"
 #include "tidegate/patch.h"
 
 namespace {
@@ -177,6 +178,22 @@ EMSCRIPTEN_KEEPALIVE const Answer* delta_merge3(unsigned base_length, unsigned o
         extra += clash.winner == Side::ours ? ",\"winner\":\"ours\"}" : ",\"winner\":\"theirs\"}";
     }
     extra += "]";
+    return answered(1);
+}
+
+// The extra output lists the clashes, one behind the other: four 32 bit numbers (at, lengths of base, ours, theirs), then the three texts.
+EMSCRIPTEN_KEEPALIVE const Answer* delta_merge_text(unsigned base_length, unsigned ours_length, unsigned theirs_length, unsigned flags) {
+    std::size_t at = 0;
+    const std::string_view base = taken(at, base_length), ours = taken(at, ours_length), theirs = taken(at, theirs_length);
+    Result<TextMerge> result = merge_text(base, ours, theirs, flags & kPreferTheirs ? Side::theirs : Side::ours);
+    if (!result) return refused(result.error());
+    shown = output = std::move(result.value().text);
+    extra.clear();
+    for (const TextClash& clash : result.value().clashes) {
+        for (const std::size_t number : {clash.at, clash.base.size(), clash.ours.size(), clash.theirs.size()})
+            for (int shift = 0; shift < 32; shift += 8) extra.push_back(static_cast<char>(number >> shift & 0xff));
+        extra.append(clash.base).append(clash.ours).append(clash.theirs);
+    }
     return answered(1);
 }
 

@@ -122,11 +122,12 @@ TEST_SUITE("diff") {
         }
     }
 
-    // TIDEGATE_PAIRS=1000000 makes it the soak run.
+    // TIDEGATE_PAIRS=1000000 makes it the soak run, TIDEGATE_PAIRS_FROM a part of it (scripts/soak.mjs).
     TEST_CASE("apply(diff(a, b), a) is b for 20 000 generated pairs, with two appliers") {
         const char* pairs = std::getenv("TIDEGATE_PAIRS");
-        const std::uint64_t count = pairs ? std::strtoull(pairs, nullptr, 10) : 20000;
-        for (std::uint64_t seed = 0; seed < count; ++seed) {
+        const char* start = std::getenv("TIDEGATE_PAIRS_FROM");
+        const std::uint64_t from = start ? std::strtoull(start, nullptr, 10) : 0, count = pairs ? std::strtoull(pairs, nullptr, 10) : 20000;
+        for (std::uint64_t seed = from; seed < from + count; ++seed) {
             TextGenerator generate(seed);
             const std::string a = generate.value(4);
             const Json parsed = Json::parse(a, nullptr, false);

@@ -1,8 +1,8 @@
 // Any two texts: diff agrees with the validator about what is JSON, and its patch makes next of base; both appliers of ours agree.
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
+#include "require.h"
 #include "tidegate/canonical.h"
 #include "tidegate/diff.h"
 #include "tidegate/json_text.h"
@@ -10,10 +10,6 @@
 #include "tidegate/patch.h"
 
 using namespace tidegate;
-
-static void require(bool holds) {
-    if (!holds) std::abort();
-}
 
 // The input is two texts with a zero byte between them; a first byte chooses the options.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

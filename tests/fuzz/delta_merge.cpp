@@ -1,17 +1,13 @@
 // Any three texts: merge3 takes exactly the valid ones, gives valid JSON, and keeps the change of one side when the other made none.
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
+#include "require.h"
 #include "tidegate/json_text.h"
 #include "tidegate/json_value.h"
 #include "tidegate/merge.h"
 
 using namespace tidegate;
-
-static void require(bool holds) {
-    if (!holds) std::abort();
-}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string_view input(reinterpret_cast<const char*>(data), size);

@@ -21,7 +21,7 @@ const kLayers = [
 const kSideways = {
   json: ['result', 'json_text', 'json_value'],
   json_text: ['result', 'simd'],
-  text_buffer: ['simd'],
+  text_buffer: ['simd', 'json_text'],
   json_value: ['json_text', 'hash', 'simd', 'sort'],
   canonical: ['sort', 'result', 'hash', 'json_text', 'json_value'],
   fields: ['json'],

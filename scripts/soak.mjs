@@ -1,0 +1,124 @@
+// npm run soak [-- --only fuzz|pairs|sim|headless] [--minutes N]: the long runs, each to its goal, resumable: bench/soak.json remembers per commit what was
+// done, and the next run goes on there. Ends with code 1 when anything was found. Findings of the fuzzers lie in build/fuzz/findings.
+//
+//   fuzz      every libFuzzer target a million inputs, all together ten million, under ASan and UBSan
+//   pairs     apply(diff(a, b), a) = b for a million generated pairs, nlohmann as second applier
+//   sim       ten thousand histories of the simulator
+//   headless  two hundred seeds of the headless client, every fault (headless/soak.mjs keeps its own record in the same file)
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { cmakeBuild } from './build.mjs';
+import { buildFuzzers, fuzzTargets, runFuzzer, sideBySide } from './fuzz.mjs';
+import { at, fail, isMain, root, runAndRead, say } from './lib.mjs';
+import { buildSim, simulate } from './sim.mjs';
+
+const kFile = at('bench/soak.json');
+const kInputsPerTarget = 1e6, kInputsInTotal = 1e7, kSliceSeconds = 60;
+const kPairs = 1e6, kPairsPerRun = 50000;
+const kHistories = 10000, kHistoriesPerRun = 200;
+const kHeadlessSeeds = 200;
+
+const git = (/** @type {string[]} */ ...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
+
+/** @returns {any} */
+const readFile = () => (existsSync(kFile) ? JSON.parse(readFileSync(kFile, 'utf8')) : {});
+
+/** The record of this code under `name`, or a new one. @param {string} name @param {any} empty */
+function record(name, empty) {
+  const code = { commit: git('rev-parse', 'HEAD'), dirty: git('status', '--porcelain', '--untracked-files=no', '--', 'wasm', 'tests/fuzz', 'tests/sim', 'tests/core') !== '' };
+  const isThis = (/** @type {any} */ other) => other.commit === code.commit && other.dirty === code.dirty;
+  const found = (readFile()[name] ?? []).find(isThis) ?? { ...code, date: '', ...empty };
+  const store = () => {   // whole or not at all, without touching what other soaks wrote meanwhile
+    const all = readFile();
+    found.date = new Date().toISOString();
+    all[name] = [...(all[name] ?? []).filter((/** @type {any} */ other) => !isThis(other)), found];
+    writeFileSync(`${kFile}.tmp`, `${JSON.stringify(all, null, 2)}\n`);
+    renameSync(`${kFile}.tmp`, kFile);
+  };
+  return { found, store };
+}
+
+/** @param {() => boolean} timeLeft */
+async function fuzz(timeLeft) {
+  const targets = fuzzTargets(), { found, store } = record('fuzz', { targets: {}, executions: 0, findings: [] });
+  const goal = Math.max(kInputsPerTarget, Math.ceil(kInputsInTotal / targets.length));
+  const done = (/** @type {string} */ target) => found.targets[target]?.executions ?? 0;
+  buildFuzzers();
+  await sideBySide(targets, async (target) => {
+    for (let slice = found.targets[target]?.slices ?? 0; done(target) < goal && timeLeft(); slice++) {
+      const result = await runFuzzer(target, { seconds: kSliceSeconds, seed: slice + 1 });
+      found.targets[target] = { executions: done(target) + result.executions, slices: slice + 1 };
+      found.executions += result.executions;
+      if (result.finding) found.findings.push(`${target}: ${result.finding}`);
+      store();
+      say(`fuzz ${target}: ${done(target)} of ${goal} inputs${result.finding ? `, FOUND ${result.finding}` : ''}`);
+      if (result.finding || result.executions === 0) return;
+    }
+  });
+  return found.findings.length;
+}
+
+/** @param {() => boolean} timeLeft */
+async function pairs(timeLeft) {
+  const { found, store } = record('pairs', { pairs: 0, wrong: [] });
+  cmakeBuild('release', ['test_core']);
+  while (found.pairs < kPairs && found.wrong.length === 0 && timeLeft()) {
+    const { code, output } = await runAndRead(at('build/release/test_core'), ['-tc=apply(diff*', '--no-colors=true'],
+      { env: { TIDEGATE_PAIRS: `${kPairsPerRun}`, TIDEGATE_PAIRS_FROM: `${found.pairs}` }, quiet: true });
+    if (code === 0) found.pairs += kPairsPerRun;
+    else found.wrong.push(output.match(/seed := (\d+)/)?.[1] ?? output.slice(-400));
+    store();
+    say(`pairs: ${found.pairs} of ${kPairs}, wrong ${found.wrong.length}`);
+  }
+  return found.wrong.length;
+}
+
+/** @param {() => boolean} timeLeft */
+async function sim(timeLeft) {
+  const { found, store } = record('sim', { seeds: 0, accepted: 0, attempts: 0, violations: 0 });
+  const program = buildSim();
+  while (found.seeds < kHistories && timeLeft()) {
+    const result = await simulate({ program, seeds: kHistoriesPerRun, from: found.seeds + 1, processes: 2 });
+    found.seeds += kHistoriesPerRun;
+    for (const key of ['accepted', 'attempts', 'violations']) found[key] += result[key];
+    store();
+    say(`sim: ${found.seeds} of ${kHistories} histories, ${found.violations} violations`);
+  }
+  return found.violations;
+}
+
+/** @param {() => boolean} timeLeft @param {number} deadline */
+function headless(timeLeft, deadline) {
+  if (!timeLeft()) return Promise.resolve(0);
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [at('headless/soak.mjs'), '--seeds', `${kHeadlessSeeds}`, '--file', kFile], { stdio: 'inherit' });
+    // Stopped anywhere, it goes on where its record ends.
+    const timer = Number.isFinite(deadline) ? setTimeout(() => child.kill(), deadline - performance.now()) : undefined;
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve(code === null || code === 0 ? 0 : 1);
+    });
+  });
+}
+
+const kParts = { fuzz, pairs, sim, headless };
+
+if (isMain(import.meta.url)) {
+  const args = process.argv.slice(2);
+  let chosen = Object.keys(kParts), minutes = Infinity;
+  while (args.length > 0) {
+    const name = args.shift(), value = args.shift() ?? '';
+    if (name === '--only' && value in kParts) chosen = [value];
+    else if (name === '--minutes' && /^[1-9]\d{0,4}$/.test(value)) minutes = Number(value);
+    else fail(`npm run soak [-- --only ${Object.keys(kParts).join('|')}] [--minutes N], this was ${name} ${value}`);
+  }
+  let found = 0;
+  const end = performance.now() + minutes * 60_000;
+  for (let i = 0; i < chosen.length; i++) {
+    // What is left of the time is shared by the parts that are left.
+    const deadline = performance.now() + (end - performance.now()) / (chosen.length - i);
+    found += await kParts[/** @type {keyof typeof kParts} */ (chosen[i])](() => performance.now() < deadline, deadline);
+  }
+  say(found === 0 ? 'nothing found' : `${found} findings`);
+  process.exitCode = found === 0 ? 0 : 1;
+}
