@@ -118,6 +118,14 @@ export async function createCalls(options, deps) {
 
     cancel: async (id) => { await command({ type: 'cancel', id }); },
     retry: async (id) => { await command({ type: 'retry', id }); },
+    restore: async (key) => {
+      const entry = await store.get('history', key);
+      if (entry?.kind !== 'conflict' || entry.owner !== owner) throw new TidegateError('unknown-conflict', '/key', `key: expected that of a conflict in the audit trail, got ${quote(key)}`);
+      const { entity, entityId, clashes } = entry;
+      let doc = shownDoc(await store.get('docs', laneFor(entity, entityId)))?.doc;
+      for (const { path, ours, theirs, winner } of clashes) doc = withValue(doc, path.split('/').slice(1), winner === 'ours' ? theirs : ours);
+      return (await append([{ entity, entityId, doc }], ''))[0];
+    },
     drop: async (id) => { await command({ type: 'drop', id }); },
     setPriority: async (id, priority) => { await command({ type: 'setPriority', id, priority }); },
     explain: async (id) => (await command({ type: 'explain', id })).value,
@@ -188,6 +196,21 @@ async function checkParents(store, ids, path) {
     if (left.length === kLeftRecords && acceptedMs < left[0].value.at) continue;
     throw new TidegateError('orphan', `${path}/${i}`, `${path}/${i}: expected the id of an operation that was saved before, got ${quote(id)}`);
   }
+}
+
+/**
+ * A document with the value at a JSON Pointer replaced; `text` is JSON, or null to take it out.
+ * @param {any} doc @param {string[]} steps @param {string | null} text @returns {any}
+ */
+function withValue(doc, [step, ...rest], text) {
+  if (step === undefined) return text === null ? doc : JSON.parse(text);
+  const name = step.replace(/~1/g, '/').replace(/~0/g, '~');
+  const copy = Array.isArray(doc) ? [...doc] : { ...doc };
+  const at = Array.isArray(copy) && name === '-' ? copy.length : name;
+  if (rest.length > 0 || text !== null) copy[at] = withValue(copy[at], rest, text);
+  else if (Array.isArray(copy)) copy.splice(Number(at), 1);
+  else delete copy[at];
+  return copy;
 }
 
 /** Limits a caller may lower, or raise up to the ceiling. @param {any} options */

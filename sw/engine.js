@@ -1,5 +1,6 @@
 // Puts a drain together for the realm it runs in: worker, page or Node. What differs between them comes in as an argument.
 import { createPlanner } from '../wasm/index.js';
+import { withAsking } from './ask.js';
 import { createTransport } from './transport.js';
 import { Turns } from './turns.js';
 
@@ -22,10 +23,10 @@ import { Turns } from './turns.js';
  * @property {(type: string, detail: any) => void} publish
  */
 
-/** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize'>} options @param {Realm} realm */
-export function createEngine({ endpoint, allow, authorize }, { wasm, base, ...realm }) {
+/** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize' | 'resolveConflict'>} options @param {Realm} realm */
+export function createEngine({ endpoint, allow, authorize, resolveConflict }, { wasm, base, ...realm }) {
   const transport = createTransport({ endpoint: String(endpoint), base, allow, authorize, clock: realm.clock });
-  return new Turns({ ...realm, transport, createPlanner: () => createPlanner(wasm) });
+  return new Turns({ ...realm, transport: withAsking(transport, realm.clock, resolveConflict), createPlanner: () => createPlanner(wasm) });
 }
 
 /** The way sw/calls.js asks a drain of its own realm. @param {Turns} turns @returns {import('./calls.js').Ask} */

@@ -4,6 +4,10 @@ import type { OpError, OpState, Status as CoreStatus, Settings } from '../wasm/p
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json | undefined };
 export type Priority = 'critical' | 'high' | 'normal' | 'low';
 export type Document = unknown | Blob | ArrayBuffer | ArrayBufferView;
+/** What both sides wrote, and what they started from; undefined where there is nothing. */
+export interface Conflict { opId: string; owner: string; entity: string; entityId: string; base?: any; ours?: any; theirs?: any }
+/** The document to keep. Undefined, or a failure: the default merge decides. */
+export type ResolveConflict = (conflict: Conflict) => any;
 export type Authorize = (owner: string) => Record<string, string> | Promise<Record<string, string>>;
 
 export interface SaveOptions {
@@ -92,6 +96,8 @@ export interface ClientOptions {
   hints?: HintSource;
   /** Headers for an owner's requests. In a page with a service worker give it to createSyncWorker(): the worker sends. */
   authorize?: Authorize;
+  /** For conflict strategy "custom". Like `authorize`, it belongs to whoever drains. */
+  resolveConflict?: ResolveConflict;
   /** Further origins that may be spoken to. */
   allow?: string[];
   /** Per entity, the fields that rules look at (dotted names or JSON Pointers), besides those the stored rules name. */
@@ -128,7 +134,7 @@ export interface ShellOptions {
   /** The asset that answers navigations, for example "./index.html". */
   navigate?: string;
 }
-export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm'> {
+export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm' | 'resolveConflict'> {
   shell?: ShellOptions;
   /** Take over from an older worker at once. Default false. */
   skipWaiting?: boolean;
@@ -153,6 +159,8 @@ export interface Client {
   history(options?: { prefix?: string; after?: string; limit?: number }): Promise<{ key: string; value: any }[]>;
   cancel(id: string): Promise<void>;
   retry(id: string): Promise<void>;
+  /** Puts the losing values of a conflict back in, on top of what is there now: a new save. `key` is that of the audit record. */
+  restore(key: string): Promise<Saved>;
   /** Gives a dead letter up. */
   drop(id: string): Promise<void>;
   setPriority(id: string, priority: Priority): Promise<void>;

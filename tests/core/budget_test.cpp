@@ -141,51 +141,14 @@ TEST_CASE("no jump of the clock keeps the breaker open for longer than its longe
         REQUIRE(send_again_ms(b, kNow - jump) <= kNow - jump + kBreakerMaxOpenMs);
 }
 
-TEST_CASE("our own rate limit holds over every window") {
-    RateLimits limits;
-    limits.per_second = 5;
-    limits.burst = 3;
-    RateBucket bucket;
-    int sent = 0;
-    double now = kNow;
-    while (now < kNow + 60 * kSecondMs) {
-        const double wait = rate_wait_ms(bucket, limits, now);
-        if (wait > 0) {
-            now += wait;
-            continue;
-        }
-        bucket = on_request(bucket, limits, now);
-        ++sent;
-    }
-    CHECK(sent <= 303);
-    CHECK(sent >= 300);
-    CHECK(rate_wait_ms(bucket, RateLimits{}, now) == 0);
-}
-
-TEST_CASE("rate limits of no sense limit nothing or wait at most a day") {
-    const double odd[] = {std::nan(""), std::numeric_limits<double>::infinity(), -1, 0, 1e-300, 1e300};
-    for (const double rate : odd)
-        for (const double burst : odd)
-            for (const double now : {kNow, std::nan(""), -1.0, 0.0}) {
-                RateLimits limits;
-                limits.per_second = rate;
-                limits.burst = burst;
-                RateBucket bucket = on_request(on_request(RateBucket{}, limits, kNow), limits, now);
-                const double wait = rate_wait_ms(bucket, limits, now);
-                REQUIRE((wait >= 0 && wait <= kMaxWaitMs));
-            }
-}
-
 TEST_CASE("budgets and breakers survive JSON, damaged ones start anew") {
     Random random(4);
     RetryBudget budget = on_retry(on_answer(RetryBudget{}, true, kNow), kNow);
     Breaker breaker;
     for (int i = 0; i < 7; ++i) breaker = on_result(breaker, true, kNow, random);
-    const RateBucket bucket{2.5, kNow};
     CHECK(retry_budget_from_json(to_json(budget)) == budget);
     CHECK(breaker_from_json(to_json(breaker)) == breaker);
     CHECK(breaker_from_json(to_json(on_send(breaker, breaker.until_ms))) == on_send(breaker, breaker.until_ms));
-    CHECK(rate_bucket_from_json(to_json(bucket)) == bucket);
     for (const char* bad : {"null", "[]", "5", "\"x\"", R"({"tokens":"a","state":7,"atMs":-1})", R"({"tokens":1e9,"state":"ajar","failures":-3,"openings":1.5,"untilMs":1e300})"}) {
         CHECK(retry_budget_from_json(parse_json(bad).value()) == RetryBudget{});
         CHECK(breaker_from_json(parse_json(bad).value()) == Breaker{});

@@ -220,6 +220,8 @@ Json World::perform(const Json& effect, bool& good) {
                 planner.put(effect["answerSlot"], text);
             }
         }
+    } else if (type == "ask") {
+        if (on_ask) planner.put(effect["answerSlot"], on_ask(effect["detail"]));
     } else if (type == "notify") {
         events.push_back(effect);
         return nullptr;

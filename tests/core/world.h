@@ -60,6 +60,7 @@ struct World {
     std::uint64_t given = 0;  // rows up to here were given to the planner
     Json readings = {{"online", true}};
     std::function<Json(const Json& send)> network;                   // overrides the server's answer; null: the server answers
+    std::function<std::string(const Json& conflict)> on_ask;         // what the app makes of a conflict
     std::function<std::string(const Json& commit)> on_commit;        // "" ok, "stale", "fenced", "error"
     bool last_idle = true, last_reject = false;
     std::optional<double> wake;

@@ -11,7 +11,7 @@ const kLayers = [
   ['result', 'random', 'time', 'assert', 'words', 'simd', 'sort', 'text_buffer', 'hash', 'json', 'json_text', 'json_value', 'canonical', 'fields'],
   ['describe', 'protocol'],
   ['priority', 'gate', 'connectivity', 'batch', 'backoff', 'retry_after', 'budget', 'form', 'conflict', 'merge', 'diff', 'patch', 'binary_delta',
-    'eta', 'throttle', 'graph', 'verdict', 'wire'],
+    'eta', 'throttle', 'verdict', 'wire'],
   ['outbox', 'snapshot', 'phases', 'history'],
   ['planner'],
   ['bindings', 'delta_exports', 'schema'],

@@ -121,33 +121,6 @@ Breaker on_result(Breaker breaker, bool failure, double now_ms, Random& random) 
     return open(breaker, now_ms, random);
 }
 
-// --- The rate limit of our own --------------------------------------------------------------------------------------------
-
-namespace {
-
-bool limits(const RateLimits& limits) { return std::isfinite(limits.per_second) && limits.per_second > 0.0; }
-double burst_of(const RateLimits& limits) { return std::isfinite(limits.burst) ? std::clamp(limits.burst, 1.0, 1e6) : 1.0; }
-
-double tokens_at(const RateBucket& bucket, const RateLimits& limits, double now_ms) {
-    if (bucket.at_ms == 0) return burst_of(limits);
-    const double refill = elapsed_ms(bucket.at_ms, now_ms, kDayMs) / kSecondMs * limits.per_second;
-    return std::min(burst_of(limits), bucket.tokens + refill);
-}
-
-}  // namespace
-
-double rate_wait_ms(const RateBucket& bucket, const RateLimits& rate, double now_ms) {
-    if (!limits(rate)) return 0.0;
-    const double missing = 1.0 - tokens_at(bucket, rate, now_ms);
-    // Less than a millionth of a token is rounding: without this a wait of exactly its time could end a hair too early, for ever.
-    return missing <= 1e-6 ? 0.0 : std::min(missing / rate.per_second * kSecondMs, kMaxWaitMs);
-}
-
-RateBucket on_request(RateBucket bucket, const RateLimits& rate, double now_ms) {
-    if (!limits(rate) || !is_instant(now_ms)) return bucket;
-    return {std::max(0.0, tokens_at(bucket, rate, now_ms) - 1.0), std::max(now_ms, 1.0)};
-}
-
 // --- JSON -----------------------------------------------------------------------------------------------------------------
 
 Json to_json(const RetryBudget& budget) {
@@ -164,13 +137,6 @@ Json to_json(const Breaker& breaker) {
     json.set("failures", breaker.failures);
     json.set("openings", breaker.openings);
     json.set("untilMs", breaker.until_ms);
-    return json;
-}
-
-Json to_json(const RateBucket& bucket) {
-    ObjectBuilder json;
-    json.set("tokens", bucket.tokens);
-    json.set("atMs", bucket.at_ms);
     return json;
 }
 
@@ -194,13 +160,6 @@ Breaker breaker_from_json(const Json& value) {
     breaker.openings = int_field(value, "openings", 0, kMaxOpenings, 0);
     breaker.until_ms = number_field(value, "untilMs", 0, kMaxInstantMs, 0);
     return breaker;
-}
-
-RateBucket rate_bucket_from_json(const Json& value) {
-    RateBucket bucket;
-    bucket.tokens = number_field(value, "tokens", 0, 1e6, 0);
-    bucket.at_ms = number_field(value, "atMs", 0, kMaxInstantMs, 0);
-    return bucket;
 }
 
 }  // namespace tidegate

@@ -1,4 +1,4 @@
-// What keeps us from making an outage worse, per origin: a retry budget, a circuit breaker and a rate limit of our own.
+// What keeps us from making an outage worse, per origin: a retry budget and a circuit breaker.
 // Plain values with JSON, so that they survive restarts; time is a parameter.
 #pragma once
 
@@ -54,25 +54,10 @@ double send_again_ms(const Breaker& breaker, double now_ms);                    
 Breaker on_send(Breaker breaker, double now_ms);                                   // REQUIRES: may_send. Open and over → half-open, this is the probe
 Breaker on_result(Breaker breaker, bool failure, double now_ms, Random& random);   // failure: the origin's fault (network, timeout, 5xx), not an op's
 
-// --- Rate limit of our own: token bucket, per_second tokens up to burst.
-struct RateLimits {
-    double per_second = 0;      // ≤ 0 or not a number: no limit
-    double burst = 1;           // < 1 counts as 1
-};
-struct RateBucket {
-    double tokens = 0;
-    double at_ms = 0;           // 0: never used, the bucket is full
-    friend bool operator==(const RateBucket&, const RateBucket&) = default;
-};
-double rate_wait_ms(const RateBucket& bucket, const RateLimits& limits, double now_ms);    // 0: a request may go now
-RateBucket on_request(RateBucket bucket, const RateLimits& limits, double now_ms);         // takes one token
-
 Json to_json(const RetryBudget& budget);
 Json to_json(const Breaker& breaker);
-Json to_json(const RateBucket& bucket);
 // A field that is missing, of the wrong type or out of range takes its default.
 RetryBudget retry_budget_from_json(const Json& value);
 Breaker breaker_from_json(const Json& value);
-RateBucket rate_bucket_from_json(const Json& value);
 
 }  // namespace tidegate

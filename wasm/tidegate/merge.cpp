@@ -30,7 +30,7 @@ bool Merger::value(std::string_view base, std::string_view ours, std::string_vie
     if (simd::same_bytes(ours, theirs)) return put(ours);
     if (simd::same_bytes(base, ours)) return put(theirs);
     if (simd::same_bytes(base, theirs)) return put(ours);
-    if (ours.empty() || theirs.empty() || ours[0] != theirs[0]) return scalar(base, ours, theirs);
+    if (ours.empty() || theirs.empty() || ours[0] != theirs[0] || (options_.whole_members && !path_.empty())) return scalar(base, ours, theirs);
     const bool alike = !base.empty() && base[0] == ours[0];
     if (ours[0] == '{') return object(alike ? base : "{}", ours, theirs), true;
     // Without a common array nobody knows whether an element that one side lacks was removed or never there: that is a clash.

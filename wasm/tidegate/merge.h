@@ -28,6 +28,8 @@ struct MergeOptions {
     Side prefer = Side::ours;
     // All three texts are known to be valid JSON without duplicate keys; see DiffOptions.
     bool trusted = false;
+    // Members of the outermost object are taken as a whole: nothing is merged inside them.
+    bool whole_members = false;
     std::vector<std::string_view> id_keys = DiffOptions().id_keys;
 };
 

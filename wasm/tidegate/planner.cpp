@@ -376,8 +376,8 @@ void Planner::retry_commits() {
     for (CommitSpec& spec : again) emit_commit(std::move(spec));
 }
 
-void Planner::emit_send(Effect send, Continuation then) {
-    send.type = "send";
+void Planner::emit_send(Effect send, Continuation then, const char* type) {
+    send.type = type;
     send.id = next_effect_++;
     pending_[send.id] = std::move(then);
     plan_->effects.push_back(std::move(send));
@@ -481,7 +481,7 @@ void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind,
 // What was not sent by its time leaves. What may have been applied stays until that is known; a group goes as one.
 void Planner::expire_ops() {
     for (const auto& [at, seq] : outbox_.expiries()) {
-        if (at > now_ms_) break;
+        if (at > now_ms_ || pending_.size() > kMaxExpiredAtOnce) break;
         const std::vector<std::uint64_t> unit = outbox_.unit(*outbox_.find(seq));
         const bool free = std::all_of(unit.begin(), unit.end(), [this](std::uint64_t member) {
             const Op& op = *outbox_.find(member);

@@ -22,6 +22,7 @@
 
 #include "tidegate/batch.h"
 #include "tidegate/budget.h"
+#include "tidegate/conflict.h"
 #include "tidegate/connectivity.h"
 #include "tidegate/eta.h"
 #include "tidegate/gate.h"
@@ -40,6 +41,7 @@ inline constexpr double kMaxLoadBytes = 16.0 * 1024 * 1024;   // payload bytes o
 inline constexpr std::size_t kMaxHeadsLookedAt = 1024;        // lanes one choice looks at, besides those that …
 inline constexpr std::size_t kMaxHeadsPassedOver = 16384;     // … may not go now
 inline constexpr std::size_t kMaxPreviewed = 1000;
+inline constexpr std::size_t kMaxExpiredAtOnce = 100;         // commits under way before one more op expires
 inline constexpr double kStorageRetryMs = 1000;               // after a failed commit
 inline constexpr std::size_t kSnapshotFromOps = 256;          // fewer rows are read faster than a snapshot pays
 inline constexpr double kAuthRetryMs = 60000;                 // an owner's lanes after a 401, unless somebody resumes them
@@ -127,6 +129,9 @@ private:
         std::uint64_t id = 0, seq = 0;
         std::string lane, etag;
         bool missing = false;  // gone from the server
+        bool theirs_later = false;  // by the ages of both writes
+        bool asked = false;         // the app was: what it said is in answer_slot, if it said anything
+        std::uint64_t answer_slot = 0;
         std::uint64_t theirs_slot = 0, base_slot = 0;
         std::vector<std::pair<std::uint64_t, std::uint64_t>> nexts;  // (seq, slot) of this op and the later ones of the lane
         std::vector<std::uint64_t> slots;
@@ -192,7 +197,7 @@ private:
     std::string_view view(std::uint64_t slot) const;
     void emit_load(std::vector<LoadItem> items, Continuation then);
     void emit_commit(CommitSpec spec);
-    void emit_send(Effect send, Continuation then);
+    void emit_send(Effect send, Continuation then, const char* type = "send");
     void emit_notify(std::string event, Json detail);
     void flush_notices();
     void retry_commits();
@@ -269,7 +274,9 @@ private:
                       CommitSpec& spec);
     void write_doc(const Op& op, std::string text, CommitSpec& spec);
     void write_base(const Lane& lane, const std::string& etag, bool deleted, std::optional<std::string> bytes, CommitSpec& spec);
-    void write_audit(const Op& op, const char* strategy, const std::vector<Json>& clashes, CommitSpec& spec);
+    Strategy strategy_for(const Op& op) const;
+    void ask_app(const TaskPtr& task);
+    void write_audit(const Task& task, const Op& op, const Resolution& made, CommitSpec& spec);
 
     // planner_undo.cpp
     void mark_undo(Op& op, Undo undo);

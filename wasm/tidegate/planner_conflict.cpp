@@ -2,25 +2,40 @@
 #include <algorithm>
 
 #include "tidegate/conflict.h"
+#include "tidegate/hash.h"
 #include "tidegate/planner.h"
+#include "tidegate/retry_after.h"
 #include "tidegate/time.h"
 
 namespace tidegate {
 namespace {
 
-// Losing values kept in one audit entry are cut at this size each; the documents themselves may be large.
+// An audit entry keeps the three documents when they are no larger than this together, so that the decision can be replayed; the losing value always.
+constexpr std::size_t kMaxAuditBytes = 32 * 1024;
 constexpr std::size_t kMaxAuditValueBytes = 4096;
 
-Json audit_text(const std::string& text) {
+Json audit_text(std::string_view text, bool whole) {
     if (text.empty()) return nullptr;
-    if (text.size() > kMaxAuditValueBytes) return text.substr(0, kMaxAuditValueBytes) + "…";
-    return text;
+    if (!whole && text.size() > kMaxAuditValueBytes) return std::string(text.substr(0, kMaxAuditValueBytes)) + "…";
+    return std::string(text);
+}
+
+// How long ago the other side wrote, by its own clock; nullopt where it does not say.
+std::optional<double> age_of_theirs(const OutcomeIn& outcome, double now_ms) {
+    const auto instant = [&](const char* name) -> std::optional<double> {
+        if (!outcome.headers || !outcome.headers->is_object() || !outcome.headers->contains(name)) return std::nullopt;
+        const std::string* text = (*outcome.headers)[name].get_ptr<const std::string*>();
+        return text ? parse_http_date(*text, now_ms) : std::nullopt;
+    };
+    const auto now = instant("date"), modified = instant("last-modified");
+    return now && modified ? std::optional(*now - *modified) : std::nullopt;
 }
 
 }  // namespace
 
 void Planner::start_conflict(const TaskPtr& task) {
     const Op* op = outbox_.find(task->seq);
+    if (op && !task->missing && strategy_for(*op) == Strategy::last_write_wins) return fetch_theirs(task);   // who wrote last is known from a GET alone
     if (!op) return end_task(task);
     // Theirs came with the answer, or is known to be gone, or what matters is the version alone (a delete, a blob).
     const bool need_body = op->is_json() && op->action != Action::remove;
@@ -43,6 +58,9 @@ void Planner::fetch_theirs(const TaskPtr& task) {
         if (session_) ++session_->requests;
         if (status >= 200 && status <= 299 && !outcome.failure) {
             if (outcome.headers && outcome.headers->is_object()) task->etag = outcome.headers->value("etag", std::string());
+            const Op* op = outbox_.find(task->seq);
+            const auto age = age_of_theirs(outcome, now_ms_);
+            task->theirs_later = op && age && *age < now_ms_ - op->created_at;
             return load_conflict(task);
         }
         if (status == 404 || status == 410) {
@@ -117,24 +135,75 @@ void Planner::write_doc(const Op& op, std::string text, CommitSpec& spec) {
     spec.writes.push_back(std::move(doc));
 }
 
-void Planner::write_audit(const Op& op, const char* strategy, const std::vector<Json>& clashes, CommitSpec& spec) {
-    append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries,
-                  object()
-                      .set("kind", "conflict")
-                      .set("opId", op.id)
-                      .set("entity", op.lane->entity)
-                      .set("entityId", op.lane->entity_id)
-                      .set("strategy", strategy)
-                      .set("round", op.rounds)
-                      .set("clashes", clashes)
-                      .set("at", now_ms_));
+Strategy Planner::strategy_for(const Op& op) const {
+    const Json* own = nullptr;
+    if (settings_.conflict_strategies && settings_.conflict_strategies->contains(op.lane->entity)) own = &(*settings_.conflict_strategies)[op.lane->entity];
+    return parse_strategy(own ? own->get<std::string>() : settings_.conflict_strategy).value_or(Strategy::merge);
+}
+
+// Everything that `resolve` was given, and what it made of it.
+void Planner::write_audit(const Task& task, const Op& op, const Resolution& made, CommitSpec& spec) {
+    static constexpr const char* kStrategies[] = {"merge", "last-write-wins", "field-level", "client-wins", "server-wins", "custom"};
+    Json clashes = Json::array();
+    for (const Clash& clash : made.clashes) {
+        const bool ours_won = clash.winner == Side::ours;
+        clashes.push_back(object()
+            .set("path", clash.path)
+            .set("base", audit_text(clash.base, false))
+            .set("ours", audit_text(clash.ours, !ours_won))
+            .set("theirs", audit_text(clash.theirs, ours_won))
+            .set("winner", ours_won ? "ours" : "theirs"));
+    }
+    const std::size_t count = clashes.size();
+    Json entry = object()
+        .set("kind", "conflict")
+        .set("opId", op.id)
+        .set("owner", op.lane->owner)
+        .set("entity", op.lane->entity)
+        .set("entityId", op.lane->entity_id)
+        .set("strategy", kStrategies[static_cast<std::size_t>(strategy_for(op))])
+        .set("round", op.rounds)
+        .set("etag", task.etag)
+        .set("clashes", std::move(clashes))
+        .set("theirsLater", task.theirs_later)
+        .set("result", std::to_string(xxh64(made.document)))
+        .set("at", now_ms_);
+    const std::pair<const char*, std::string_view> documents[] = {
+        {"base", view(task.base_slot)}, {"ours", task.nexts.empty() ? std::string_view() : view(task.nexts.front().second)},
+        {"theirs", view(task.theirs_slot)}, {"answer", view(task.answer_slot)}};
+    std::size_t bytes = 0;
+    for (const auto& [name, text] : documents) bytes += text.size();
+    if (bytes <= kMaxAuditBytes)
+        for (const auto& [name, text] : documents)
+            if (!text.empty()) entry[name] = std::string(text);
+    append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, std::move(entry));
     ++totals_.conflicts;
     if (session_) ++session_->conflicts;
     emit_notify("sync.conflict", object()
         .set("opId", op.id)
+        .set("key", numbered_key("audit", totals_.audit_entries))
         .set("entity", op.lane->entity)
         .set("entityId", op.lane->entity_id)
-        .set("clashes", static_cast<std::int64_t>(clashes.size())));
+        .set("clashes", static_cast<std::int64_t>(count)));
+}
+
+// The app decides. Whatever it answers, also nothing, the conflict goes on from there.
+void Planner::ask_app(const TaskPtr& task) {
+    const Op& op = *outbox_.find(task->seq);
+    task->asked = true;
+    const auto text = [this](std::uint64_t slot) { return bytes(slot) ? Json(*bytes(slot)) : Json(); };
+    Effect ask;
+    ask.detail = object()
+        .set("opId", op.id)
+        .set("owner", op.lane->owner)
+        .set("entity", op.lane->entity)
+        .set("entityId", op.lane->entity_id)
+        .set("base", text(task->base_slot))
+        .set("ours", text(task->nexts.front().second))
+        .set("theirs", text(task->theirs_slot));
+    task->slots.push_back(task->answer_slot = new_slot());
+    ask.answer_slot = task->answer_slot;
+    emit_send(std::move(ask), [this, task](const OutcomeIn&) { resolve_conflict(task, OutcomeIn{}); }, "ask");
 }
 
 // Later ops of the lane were edited on top of `under_old`; they continue on top of `under_new`. False: one of them may have been applied as it is, and has to
@@ -174,6 +243,10 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
         if (loaded.error) storage_retry_ms_ = now_ms_ + kStorageRetryMs;
         return end_task(task);
     }
+    const bool document = op->is_json() && op->action != Action::remove && task->theirs_slot && bytes(task->theirs_slot) && !task->nexts.empty();
+    if (document && !task->asked && op->rounds < kMaxConflictRounds && strategy_for(*op) == Strategy::custom &&
+        !same_document(view(task->nexts.front().second), view(task->theirs_slot)))
+        return ask_app(task);
     CommitSpec spec;
     spec.lanes = {task->lane};
     if (!decide_conflict(task, spec)) {
@@ -209,10 +282,7 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
 bool Planner::decide_conflict(const TaskPtr& task, CommitSpec& spec) {
     Op& op = *outbox_.find(task->seq);
     const bool mergeable = op.is_json() && op.action != Action::remove;
-    std::string strategy_name = settings_.conflict_strategy;
-    if (settings_.conflict_strategies && settings_.conflict_strategies->contains(op.lane->entity))
-        strategy_name = (*settings_.conflict_strategies)[op.lane->entity].get<std::string>();
-    const Strategy strategy = parse_strategy(strategy_name);
+    const Strategy strategy = strategy_for(op);
 
     std::optional<std::string_view> base, theirs;
     if (bytes(task->base_slot)) base = view(task->base_slot);
@@ -221,25 +291,19 @@ bool Planner::decide_conflict(const TaskPtr& task, CommitSpec& spec) {
 
     Resolution resolution;
     if (mergeable) {
-        resolution = resolve(strategy, base, ours, theirs);
+        std::optional<std::string_view> answer;
+        if (task->answer_slot && bytes(task->answer_slot)) answer = view(task->answer_slot);
+        resolution = resolve(strategy, base, ours, theirs, task->theirs_later, answer);
     } else {
         // A delete or a blob: nothing to merge. The later write (ours) goes over theirs, or gives way to it.
-        resolution.next = strategy == Strategy::server_wins ? Resolution::Next::yield : Resolution::Next::send;
-        resolution.clashes.push_back({"", "", std::string(name_of(op.action)), std::string(theirs.value_or("")), Side::ours});
+        const bool yields = strategy == Strategy::server_wins || (strategy == Strategy::last_write_wins && task->theirs_later);
+        resolution.next = yields ? Resolution::Next::yield : Resolution::Next::send;
+        resolution.clashes.push_back({"", "", std::string(name_of(op.action)), std::string(theirs.value_or("")), yields ? Side::theirs : Side::ours});
     }
-
-    std::vector<Json> clashes;
-    for (const Clash& clash : resolution.clashes)
-        clashes.push_back(object()
-                              .set("path", clash.path)
-                              .set("base", audit_text(clash.base))
-                              .set("ours", audit_text(clash.ours))
-                              .set("theirs", audit_text(clash.theirs))
-                              .set("winner", clash.winner == Side::ours ? "ours" : "theirs"));
 
     if (resolution.next == Resolution::Next::send && op.rounds >= kMaxConflictRounds && !task->pulled) return false;
     // A pull that changed other parts of a document is no conflict.
-    if (!task->pulled || !clashes.empty()) write_audit(op, strategy_name.c_str(), clashes, spec);
+    if (!task->pulled || !resolution.clashes.empty()) write_audit(*task, op, resolution, spec);
     const bool gone = task->missing || !theirs;
     write_base(*op.lane, task->etag, task->missing, mergeable && theirs ? std::optional(std::string(*theirs)) : std::nullopt, spec);
     std::uint64_t last_seq = op.seq;
@@ -255,18 +319,9 @@ bool Planner::decide_conflict(const TaskPtr& task, CommitSpec& spec) {
                       object()
                           .set("kind", done ? "done" : "cancelled")
                           .set("opId", op.id)
-                          .set("by", done ? "already on the server" : "server-wins")
+                          .set("by", done ? "already on the server" : "the server's version")
                           .set("at", now_ms_));
-        Write row;
-        row.store = "ops";
-        row.key = op.seq;
-        row.remove = true;
-        spec.writes.push_back(std::move(row));
-        Write payload;
-        payload.store = "payloads";
-        payload.prefix = std::to_string(op.seq) + ":";
-        payload.remove = true;
-        spec.writes.push_back(std::move(payload));
+        let_go(op, spec);
         if (session_) {
             ++session_->processed;
             ++session_->succeeded;

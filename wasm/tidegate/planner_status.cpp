@@ -212,7 +212,7 @@ Json Planner::preview(const std::optional<Json>& options) {
     batch.preview = true;
     Choice choice;
     collect(open, choice, batch);
-    std::vector<std::size_t> order = choose_batch(choice.candidates, {1e18, kMaxPreviewed, link.prioritize, true});
+    std::vector<std::size_t> order = choose_batch(choice.candidates, {1e18, kMaxPreviewed, g.min_band && link.prioritize, true});
     std::size_t in_batch = 0;
     for (const std::size_t index : order) {
         const Choice::Pick& pick = choice.picks[index];

@@ -53,7 +53,10 @@ std::optional<Error> check_ranges(const Settings& s) {
 }
 
 std::optional<Error> check_words(const Settings& s) {
-    const auto strategy = [](const std::string& v) { return among(v, {"merge", "client-wins", "server-wins"}); };
+    const char* const strategies = "merge, last-write-wins, field-level, client-wins, server-wins or custom";
+    const auto strategy = [](const std::string& v) {
+        return among(v, {"merge", "three-way", "last-write-wins", "field-level", "client-wins", "server-wins", "custom"});
+    };
     if (!among(s.consent, {"granted", "withdrawn"})) return bad("consent", s.consent, "granted or withdrawn");
     if (!among(s.unknown_readings, {"open", "strict"})) return bad("unknownReadings", s.unknown_readings, "open or strict");
     if (!among(s.retry_strategy, {"exponential", "linear", "adaptive"}))
@@ -62,12 +65,12 @@ std::optional<Error> check_words(const Settings& s) {
     if (!among(s.priority_threshold, {"low", "normal", "high", "critical"}))
         return bad("priorityThreshold", s.priority_threshold, "low, normal, high or critical");
     if (!among(s.mode, {"batch", "rest"})) return bad("mode", s.mode, "batch or rest");
-    if (!strategy(s.conflict_strategy)) return bad("conflictStrategy", s.conflict_strategy, "merge, client-wins or server-wins");
+    if (!strategy(s.conflict_strategy)) return bad("conflictStrategy", s.conflict_strategy, strategies);
     if (s.conflict_strategies) {
         if (!s.conflict_strategies->is_object()) return bad("conflictStrategies", *s.conflict_strategies, "an object {entity: strategy}");
         for (const auto& [entity, value] : s.conflict_strategies->items())
             if (!value.is_string() || !strategy(value.get<std::string>()))
-                return bad("conflictStrategies/" + entity, value, "merge, client-wins or server-wins");
+                return bad("conflictStrategies/" + entity, value, strategies);
     }
     return std::nullopt;
 }
