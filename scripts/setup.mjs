@@ -1,6 +1,6 @@
 // Brings a Debian machine that has nothing but Node to the point where the project builds: npm packages always, system
 // packages when we are root, otherwise one line naming them. A newer Emscripten on PATH or in $EMSDK is taken as it is.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { at, fail, hashOf, mustRun, say, which } from './lib.mjs';
 
@@ -13,6 +13,14 @@ const emscripten = () => which('em++') || (process.env.EMSDK && existsSync(join(
 export const chromium = () => process.env.CHROMIUM ||
   ['chromium', 'chromium-browser', 'google-chrome'].map(which).find(Boolean) || null;
 
+/** Firefox, with a protocol of its own (WebDriver BiDi); $FIREFOX names one that is not on PATH. */
+export const firefox = () => process.env.FIREFOX || ['firefox-esr', 'firefox'].map(which).find(Boolean) || null;
+
+/** WebKitGTK's driver and its small browser, which lies below the library's folder. */
+export const webKitDriver = () => which('WebKitWebDriver');
+export const miniBrowser = () => process.env.MINIBROWSER || libraryFolders().map((folder) => join(folder, 'webkit2gtk-4.1/MiniBrowser')).find(existsSync) || null;
+const libraryFolders = () => (existsSync('/usr/lib') ? readdirSync('/usr/lib').filter((name) => name.endsWith('-linux-gnu')).map((name) => join('/usr/lib', name)) : []);
+
 // Debian package → is what we need from it there already?
 const kForModule = {
   emscripten,
@@ -22,7 +30,7 @@ const kForModule = {
   'doctest-dev': () => header('doctest/doctest.h'),
 };
 const kForNative = { 'g++': () => which('g++') };
-const kForBrowser = { chromium };
+const kForBrowser = { chromium, 'firefox-esr': firefox, 'webkit2gtk-driver': () => webKitDriver() && miniBrowser(), xvfb: () => which('Xvfb') };
 
 export const toolsFor = {
   start: kForModule,

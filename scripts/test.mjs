@@ -5,10 +5,10 @@ import { at, fail, filesBelow, root, runAndRead, say, section, which } from './l
 import { build, cmakeBuild } from './build.mjs';
 import { buildFuzzers, fuzzTargets, runFuzzer, sideBySide } from './fuzz.mjs';
 import { ensureNode, ensureNpmPackages, ensureSystemPackages, toolsFor } from './setup.mjs';
+import { kEngines, runEngine } from './test-browsers.mjs';
 
 const kJsTimeoutMs = 5 * 60_000;
 const kFuzzSeconds = 60;
-const kBrowserTimeoutMs = 10 * 60_000;
 
 const suites = [];   // {name, passed, failed, skipped}
 const record = (name, counts) => suites.push({ name, passed: 0, failed: 0, skipped: 0, ...counts });
@@ -73,8 +73,14 @@ const parts = {
     await nodeTest(files, 'shell and server (node:test)', { concurrency: 2, timeoutMs: kJsTimeoutMs });
   },
   async browser() {
-    const files = filesBelow('tests/browser', (path) => path.endsWith('.test.js'));
-    await nodeTest(files, 'browser (Chromium)', { concurrency: 1, timeoutMs: kBrowserTimeoutMs });
+    for (const engine of kEngines) {
+      const results = await runEngine(engine);
+      if (results.length === 0) record(`browser (${engine})`, {});
+      for (const { suite, passed, failed, skipped, faults } of results) {
+        for (const fault of faults) console.log(`${suite}: ${fault}`);
+        record(`browser (${engine}): ${suite}`, { passed, failed, skipped: skipped.length });
+      }
+    }
   },
   /** Every libFuzzer target for a minute, two side by side; a target that executed nothing has failed. */
   async fuzz() {

@@ -1,6 +1,23 @@
 // The page under test: it opens the outbox, with the service worker unless the address says ?worker=none, and leaves the client where a test finds it.
+// With ?alone=COUNT nobody is at the wheel: it saves so many documents by itself, and tells the server of each save that is safe.
 import { connect, wasmFile } from 'tidegate';
 
-const withWorker = new URLSearchParams(location.search).get('worker') !== 'none';
+const asked = new URLSearchParams(location.search);
+const withWorker = asked.get('worker') !== 'none';
 
 window.client = connect({ endpoint: '/api/v1', wasm: wasmFile(), ...(withWorker ? { worker: 'sw.js' } : {}) });
+
+/** @param {number} count */
+async function alone(count) {
+  const client = await window.client;
+  await navigator.serviceWorker.ready;
+  await tell({ opened: true, listed: (await client.list('NOTE', { limit: 1000 })).length });
+  if (count > 0) await client.pause();   // what is saved stays here until the next start
+  else await client.resume();
+  for (let n = 0; n < count; n++) {
+    const { id } = await client.save('NOTE', `n${n}`, { n, text: 'Größe ≥ 4' });
+    await tell({ n, id });
+  }
+}
+const tell = (what) => fetch('/told', { method: 'POST', body: JSON.stringify(what) });
+if (asked.has('alone')) alone(Number(asked.get('alone'))).catch((error) => tell({ error: String(error?.stack ?? error) }));

@@ -45,6 +45,18 @@ export async function launch(profile, { syncAttempts = 50 } = {}) {
   return browser;
 }
 
+/** The browser with one address and nobody at the wheel. @param {string} profile @param {string} url */
+export function launchAlone(profile, url) {
+  const child = spawn(chromiumPath() ?? '', [...kFlags.filter((flag) => flag !== '--remote-debugging-pipe'), ...kNoSandbox, `--user-data-dir=${profile}`, url], { stdio: 'ignore', detached: true });
+  const gone = once(child, 'exit');
+  return {
+    async kill() {
+      if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? 0), 'SIGKILL');
+      await gone;
+    },
+  };
+}
+
 export class Browser {
   #nextId = 1;
   /** @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void, method: string}>} */

@@ -18,6 +18,8 @@ export class Gateway {
   requests = [];
   /** @type {any[]} */
   violations = [];
+  /** @type {any[]} what a page with nobody at the wheel told the test */
+  told = [];
   /** @type {(Fault | null)[]} one for each batch to come; then none */
   faults = [];
   /** @type {Record<string, number>} how often each really happened */
@@ -65,6 +67,9 @@ export class Gateway {
     const { pathname } = new URL(request.url, this.origin);
     if (pathname === '/violations') {
       this.violations.push(JSON.parse((await bodyOf(request)).toString()));
+      response.writeHead(204).end();
+    } else if (pathname === '/told') {
+      this.told.push(JSON.parse((await bodyOf(request)).toString()));
       response.writeHead(204).end();
     } else if (pathname.startsWith('/api/')) await this.#api(request, response, pathname);
     else this.#file(response, pathname);

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { check, documentHash, readServer } from '../../../headless/checker.mjs';
-import { launch, newProfile, removeProfile } from './chromium.js';
+import * as chromium from './chromium.js';
 import { Gateway } from './gateway.js';
 import { startServer } from './server.js';
 import { createSite } from './site.js';
@@ -16,7 +16,9 @@ export const kQuickSettings = { baseDelay: 50, maxDelay: 400, maxBatchOps: 10 };
 
 /**
  * Sets everything up and takes it down with the test.
- * @param {import('node:test').TestContext} t @param {{syncAttempts?: number, server?: string[]}} [options] of launch(), and further ones of server/main.js
+ * @param {import('node:test').TestContext} t
+ * @param {{syncAttempts?: number, server?: string[], engine?: any, alone?: boolean}} [options] of launch(), further ones of
+ *     server/main.js, whose browser it is (a module of harness/), and whether the test starts the browser itself
  */
 export async function openScene(t, options) {
   const scene = new Scene(options);
@@ -29,9 +31,11 @@ class Scene {
   /** In the order of acceptance; opId is null where a kill cut the save off. @type {import('../../../headless/checker.mjs').Save[]} */
   saves = [];
   folder = mkdtempSync(join(tmpdir(), 'tidegate-scene-'));
-  profile = newProfile();
 
-  constructor({ server = [], ...options } = {}) {
+  constructor({ server = [], engine = chromium, alone = false, ...options } = {}) {
+    this.alone = alone;
+    this.engine = engine;
+    this.profile = engine.newProfile();
     this.serverOptions = server;
     this.options = options;
   }
@@ -41,14 +45,14 @@ class Scene {
     this.server = await startServer(join(this.folder, 'server.db'), this.serverOptions);
     this.gateway = new Gateway({ files: (path) => this.site.file(path), upstreamPort: this.server.port });
     await this.gateway.open();
-    await this.relaunch();
+    if (!this.alone) await this.relaunch();
   }
 
   async close() {
     await this.browser?.kill();
     await this.gateway?.close();
     await this.server?.stop();
-    removeProfile(this.profile);
+    this.engine.removeProfile(this.profile);
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -96,9 +100,9 @@ class Scene {
     });
   }
 
-  /** Chromium on this scene's profile, with nothing open but about:blank. */
+  /** The browser on this scene's profile, with nothing open but about:blank. */
   async relaunch() {
-    this.browser = await launch(this.profile, this.options);
+    this.browser = await this.engine.launch(this.profile, this.options);
   }
 
   /**

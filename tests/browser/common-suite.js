@@ -1,0 +1,130 @@
+// What must hold in every engine, whatever it can and cannot do: the same tests over Chromium, Firefox and WebKitGTK. Nothing here may know which engine it is.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { documentHash } from '../../headless/checker.mjs';
+import { makeEdits } from './harness/edits.js';
+import { kQuickSettings, openScene } from './harness/scene.js';
+import { until } from './harness/until.js';
+
+/** Engines other than Chromium hear of the network by their own ways and timers; CI is slow. */
+const kPatienceMs = 120_000;
+const quick = (page) => page.run(async (settings) => { await (await client).settings(settings); }, kQuickSettings);
+
+/** @param {any} engine  one of harness/chromium.js, firefox.js, webkit.js */
+export function commonSuite(engine) {
+  test('accept: a save is on the disk when it resolves, is shown at once, and is there again in a new tab, with the server down', async (t) => {
+    const scene = await openScene(t, { engine });
+    const page = await scene.open();
+    await scene.gateway.down();
+    await scene.save(page, makeEdits({ count: 12, entities: 6, seed: 71 }));
+    const shown = () => page.run(async () => (await Promise.all(['ASSESSMENT', 'RESPONSE', 'NOTE'].map(async (entity) => (await (await client).list(entity)).map(({ entity, entityId, doc }) => [entity, entityId, doc])))).flat());
+    const before = await shown();
+    assert.equal(before.length, 6);
+    assert.ok((await page.run(async () => (await (await client).ops()).length)) > 0);
+    await page.goto(`${scene.origin}/`);   // the shell answers: nobody else could
+    await page.run('client.then(() => {})');
+    assert.deepEqual(await shown(), before);
+    await scene.gateway.open();
+    await quick(page);
+    await scene.arrived({ patienceMs: kPatienceMs });
+    await scene.verify(page);
+  });
+
+  test('drain: 100 edits arrive, each op exactly once, through resets and 500s before and after the commit', async (t) => {
+    const scene = await openScene(t, { engine });
+    const page = await scene.open();
+    await quick(page);
+    scene.gateway.faults = ['reset-before', 'reset-after', null, '500-before', '500-after', 'cut-after', null];
+    await scene.save(page, makeEdits({ count: 100, entities: 25, seed: 72, fold: 0.2 }));
+    const { accepted } = await scene.verify(page);
+    assert.equal(accepted, 100);
+    assert.ok(Object.keys(scene.gateway.happened).length >= 4, JSON.stringify(scene.gateway.happened));
+  });
+
+  test('drain in REST mode: one request per op, each with its key', async (t) => {
+    const scene = await openScene(t, { engine });
+    const page = await scene.open();
+    await page.run(async (settings) => { await (await client).settings({ ...settings, mode: 'rest' }); }, kQuickSettings);
+    await scene.save(page, makeEdits({ count: 15, entities: 15, seed: 73, fold: 0 }));
+    const { effects } = await scene.verify(page);
+    assert.equal(effects, 15);
+    assert.equal(scene.gateway.requests.filter(({ method }) => method === 'PUT').length, 15);
+    assert.equal(scene.gateway.batches, 0);
+  });
+
+  test('restart: what the app was told is safe survives SIGKILL of the browser, and arrives after the next start', async (t) => {
+    const scene = await openScene(t, { engine, alone: true });
+    const { gateway } = scene;
+    const failure = () => gateway.told.find(({ error }) => error)?.error;
+    scene.browser = await engine.launchAlone(scene.profile, `${scene.origin}/?alone=400`);
+    await until(() => failure() ?? gateway.told.filter(({ id }) => id).length >= 40, '40 saves', { patienceMs: kPatienceMs, seen: () => gateway.told.length });
+    assert.equal(failure(), undefined);
+    await scene.browser.kill();
+    const told = gateway.told.filter(({ id }) => id);
+    assert.equal(gateway.batches, 0, 'nothing was sent yet');
+    gateway.told = [];
+    scene.browser = await engine.launchAlone(scene.profile, `${scene.origin}/?alone=0`);
+    const missing = () => { const there = scene.server.documents(); return told.filter(({ n }) => !there.has(`NOTE/n${n}`)).length; };
+    await until(() => failure() ?? missing() === 0, 'every save that was told', { patienceMs: kPatienceMs, seen: () => ({ missing: missing(), told: gateway.told }) });
+    assert.equal(failure(), undefined);
+    const { listed } = gateway.told.find(({ opened }) => opened);
+    assert.ok(listed >= told.length, `${told.length} were told, ${listed} are shown`);
+    for (const { n } of told) assert.equal(documentHash(scene.server.documents().get(`NOTE/n${n}`)), documentHash(JSON.stringify({ n, text: 'Größe ≥ 4' })));
+    await until(() => scene.server.effects() === scene.server.documents().size, 'one effect for each document');
+  });
+
+  test('conflict: two people changed different fields, both changes stay; the worker decides it', async (t) => {
+    const scene = await openScene(t, { engine });
+    const page = await scene.open();
+    await quick(page);
+    await page.run(async () => { await (await client).save('NOTE', 'n1', { title: 'a', severity: 1, tags: ['x'] }); });
+    await until(() => scene.server.documents().has('NOTE/n1'), 'the first version');
+    await until(async () => (await page.run(async () => (await (await client).ops()).length)) === 0, 'its outcome');
+    const url = `${scene.origin}/api/v1/entities/NOTE/n1`;
+    const etag = (await fetch(url)).headers.get('etag');
+    const theirs = await fetch(url, { method: 'PUT', headers: { 'content-type': 'application/json', 'if-match': etag, 'idempotency-key': '"other"' }, body: JSON.stringify({ title: 'theirs', severity: 1, tags: ['x'] }) });
+    assert.equal(theirs.status, 200);
+    await page.run(async () => { await (await client).save('NOTE', 'n1', { title: 'a', severity: 5, tags: ['x'] }); });
+    const merged = { title: 'theirs', severity: 5, tags: ['x'] };
+    await until(() => documentHash(scene.server.documents().get('NOTE/n1')) === documentHash(JSON.stringify(merged)), 'both changes at the server', { seen: () => scene.server.documents().get('NOTE/n1') });
+    await until(async () => documentHash(JSON.stringify(await page.run(async () => (await client).get('NOTE', 'n1')))) === documentHash(JSON.stringify(merged)), 'both changes on the device');
+  });
+
+  test('management: the endpoints answer from the worker; paused, nothing leaves; resumed, everything does', async (t) => {
+    const scene = await openScene(t, { engine });
+    const page = await scene.open();
+    await page.goto(`${scene.origin}/`);   // the first page of a worker is not always controlled by it
+    await page.run('client.then(() => {})');
+    const call = (method, path, ...bodies) => page.run(async (method, path, bodies) => {
+      const response = await fetch(`/api/v1/sync/background/${path}`, { method, ...(bodies.length > 0 ? { body: JSON.stringify(bodies[0]) } : {}) });
+      return { status: response.status, value: await response.json() };
+    }, method, path, bodies);
+    assert.equal((await call('GET', 'status')).status, 200);
+    assert.equal((await call('POST', 'pause')).status, 200);
+    await scene.save(page, makeEdits({ count: 10, entities: 10, seed: 74 }));
+    await until(async () => (await call('GET', 'status')).value.queueSize === 10, 'ten ops in the queue');
+    assert.equal((await call('GET', 'status')).value.state, 'paused');
+    assert.equal(scene.gateway.batches, 0);
+    const refused = await call('PUT', 'settings', { baseDelay: -1 });
+    assert.deepEqual([refused.status, refused.value.field], [400, '/baseDelay']);
+    assert.equal((await call('PUT', 'settings', { baseDelay: 60 })).value.baseDelay, 60);
+    assert.equal((await call('POST', 'resume')).status, 200);
+    assert.equal((await call('POST', 'start')).status, 200);
+    await scene.arrived({ patienceMs: kPatienceMs });
+    assert.ok((await call('GET', 'metrics')).status === 200);
+    assert.deepEqual(scene.gateway.requests.filter(({ path }) => path.includes('/sync/background/')), [], 'the server saw none of it');
+    await scene.verify(page);
+  });
+
+  test('offline shell: the app opens with the server down, and the policy is never violated', async (t) => {
+    const scene = await openScene(t, { engine });
+    const page = await scene.open();
+    await until(async () => (await page.run(() => caches.keys())).length > 0, 'the shell to be kept');
+    await scene.gateway.down();
+    await page.goto(`${scene.origin}/elsewhere`);
+    await page.run('client.then(() => {})');
+    assert.equal(await page.run('document.title'), 'Tidegate under test');
+    await scene.gateway.open();
+    assert.deepEqual(scene.gateway.violations, []);
+  });
+}
