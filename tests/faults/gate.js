@@ -25,10 +25,13 @@ export class Gate {
   /** @type {Set<string>} the ids of the worker's starts; each but the first is the proof that the one before was ended */
   starts = new Set();
   writes = 0;
+  /** when the last write was done */
+  lastAt = 0;
   counts = { answered500: 0, reset: 0 };
   /** @type {Map<string, ('ok' | '500' | 'reset' | 'killed')[]>} op → how each of its deliveries ended */
   deliveries = new Map();
   #sockets = new Set();
+  #closedBytes = 0;
   #sinceStart = 0;
   #killAt = 0;
   #current = '';
@@ -41,8 +44,16 @@ export class Gate {
     this.server = createServer((request, response) => this.#serve(request, response).catch(() => response.destroy()));
     this.server.on('connection', (socket) => {
       this.#sockets.add(socket);
-      socket.on('close', () => this.#sockets.delete(socket));
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        this.#closedBytes += socket.bytesRead;
+      });
     });
+  }
+
+  /** All bytes that ever arrived, headers and what is no request of ours included. */
+  get bytes() {
+    return [...this.#sockets].reduce((sum, socket) => sum + socket.bytesRead, this.#closedBytes);
   }
 
   async open() {
@@ -122,6 +133,7 @@ export class Gate {
       return response.socket?.resetAndDestroy();
     }
     end('ok');
+    this.lastAt = performance.now();
     return reply(response, answer);
   }
 

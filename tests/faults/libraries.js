@@ -18,6 +18,8 @@ export const kLibraries = [...Object.keys(kModes), 'workbox', 'drop-in'];
 
 /** @param {string} name @returns {Promise<any>} */
 export const openLibrary = (name) => (Object.hasOwn(kModes, name) ? openTidegate(kModes[name]) : openQueue(name));
+/** With settings of one's own, for the bench. @param {object} settings */
+export const openTidegateWith = (settings) => openTidegate({ settings, killAfter: [1, 1] });
 
 async function openTidegate({ settings, killAfter }) {
   const folder = mkdtempSync(join(tmpdir(), 'tidegate-faults-'));
@@ -53,6 +55,13 @@ async function openTidegate({ settings, killAfter }) {
       for (const doc of docs) ids.push((await open.save(entity, `e${doc.n}`, doc)).id);
       return ids;
     }, docs, kEntity),
+    accept: (page, docs, together) => page.run(async (docs, entity, together) => {
+      const open = await client;
+      const startedAt = performance.now();
+      if (together) await Promise.all(docs.map((doc) => open.save(entity, `e${doc.n}`, doc)));
+      else for (const doc of docs) await open.save(entity, `e${doc.n}`, doc);
+      return performance.now() - startedAt;
+    }, docs, kEntity, together),
     async evidence(page, docs, ids) {
       const client_ = await page.run(async (entity) => {
         const open = await client;
@@ -88,6 +97,7 @@ async function openQueue(library) {
       await page.run((list) => push(list), docs.map((doc) => ({ id: `e${doc.n}`, body: JSON.stringify(doc) })));
       return docs.map(({ n }) => `e${n}`);
     },
+    accept: async (page, docs, together) => (await page.run((list, together) => push(list, together), docs.map((doc) => ({ id: `e${doc.n}`, body: JSON.stringify(doc) })), together)).ms,
     async evidence(page, docs, ids) {
       const queued = await page.run(async () => {
         const db = await new Promise((resolve) => { const asked = indexedDB.open('workbox-background-sync'); asked.onsuccess = () => resolve(asked.result); });

@@ -51,7 +51,7 @@ export async function runSeed({ library: name, seed, blow = 'stop', faults = kFa
 }
 
 /** The device: a browser on a profile that outlives it. */
-class Machine {
+export class Machine {
   #profile = newProfile();
   #browser = /** @type {any} */ (null);
   /** @type {any} a page of the origin that runs nothing: through it the test reads the store */
@@ -90,6 +90,22 @@ class Machine {
   async goOnline() {
     await this.#offline.network(true);
     await this.#offline.detach();   // a debugger would keep it alive
+  }
+
+  /** The worker online over a slow line. The debugger that makes it slow stays. @param {{latency: number, uploadThroughput: number}} line  ms, bytes a second (-1: no limit) */
+  goOnlineOver(line) {
+    return this.#offline.send('Network.emulateNetworkConditions', { offline: false, downloadThroughput: -1, ...line });
+  }
+
+  /** The worker of the app, which may be made slow or offline. */
+  async holdWorker() {
+    this.#offline = await this.#browser.worker(this.gate.origin);
+    await this.#offline.network(true);
+  }
+
+  /** Offline again, so that what is queued next waits. */
+  goOffline() {
+    return this.#offline.network(false);
   }
 
   /** @param {'stop' | 'kill'} blow */

@@ -9,6 +9,7 @@ if (library === 'tidegate') {
   const registering = navigator.serviceWorker.register(`${library}-sw.js`, { type: 'module' });
   const worker = registering.then(() => navigator.serviceWorker.ready).then(({ active }) => active);
   /** Resolves when the worker has queued them all. @param {{id: string, body: string}[]} list @param {boolean} together */
+  window.sendPlainly = async (list, width) => { (await worker).postMessage({ list, plainly: width }); };
   window.push = async (list, together = false) => {
     const done = new Promise((resolve) => { navigator.serviceWorker.onmessage = ({ data }) => resolve(data); });
     (await worker).postMessage({ list, together });
