@@ -5,6 +5,7 @@ import {
   laneOf, lanePrefix, quote,
 } from './accept.js';
 import { TidegateError, closedError } from './errors.js';
+import { readQueue, writeQueue } from './queue-file.js';
 
 /** @import { Client, ClientOptions, Listener, Op, SaveItem, SaveOptions, Status } from './index.d.ts' */
 /** @import { Clock } from './clock.js' */
@@ -12,6 +13,7 @@ import { TidegateError, closedError } from './errors.js';
 /** @import { Store } from './store-contract.d.ts' */
 /** @import { CommandIn, EventIn, OpRow } from '../wasm/protocol.js' */
 
+const kImportAtOnce = 200;
 const kOpsPage = 100;
 const kOpsScan = 500;
 /** The core remembers the ids of the ops of this many commits (kMaxLeftRecords). */
@@ -57,6 +59,12 @@ export async function createCalls(options, deps) {
     return answer;
   };
 
+  /** @param {import('./store-contract.d.ts').AcceptItem[]} items */
+  const announce = (items) => {
+    marker.note();
+    accepted(items.map(({ row: { entity, entityId, action } }) => ({ entity, entityId, ...(action === 'delete' && { deleted: /** @type {const} */ (true) }) })));
+  };
+
   /** @param {SaveItem[]} items @param {string} path @param {string} [group] */
   const append = async (items, path, group) => {
     if (closed) throw closedError();
@@ -65,8 +73,7 @@ export async function createCalls(options, deps) {
     for (const [i, { row }] of rows.entries())
       if (row.dependsOn) await checkParents(store, row.dependsOn, `${path && `${path}/${i}`}/dependsOn`);
     const seqs = await appender.append(rows);
-    marker.note();
-    accepted(rows.map(({ row: { entity, entityId, action } }) => ({ entity, entityId, ...(action === 'delete' && { deleted: /** @type {const} */ (true) }) })));
+    announce(rows);
     return rows.map(({ row }, i) => ({ id: row.id, entityId: row.entityId, seq: seqs[i] }));
   };
 
@@ -107,6 +114,15 @@ export async function createCalls(options, deps) {
       const prefix = lanePrefix(owner, entity);
       const found = await store.list('docs', { prefix, after: after === undefined ? undefined : laneFor(entity, after), limit });
       return found.flatMap(({ value }) => shownDoc(value) ?? []);
+    },
+
+    exportQueue: () => writeQueue(store, owner, clock.now()),
+    importQueue: async (file) => {
+      if (closed) throw closedError();
+      const items = await readQueue(store, owner, file);
+      for (let at = 0; at < items.length; at += kImportAtOnce) await appender.append(items.slice(at, at + kImportAtOnce));
+      if (items.length > 0) announce(items);
+      return { imported: items.length };
     },
 
     ops: ({ state, limit = kOpsPage, after = 0 } = {}) => listOps(store, owner, state, limit, after),

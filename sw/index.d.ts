@@ -152,6 +152,10 @@ export interface Client {
   get(entity: string, entityId: string): Promise<any>;
   /** In the order of ids; `after` is the last entityId of the page before. */
   list(entity: string, options?: { after?: string; limit?: number }): Promise<Listed[]>;
+  /** This owner's outbox as a file (NDJSON, documents in base64). What was sent and not answered is in it too. */
+  exportQueue(): Promise<Blob>;
+  /** Takes a file of exportQueue() in; ops that are here already are left alone. Refuses another owner's, and a damaged file as a whole. */
+  importQueue(file: Blob | string | ArrayBuffer | ArrayBufferView): Promise<{ imported: number }>;
   /** Unfinished ops in accept order; `after` is the last `seq` of the page before. Default limit 100. */
   ops(options?: { state?: OpState; limit?: number; after?: number }): Promise<Op[]>;
   op(id: string): Promise<Op | undefined>;

@@ -1,0 +1,99 @@
+// The outbox as a file: for a device that is handed in, a browser that is about to be wiped, a support case. NDJSON: a head line, then one line per op with its
+// document in base64. Only what is this owner's goes in, and only this owner may bring it back.
+//
+// An op keeps its id, which is its idempotency key, so a server that has it already answers so and nothing is done twice; an id that is here already is left alone.
+// A frozen delta does not travel, because what it rests on does not: such an op goes as a whole document under its next key, and its precondition guards it.
+import { kMaxOpBytes, kMaxQueuedOps, laneOf, quote } from './accept.js';
+import { TidegateError } from './errors.js';
+
+/** @import { AcceptItem, Store } from './store-contract.d.ts' */
+
+const kVersion = 1;
+const kPage = 200;
+/** What is stored of an op and is true only where it was stored, or of a send that is over. */
+const kLocal = ['seq', 'score', 'untilMs', 'waitMs', 'undo', 'bodyBytes'];
+
+/** @param {Store} store @param {string} owner @param {number} nowMs @returns {Promise<Blob>} */
+export async function writeQueue(store, owner, nowMs) {
+  /** @type {any[]} */
+  const parts = [`${JSON.stringify({ tidegate: 'queue', version: kVersion, owner, exportedAt: nowMs })}\n`];
+  for (let after = 0; ;) {
+    const rows = await store.rows(after, kPage);
+    const mine = rows.filter((row) => (row.owner ?? '') === owner);
+    const documents = await store.getMany('payloads', mine.map(({ seq }) => `${seq}:next`));
+    mine.forEach((row, i) => parts.push(`${JSON.stringify({ row: without(row, kLocal), ...(documents[i] && { bytes: toBase64(documents[i]) }) })}\n`));
+    if (rows.length < kPage) return new Blob(parts, { type: 'application/x-ndjson' });
+    after = rows[rows.length - 1].seq;
+  }
+}
+
+/**
+ * The ops of a file that are not here yet, checked, ready for `store.accept`. Throws TidegateError naming the line; nothing was stored then.
+ * @param {Store} store @param {string} owner @param {unknown} file  a Blob, text or bytes @returns {Promise<AcceptItem[]>}
+ */
+export async function readQueue(store, owner, file) {
+  const lines = (await textOf(file)).split('\n');
+  if (lines.pop() !== '') throw refusal(lines.length, 'the file was cut off: its last line has no end');
+  const head = parse(lines[0] ?? '', 0);
+  if (head?.tidegate !== 'queue' || head.version !== kVersion) throw refusal(0, `expected an exported queue of version ${kVersion}, got ${quote(lines[0] ?? '')}`);
+  if (head.owner !== owner) throw refusal(0, 'it belongs to another owner');
+  if (lines.length - 1 > kMaxQueuedOps) throw refusal(0, `expected at most ${kMaxQueuedOps} ops, got ${lines.length - 1}`);
+  const items = [];
+  for (let at = 1; at < lines.length; at++) {
+    const item = itemOf(parse(lines[at], at), owner, at);
+    if (!(await store.rowById(item.row.id))) items.push(item);
+  }
+  return items;
+}
+
+/** @param {any} line @param {string} owner @param {number} at @returns {AcceptItem} */
+function itemOf(line, owner, at) {
+  const row = line?.row;
+  const named = row && ['id', 'lane', 'entity', 'entityId', 'action'].every((name) => typeof row[name] === 'string' && row[name] !== '');
+  if (!named || row.id.length > 128 || row.lane !== laneOf(owner, row.entity, row.entityId)) throw refusal(at, 'expected an op of this owner');
+  const bytes = line.bytes === undefined ? null : fromBase64(line.bytes, at);
+  if ((bytes?.length ?? 0) > kMaxOpBytes) throw refusal(at, `expected at most ${kMaxOpBytes} bytes, got ${bytes?.length}`);
+  const frozen = row.codec && row.codec !== 'none' && row.codec !== 'full';
+  const moved = frozen ? { ...without(row, ['codec', 'unknown']), key: `${row.id}.${Number(row.key?.slice(row.id.length + 1) || 1) + 1}` } : row;
+  const defaults = { owner, priority: 'normal', schemaVersion: 0, contentType: '', state: 'queued', createdAt: 0 };
+  return { row: /** @type {any} */ ({ ...defaults, ...without(moved, kLocal), sizeBytes: bytes?.length ?? 0 }), bytes };
+}
+
+/** @param {any} object @param {string[]} names */
+const without = (object, names) => Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name)));
+
+/** @param {unknown} file @returns {Promise<string>} */
+async function textOf(file) {
+  if (typeof file === 'string') return file;
+  if (file instanceof Blob) return file.text();
+  if (file instanceof ArrayBuffer || ArrayBuffer.isView(file)) return new TextDecoder().decode(file);
+  throw new TidegateError('wrong-type', '/file', `file: expected a Blob, text or bytes, got ${quote(file)}`);
+}
+
+/** @param {string} text @param {number} at */
+function parse(text, at) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw refusal(at, `expected JSON, got ${quote(text)}`);
+  }
+}
+
+/** @param {number} at @param {string} sentence */
+const refusal = (at, sentence) => new TidegateError('out-of-range', `/file/${at}`, `file, line ${at + 1}: ${sentence}`);
+
+/** @param {Uint8Array} bytes */
+function toBase64(bytes) {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  return btoa(text);
+}
+
+/** @param {unknown} text @param {number} at */
+function fromBase64(text, at) {
+  try {
+    return Uint8Array.from(atob(/** @type {string} */ (text)), (char) => char.charCodeAt(0));
+  } catch {
+    throw refusal(at, 'expected a document in base64');
+  }
+}
