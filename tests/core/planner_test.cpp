@@ -456,6 +456,19 @@ TEST_CASE("a snapshot restores the same queue; a damaged one is refused") {
     CHECK(refused.error().code == "snapshot-damaged");
 }
 
+TEST_CASE("a queue too long for a snapshot in one step is read in windows again") {
+    World w;
+    w.readings = {{"online", false}};
+    for (int i = 0; i < 2001; ++i) w.accept("FORM", "e" + std::to_string(i), "create", "{}");
+    w.run(kSync);
+    CHECK_FALSE(w.bytes["state"].count("snapshot"));
+    w.restart();
+    CHECK(w.given == 0);
+    w.readings = {{"online", true}};
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+}
+
 TEST_CASE("the same inputs give the same plans") {
     std::string logs[2];
     for (std::string& log : logs) {

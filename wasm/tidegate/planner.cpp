@@ -8,6 +8,12 @@
 #include "tidegate/time.h"
 
 namespace tidegate {
+namespace {
+
+// A snapshot is written and read in one step; more rows than this would make it a long one, and are read in windows instead, a step each.
+constexpr std::size_t kSnapshotMostOps = 2000;
+
+}  // namespace
 
 Planner::Planner() = default;
 
@@ -568,7 +574,7 @@ void Planner::finish_turn(Plan& plan) {
     } else if (!busy && !stay && core_dirty_) {
         emit_commit(CommitSpec{});
         busy = true;
-    } else if (!busy && !stay && !snapshot_stored_ && outbox_.size() >= kSnapshotFromOps && failed_commits_.empty()) {
+    } else if (!busy && !stay && !snapshot_stored_ && outbox_.size() >= kSnapshotFromOps && outbox_.size() <= kSnapshotMostOps && failed_commits_.empty()) {
         CommitSpec spec;
         Write write;
         write.store = "state";
