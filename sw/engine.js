@@ -1,6 +1,7 @@
 // Puts a drain together for the realm it runs in: worker, page or Node. What differs between them comes in as an argument.
 import { createPlanner } from '../wasm/index.js';
 import { withAsking } from './ask.js';
+import { withPlugins } from './plugins.js';
 import { createTransport } from './transport.js';
 import { Turns } from './turns.js';
 
@@ -23,10 +24,11 @@ import { Turns } from './turns.js';
  * @property {(type: string, detail: any) => void} publish
  */
 
-/** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize' | 'resolveConflict'>} options @param {Realm} realm */
-export function createEngine({ endpoint, allow, authorize, resolveConflict }, { wasm, base, ...realm }) {
+/** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize' | 'resolveConflict' | 'plugins'>} options @param {Realm} realm */
+export function createEngine({ endpoint, allow, authorize, resolveConflict, plugins = [] }, { wasm, base, ...realm }) {
   const transport = createTransport({ endpoint: String(endpoint), base, allow, authorize, clock: realm.clock });
-  return new Turns({ ...realm, transport: withAsking(transport, realm.clock, resolveConflict), createPlanner: () => createPlanner(wasm) });
+  const around = withPlugins(plugins, realm.clock, withAsking(transport, realm.clock, resolveConflict), realm.publish);
+  return new Turns({ ...realm, ...around, createPlanner: () => createPlanner(wasm) });
 }
 
 /** The way sw/calls.js asks a drain of its own realm. @param {Turns} turns @returns {import('./calls.js').Ask} */

@@ -77,6 +77,20 @@ export interface HintContext {
   clock: { now(): number; sleep(ms: number, signal?: AbortSignal): Promise<void>; timer(ms: number, run: () => void): () => void };
   random: { seed(): number };
 }
+/** Functions around a drain and its requests. One that throws or takes longer than 5 s is counted, told as `sync.plugin-failed`, and skipped. */
+export interface Plugin {
+  name?: string;
+  beforeSync?(session: Session): void | Promise<void>;
+  afterSync?(session: Session): void | Promise<void>;
+  /** May answer headers to add. They lie under those of the protocol. */
+  beforeSend?(request: RequestShown): void | Record<string, string> | Promise<void | Record<string, string>>;
+  onOutcome?(outcome: RequestShown & { status?: number; failure?: string; ms: number }): void | Promise<void>;
+}
+export interface RequestShown { method: string; url: string; owner: string; bytes: number }
+export interface NotifyOptions {
+  title?: string;
+  body?: (op: { id: string; entity: string; entityId: string; reason: string }) => string;
+}
 export interface SyncOptions {
   /** Default: push, and pull where this owner pulls at all. */
   direction?: 'push' | 'pull' | 'both';
@@ -98,6 +112,8 @@ export interface ClientOptions {
   authorize?: Authorize;
   /** For conflict strategy "custom". Like `authorize`, it belongs to whoever drains. */
   resolveConflict?: ResolveConflict;
+  /** In a page with a service worker give them to createSyncWorker(). */
+  plugins?: Plugin[];
   /** Further origins that may be spoken to. */
   allow?: string[];
   /** Per entity, the fields that rules look at (dotted names or JSON Pointers), besides those the stored rules name. */
@@ -134,7 +150,9 @@ export interface ShellOptions {
   /** The asset that answers navigations, for example "./index.html". */
   navigate?: string;
 }
-export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm' | 'resolveConflict'> {
+export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm' | 'resolveConflict' | 'plugins'> {
+  /** The app's badge shows what waits; a change that was refused for good is told in a notification, where that was permitted. Default false. */
+  notify?: boolean | NotifyOptions;
   shell?: ShellOptions;
   /** Take over from an older worker at once. Default false. */
   skipWaiting?: boolean;

@@ -48,3 +48,25 @@ export const packError = (error) => ({ code: error?.code ?? 'internal', path: er
 
 /** @param {{code: string, path: string, message: string}} packed */
 export const unpackError = ({ code, path, message }) => new TidegateError(code, path, message);
+
+/** Whether a push message says {"tidegate": "hint"}. @param {any} data */
+export function isHint(data) {
+  try {
+    return data.json().tidegate === 'hint';
+  } catch {
+    return false;
+  }
+}
+
+/** A token bucket: whether one more may pass now. @param {{perSecond: number, burst: number}} rate @param {import('./clock.js').Clock} clock */
+export function bucket({ perSecond, burst }, clock) {
+  let tokens = burst, atMs = clock.now();
+  return () => {
+    const nowMs = clock.now();
+    tokens = Math.min(burst, tokens + (Math.max(0, nowMs - atMs) * perSecond) / 1000);
+    atMs = nowMs;
+    if (tokens < 1) return false;
+    tokens -= 1;
+    return true;
+  };
+}

@@ -294,6 +294,7 @@ export class Drain {
     const items = effect.items ?? [];
     /** @type {number[]} */
     const missing = [];
+      if (plan.status.isActive) this.deps.publish('sync.progress', plan.status.currentProgress);
     /** @type {{slot: number, value: any}[]} */
     const metas = [];
     for (const name of new Set(items.map(({ store }) => store))) {

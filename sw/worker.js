@@ -2,11 +2,13 @@
 // worker for an event looks for its listener then. The only file that names `self`.
 import { clock } from './clock.js';
 import { createEngine } from './engine.js';
+import { TidegateError } from './errors.js';
 import { webLocks } from './locks.js';
 import { Marker, markInCache } from './marker.js';
 import { answerManagement, managementCall } from './management.js';
-import { packError, readRequest } from './messages.js';
+import { bucket, isHint, packError, readRequest } from './messages.js';
 import { random } from './random.js';
+import { notifier } from './notify.js';
 import { networkReadings } from './readings.js';
 import { ShellCache } from './shell-cache.js';
 import { openStore } from './store.js';
@@ -26,6 +28,10 @@ export const kSyncTag = 'tidegate';
 const kSyncEventMs = 165_000;
 const kOtherEventMs = 240_000;
 
+/** Messages of all pages together; one that comes beyond is refused. A page sends one per call and one per burst of saves. */
+const kMessages = { perSecond: 100, burst: 500 };
+const kTooMany = new TidegateError('limit', '', `expected at most ${kMessages.perSecond} messages per second, got more`);
+
 /** @type {any} */
 const scope = self;
 
@@ -39,8 +45,11 @@ export function createSyncWorker(options) {
   /** @type {ReadingsIn} what pages told us last; a worker has no battery */
   let told = {};
   let firing = 0;
+  const allowed = bucket(kMessages, clock);
 
+  const notify = notifier({ navigator: scope.navigator, registration: scope.registration, permission: () => scope.Notification?.permission }, options.notify);
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
+    notify(type, detail);
     const told = (/** @type {any[]} */ pages) => { for (const page of pages) page.postMessage({ tidegate: 1, type, detail }); };
     scope.clients.matchAll({ type: 'window', includeUncontrolled: true }).then(told, () => {});
   };
@@ -117,6 +126,10 @@ export function createSyncWorker(options) {
     if (event.tag === kSyncTag) event.waitUntil(drain({ type: 'periodicsync', trigger: 'periodic', tag: event.tag }));
   });
 
+  scope.addEventListener('push', (/** @type {any} */ event) => {   // the app's own pushes are its own affair
+    if (isHint(event.data)) event.waitUntil(drain({ type: 'push', trigger: 'push' }).catch(() => {}));
+  });
+
   scope.addEventListener('online', (/** @type {any} */ event) => {   // Firefox and WebKit; Chromium never fires it in a worker
     const drained = drain({ type: 'online', trigger: 'connectivity' }).catch(() => {});
     event.waitUntil?.(drained);
@@ -125,6 +138,7 @@ export function createSyncWorker(options) {
   scope.addEventListener('message', (/** @type {any} */ event) => {
     const message = event.origin === scope.location.origin && event.source?.type === 'window' ? readRequest(event.data) : null;
     if (!message) return;
+    if (!allowed()) return event.source.postMessage({ tidegate: 1, id: message.id, error: packError(kTooMany) });
     told = message.readings;
     const armed = message.request.event?.type === 'accept' ? armSync() : undefined;
     event.waitUntil(Promise.allSettled([armed, serve(event.source, message)]));

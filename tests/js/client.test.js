@@ -33,7 +33,7 @@ const drained = (client) => until(async () => (await client.ops()).length === 0,
 
 test('every listener is registered while the script is evaluated', async (t) => {
   const { worker } = await browser(t);
-  assert.deepEqual(worker.listening.sort(), ['activate', 'fetch', 'install', 'message', 'online', 'periodicsync', 'sync']);
+  assert.deepEqual(worker.listening.sort(), ['activate', 'fetch', 'install', 'message', 'online', 'periodicsync', 'push', 'sync']);
 });
 
 test('a save is on the disk when it resolves, is drained by the worker, and the page hears of it', async (t) => {

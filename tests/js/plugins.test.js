@@ -1,0 +1,85 @@
+// Plugins, each on its own; badge and notification; push hints and the limit on messages.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { bucket, isHint } from '../../sw/messages.js';
+import { openClient } from '../../sw/node.js';
+import { notifier } from '../../sw/notify.js';
+import { startServer, temporaryDirectory } from './server-harness.js';
+
+async function open(t, plugins, options = {}) {
+  const server = await startServer(t, options);
+  const client = await openClient({ path: join(temporaryDirectory(t), 'a.db'), endpoint: server.api, autoSync: false, plugins });
+  t.after(() => client.close());
+  const events = [];
+  client.subscribe((event) => events.push(event));
+  return { ...server, client, events };
+}
+
+test('plugins are called around a drain and around each request; headers they add go out, but not over those of the protocol', async (t) => {
+  const calls = [];
+  const seen = [];
+  const wrap = (store) => ({ ...store, apply: (units, options) => { seen.push(units.flat().map(({ key }) => key)); return store.apply(units, options); }, read: (...args) => store.read(...args), changes: (...args) => store.changes(...args), purge: (...args) => store.purge(...args), close: () => store.close() });
+  const { client } = await open(t, [{
+    name: 'watch',
+    beforeSync: ({ sessionId }) => { calls.push(['beforeSync', typeof sessionId]); },
+    afterSync: ({ itemsSucceeded }) => { calls.push(['afterSync', itemsSucceeded]); },
+    beforeSend: ({ method, url, bytes }) => { calls.push(['beforeSend', method, url, bytes > 0]); return { 'x-trace': '1', 'content-type': 'text/html' }; },
+    onOutcome: ({ status, ms }) => { calls.push(['onOutcome', status, ms >= 0]); },
+  }], { wrap });
+  const { id } = await client.save('NOTE', '1', { n: 1 });
+  await client.sync();
+  assert.deepEqual(calls, [['beforeSync', 'string'], ['beforeSend', 'POST', 'batch', true], ['onOutcome', 200, true], ['afterSync', 1]]);
+  assert.deepEqual(seen, [[id]]);
+});
+
+test('a plugin that throws, or answers nonsense, is counted and skipped; the others and the drain go on', async (t) => {
+  const heard = [];
+  const bad = { name: 'bad', beforeSync() { throw new Error('no'); }, beforeSend: async () => { throw new Error('never'); }, onOutcome: 7, afterSync: () => Promise.reject(new Error('late')) };
+  const { client, events, get } = await open(t, [bad, { name: 'odd', beforeSend: () => 'text' }, { afterSync: () => { heard.push('after'); } }]);
+  await client.save('NOTE', '1', { n: 1 });
+  await client.sync();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal((await get('NOTE/1')).status, 200);
+  assert.deepEqual(heard, ['after']);
+  const failed = events.filter(({ type }) => type === 'sync.plugin-failed').map(({ detail }) => detail);
+  assert.deepEqual(failed.map(({ plugin, hook, failures }) => [plugin, hook, failures]), [['bad', 'beforeSync', 1], ['bad', 'beforeSend', 2], ['bad', 'afterSync', 3]]);
+  assert.ok(events.some(({ type, detail }) => type === 'sync.progress' && detail.totalItems === 1));
+});
+
+test('the badge follows the queue, a refused change is told once, and only with permission', () => {
+  const calls = [];
+  let permission = 'granted';
+  const realm = {
+    navigator: { setAppBadge: async (n) => { calls.push(n); } }, permission: () => permission,
+    registration: { showNotification: async (title, { tag, body }) => { calls.push([title, tag, body]); } },
+  };
+  const tell = notifier(realm, true);
+  for (const queueSize of [2, 2, 1, 0]) tell('status', { queueSize });
+  tell('op.dead', { id: 'a', reason: 'Validation failed' });
+  permission = 'denied';
+  tell('op.dead', { id: 'b', reason: 'Validation failed' });
+  assert.deepEqual(calls, [2, 1, 0, ['A change was not accepted', 'a', 'Validation failed']]);
+  notifier(realm, false)('status', { queueSize: 9 });
+  notifier({ navigator: {}, permission: () => undefined }, { title: 'x' })('status', { queueSize: 9 });
+  notifier({ navigator: { setAppBadge: () => Promise.reject(new Error('no')) }, permission: () => 'granted' }, true)('status', { queueSize: 9 });
+  assert.equal(calls.length, 4);
+});
+
+test('a push is ours when it says so', () => {
+  const push = (text) => ({ json: () => JSON.parse(text) });
+  assert.equal(isHint(push('{"tidegate":"hint"}')), true);
+  for (const other of [push('{"title":"News"}'), push('null'), push('no json'), null, undefined]) assert.equal(isHint(other), false);
+});
+
+test('a bucket lets a burst pass, then its rate, also over a clock that jumps back', () => {
+  let nowMs = 1000;
+  const may = bucket({ perSecond: 10, burst: 3 }, { now: () => nowMs });
+  assert.deepEqual([may(), may(), may(), may()], [true, true, true, false]);
+  nowMs += 100;
+  assert.deepEqual([may(), may()], [true, false]);
+  nowMs -= 5000;
+  assert.equal(may(), false);
+  nowMs += 100;
+  assert.equal(may(), true);
+});
