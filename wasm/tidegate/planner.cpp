@@ -66,6 +66,7 @@ Json Planner::core_state() const {
         .set("deltaOk", delta_ok_)
         .set("originRetryMs", origin_retry_ms_)
         .set("originWaitMs", origin_wait_ms_)
+        .set("askedUntilMs", asked_until_ms_)
         .set("originFailures", origin_failures_)
         .set("originWaitIsNetwork", origin_wait_is_network_)
         .set("breaker", to_json(breaker_))
@@ -101,6 +102,7 @@ void Planner::read_core_state(const Json& core) {
     delta_ok_ = bool_field(core, "deltaOk", true);
     origin_retry_ms_ = number_field(core, "originRetryMs", 0, kMaxInstantMs, 0);
     origin_wait_ms_ = number_field(core, "originWaitMs", 0, kMaxWaitMs, 0);
+    asked_until_ms_ = number_field(core, "askedUntilMs", 0, kMaxInstantMs, 0);
     origin_failures_ = int_field(core, "originFailures", 0, 1000000, 0);
     origin_wait_is_network_ = bool_field(core, "originWaitIsNetwork", false);
     breaker_ = breaker_from_json(part("breaker"));

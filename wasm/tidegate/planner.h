@@ -270,9 +270,10 @@ private:
     bool decide_conflict(const TaskPtr& task, CommitSpec& spec);
     void resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded);
     void end_task(const TaskPtr& task);
+    void give_back(const TaskPtr& task);
     bool rebase_later(const TaskPtr& task, std::string under_old, std::string under_new, std::uint64_t& last_seq, std::string& last_text,
                       CommitSpec& spec);
-    void write_doc(const Op& op, std::string text, CommitSpec& spec);
+    void write_doc(const Op& op, std::string text, CommitSpec& spec, bool deleted = false);
     void write_base(const Lane& lane, const std::string& etag, bool deleted, std::optional<std::string> bytes, CommitSpec& spec);
     Strategy strategy_for(const Op& op) const;
     void ask_app(const TaskPtr& task);
@@ -334,6 +335,7 @@ private:
     bool paused_ = false;
     bool gzip_ok_ = true, delta_ok_ = true;
     double origin_retry_ms_ = 0, origin_wait_ms_ = 0;
+    double asked_until_ms_ = 0;  // the server's own Retry-After: nothing but time ends it
     int origin_failures_ = 0;
     bool origin_wait_is_network_ = false;
     Breaker breaker_;

@@ -31,7 +31,7 @@ Json Planner::take_command(const CommandIn& command) {
     if (type == "pause" || type == "resume") {
         paused_ = type == "pause";
         if (!paused_) auth_paused_.clear();
-        core_dirty_ = true;
+        emit_commit(CommitSpec{});   // the answer waits for it
         return fine();
     }
     if (type == "flush") return sync_now(command.value);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tidegate/conflict.h"
+#include "tidegate/json_text.h"
 #include "tidegate/hash.h"
 #include "tidegate/planner.h"
 #include "tidegate/retry_after.h"
@@ -37,13 +38,13 @@ void Planner::start_conflict(const TaskPtr& task) {
     const Op* op = outbox_.find(task->seq);
     if (op && !task->missing && strategy_for(*op) == Strategy::last_write_wins) return fetch_theirs(task);   // who wrote last is known from a GET alone
     if (!op) return end_task(task);
-    // Theirs came with the answer, or is known to be gone, or what matters is the version alone (a delete, a blob).
-    const bool need_body = op->is_json() && op->action != Action::remove;
-    if (task->theirs_slot || task->missing || (!need_body && !task->etag.empty())) load_conflict(task);
+    // Theirs came with the answer, or is known to be gone, or what matters is the version alone (a blob).
+    if (task->theirs_slot || task->missing || (!op->is_json() && !task->etag.empty())) load_conflict(task);
     else fetch_theirs(task);
 }
 
 void Planner::fetch_theirs(const TaskPtr& task) {
+    if (!may_send() || !gate().min_band) return give_back(task);
     const Op& op = *outbox_.find(task->seq);
     Effect get;
     get.method = "GET";
@@ -61,7 +62,8 @@ void Planner::fetch_theirs(const TaskPtr& task) {
             const Op* op = outbox_.find(task->seq);
             const auto age = age_of_theirs(outcome, now_ms_);
             task->theirs_later = op && age && *age < now_ms_ - op->created_at;
-            return load_conflict(task);
+            // Somebody else may have answered, or only half of it came: what is no document is not theirs.
+            if (!op || !op->is_json() || validate_json(view(task->theirs_slot))) return load_conflict(task);
         }
         if (status == 404 || status == 410) {
             task->missing = true;
@@ -69,12 +71,15 @@ void Planner::fetch_theirs(const TaskPtr& task) {
             return load_conflict(task);
         }
         // Not to be had now: the op goes back and will meet its 412 again.
-        if (Op* op = outbox_.find(task->seq)) {
-            origin_failed(status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network")), outcome);
-            outbox_.change(*op, [](Op& o) { o.state = o.unknown ? OpState::unknown : OpState::queued; });
-        }
-        end_task(task);
+        origin_failed(status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network")), outcome);
+        give_back(task);
     });
+}
+
+// The op meets its 412 again another time.
+void Planner::give_back(const TaskPtr& task) {
+    if (Op* op = outbox_.find(task->seq)) outbox_.change(*op, [](Op& o) { o.state = o.unknown ? OpState::unknown : OpState::queued; });
+    end_task(task);
 }
 
 // What the decision needs: the acknowledged version, and the documents of this op and the later ones of its lane.
@@ -117,8 +122,9 @@ void Planner::write_base(const Lane& lane, const std::string& etag, bool deleted
     spec.writes.push_back(std::move(base));
 }
 
-// What the app sees of the entity from now on.
-void Planner::write_doc(const Op& op, std::string text, CommitSpec& spec) {
+// What the app sees of the entity from now on, when `op` is the newest of its lane; else it sees what that one leaves already.
+void Planner::write_doc(const Op& op, std::string text, CommitSpec& spec, bool deleted) {
+    if (outbox_.after(op)) return;
     Write doc;
     doc.store = "docs";
     doc.key = op.lane->name;
@@ -127,11 +133,13 @@ void Planner::write_doc(const Op& op, std::string text, CommitSpec& spec) {
         .set("entityId", op.lane->entity_id)
         .set("owner", op.lane->owner)
         .set("contentType", op.rare().content_type)
-        .set("deleted", false)
+        .set("deleted", deleted)
         .set("opId", op.id)
         .set("seq", op.seq);
-    doc.slot = keep(std::move(text));
-    spec.slots.push_back(*doc.slot);
+    if (!deleted) {
+        doc.slot = keep(std::move(text));
+        spec.slots.push_back(*doc.slot);
+    }
     spec.writes.push_back(std::move(doc));
 }
 
@@ -210,17 +218,22 @@ void Planner::ask_app(const TaskPtr& task) {
 // meet its own answer first. last_*: the newest document of the lane.
 bool Planner::rebase_later(const TaskPtr& task, std::string under_old, std::string under_new, std::uint64_t& last_seq, std::string& last_text,
                            CommitSpec& spec) {
+    // What rests on an op that the server refused was refused with it, also where that answer is lost. A pull knows nothing of the kind.
+    const Op* first = outbox_.find(task->seq);
+    const bool refused_too = !task->pulled && first && (first->state == OpState::conflict || !first->unknown);
     for (std::size_t i = 1; i < task->nexts.size(); ++i) {
         const auto [seq, slot] = task->nexts[i];
         Op* later = outbox_.find(seq);
         if (!later) continue;
-        if (later->unknown || !bytes(slot)) return false;
+        if ((later->unknown && !refused_too) || !bytes(slot)) return false;
         const std::string old_next(view(slot));
         std::string new_next = rebase(under_old, old_next, under_new);
         under_old = old_next;
         under_new = new_next;
         outbox_.change(*later, [&](Op& o) {
             unfreeze(o, spec);
+            o.unknown = false;
+            if (o.state == OpState::unknown) o.state = OpState::queued;
             o.size_bytes = static_cast<double>(new_next.size());
         });
         Write put;
@@ -305,12 +318,14 @@ bool Planner::decide_conflict(const TaskPtr& task, CommitSpec& spec) {
     // A pull that changed other parts of a document is no conflict.
     if (!task->pulled || !resolution.clashes.empty()) write_audit(*task, op, resolution, spec);
     const bool gone = task->missing || !theirs;
-    write_base(*op.lane, task->etag, task->missing, mergeable && theirs ? std::optional(std::string(*theirs)) : std::nullopt, spec);
+    write_base(*op.lane, task->etag, task->missing, op.is_json() && theirs ? std::optional(std::string(*theirs)) : std::nullopt, spec);
     std::uint64_t last_seq = op.seq;
     std::string last_text = resolution.document;
     const bool leaves = resolution.next != Resolution::Next::send;
     if (mergeable && !(leaves && gone)) rebase_later(task, ours, resolution.document, last_seq, last_text, spec);
-    if (mergeable && !last_text.empty()) write_doc(*outbox_.find(last_seq), last_text, spec);
+    if (leaves && !mergeable && theirs) last_text = std::string(*theirs);   // our delete gives way
+    const bool deleted = leaves && task->missing;
+    if (deleted || !last_text.empty()) write_doc(*outbox_.find(last_seq), last_text, spec, deleted);
     task->leaves = leaves;
     if (leaves) {
         // Either the server has it already (perhaps from an earlier send whose answer was lost), or its version stands.

@@ -109,7 +109,8 @@ double Planner::request_timeout_ms(double bytes) const { return std::max(kSecond
 
 // From when on the origin may be asked again: our own backoff with the Retry-After under it, the breaker, and the pace its rate limit sets.
 double Planner::origin_again_ms() const {
-    return std::max(std::max(due_ms(origin_retry_ms_, now_ms_), due_ms(pace_until_ms_, now_ms_)), send_again_ms(breaker_, now_ms_));
+    const double waits[] = {due_ms(origin_retry_ms_, now_ms_), due_ms(asked_until_ms_, now_ms_), due_ms(pace_until_ms_, now_ms_), send_again_ms(breaker_, now_ms_)};
+    return *std::max_element(waits, waits + 4);
 }
 
 // A wait that only guessed at the network is over; one that the server asked for is not. An open breaker lets its probe go.
@@ -363,6 +364,8 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
         release_batch(*batch);
         return;
     }
+    // What was open when the bytes were asked for may be closed by now: a pause, a 429 to another request, no network.
+    if (!may_send() || !gate().min_band) return release_batch(*batch);
     const auto missing = [&loaded](std::uint64_t slot) {
         return std::find(loaded.missing.begin(), loaded.missing.end(), slot) != loaded.missing.end();
     };

@@ -49,7 +49,7 @@ bool read_result(const Json& line, std::string_view& rest, WireResult& out) {
         out.problem_text = problem.text;
     }
     if (truth_of(line, "body")) {
-        if (rest.empty()) return false;
+        if (rest.find('\n') == std::string_view::npos) return false;   // cut off
         out.body = take_line(rest);
     }
     return true;

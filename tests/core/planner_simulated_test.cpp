@@ -1,0 +1,139 @@
+// Histories that the simulator found (docs/simulator.md), each cut down to the few steps it needs.
+#include <doctest/doctest.h>
+
+#include "world.h"
+
+using namespace tidegate;
+using namespace tidegate::test;
+
+namespace {
+
+Json message() { return {{"event", {{"type", "message"}}}}; }
+
+// One synced note, version 1 on the server.
+void synced_note(World& world) {
+    world.accept("NOTE", "a", "create", "{\"title\":\"one\",\"n\":1}");
+    world.run(message());
+    REQUIRE(world.queued() == 0);
+}
+
+}  // namespace
+
+TEST_CASE("Simulated: a delete that waits behind a conflicting update stays what the app sees") {
+    World world;
+    synced_note(world);
+    world.server.docs["NOTE/a"] = {"{\"title\":\"one\",\"n\":7}", 2, false};
+    world.accept("NOTE", "a", "update", "{\"title\":\"two\",\"n\":1}", {{"noFold", true}});
+    world.accept("NOTE", "a", "delete", "", {{"noFold", true}});
+    world.values["docs"][":NOTE/a"] = {{"deleted", true}};
+    world.run(message());
+    CHECK(world.values["docs"][":NOTE/a"]["deleted"] == true);
+    CHECK(world.doc("NOTE", "a").empty());
+    CHECK(world.queued() == 0);
+}
+
+TEST_CASE("Simulated: where the server wins and the entity is gone, the app does not see it any more") {
+    World world;
+    synced_note(world);
+    world.command({{"type", "settings"}, {"value", {{"conflictStrategy", "server-wins"}}}});
+    world.server.docs["NOTE/a"] = {"", 2, true};
+    world.accept("NOTE", "a", "update", "{\"title\":\"two\",\"n\":1}");
+    world.run(message());
+    CHECK(world.queued() == 0);
+    CHECK(world.values["docs"][":NOTE/a"]["deleted"] == true);
+}
+
+TEST_CASE("Simulated: where the server wins over our delete, the app sees the server's version again") {
+    World world;
+    synced_note(world);
+    world.command({{"type", "settings"}, {"value", {{"conflictStrategy", "server-wins"}}}});
+    world.server.docs["NOTE/a"] = {"{\"title\":\"theirs\"}", 2, false};
+    world.accept("NOTE", "a", "delete", "");
+    world.run(message());
+    CHECK(world.queued() == 0);
+    CHECK(world.values["docs"][":NOTE/a"]["deleted"] == false);
+    CHECK(world.bytes["docs"][":NOTE/a"] == "{\"title\":\"theirs\"}");
+    CHECK(world.bytes["bases"][":NOTE/a"] == "{\"title\":\"theirs\"}");
+}
+
+TEST_CASE("Simulated: a wait that the server asked for outlives the success of another request") {
+    World world;
+    world.command({{"type", "settings"}, {"value", {{"maxBatchOps", 1}}}});
+    for (int i = 0; i < 40; ++i) world.accept("NOTE", "n" + std::to_string(i), "create", "{}");   // it learns that several requests at once are well
+    world.run(message());
+    REQUIRE(world.queued() == 0);
+    for (const char* id : {"a", "b", "c"}) world.accept("NOTE", id, "create", "{}");
+    int requests = 0;
+    world.network = [&requests](const Json&) -> Json {
+        if (++requests > 1) return nullptr;
+        return {{"status", 429}, {"headers", {{"retry-after", "60"}}}, {"body", ""}};
+    };
+    const double asked_at = world.now;
+    world.run(message());
+    CHECK(requests >= 2);
+    CHECK(world.queued() >= 1);
+    REQUIRE(world.wake);
+    CHECK(*world.wake >= asked_at + 60000);
+}
+
+TEST_CASE("Simulated: a pause holds back the batch whose bytes are being loaded, and is stored before it is answered") {
+    World world;
+    world.accept("NOTE", "a", "create", "{}");
+    const auto step = [&world](Json input) {
+        input["nowMs"] = world.now;
+        input["seed"] = 1;
+        auto plan = world.planner.step(input);
+        REQUIRE(plan.ok());
+        return encode(plan.value());
+    };
+    const auto effect_of = [](const Json& plan, const char* type) {
+        for (const Json& effect : plan["effects"])
+            if (effect["type"] == type) return effect;
+        return Json();
+    };
+    const Json load = effect_of(step({{"rows", Json::array({world.row(1)})}, {"event", {{"type", "message"}}}}), "load");
+    REQUIRE(load.is_object());
+    const Json paused = step({{"commands", Json::array({{{"type", "pause"}}})}});
+    const Json commit = effect_of(paused, "commit");
+    REQUIRE(commit.is_object());
+    CHECK(commit["writes"].back()["value"]["paused"] == true);
+    world.planner.put(load["items"][0]["slot"], "{}");
+    const Json loaded = step({{"outcomes", Json::array({{{"id", commit["id"]}, {"commit", "ok"}}, {{"id", load["id"]}}})}});
+    CHECK(effect_of(loaded, "send").is_null());
+}
+
+TEST_CASE("Simulated: a version cut off in the middle of its line is not taken as theirs") {
+    World world;
+    synced_note(world);
+    world.server.docs["NOTE/a"] = {"{\"title\":\"one\",\"n\":7}", 2, false};
+    world.accept("NOTE", "a", "update", "{\"title\":\"two\",\"n\":1}");
+    bool cut = false;
+    world.network = [&](const Json& send) -> Json {
+        if (cut || send["method"] != "POST") return nullptr;
+        cut = true;
+        const std::string head = "{\"protocol\":1,\"results\":1}\n", result = "{\"id\":\"op-2\",\"status\":412,\"etag\":\"\\\"2\\\"\",\"body\":true}\n";
+        return {{"status", 200}, {"headers", {{"content-type", "application/x-ndjson"}}}, {"body", head + result + "{\"title\":\"on"}};
+    };
+    world.run(message());
+    CHECK(cut);
+    REQUIRE(world.wake);
+    world.now = *world.wake;
+    world.run(message());
+    CHECK(world.doc("NOTE", "a") == "{\"title\":\"two\",\"n\":7}");
+    CHECK(world.bytes["bases"][":NOTE/a"] == "{\"title\":\"two\",\"n\":7}");
+}
+
+TEST_CASE("Simulated: an answer that is no document is not taken for the server's version") {
+    World world;
+    synced_note(world);
+    world.server.docs["NOTE/a"] = {"{\"title\":\"one\",\"n\":7}", 2, false};
+    world.accept("NOTE", "a", "update", "{\"title\":\"two\",\"n\":1}");
+    world.network = [&](const Json& send) -> Json {
+        if (send["method"] == "GET") return {{"status", 200}, {"headers", {{"content-type", "text/html"}}}, {"body", "<html>Sign in</html>"}};
+        return {{"status", 200}, {"headers", {{"content-type", "application/x-ndjson"}}},
+                {"body", "{\"protocol\":1,\"results\":1}\n{\"id\":\"op-2\",\"status\":412,\"etag\":\"\\\"2\\\"\"}\n"}};
+    };
+    world.run(message());
+    CHECK(world.queued() == 1);
+    CHECK(world.bytes["bases"][":NOTE/a"] == "{\"title\":\"one\",\"n\":1}");
+}
