@@ -225,17 +225,13 @@ export function apply(document, patch, options = kNone) {
  * @returns {{document: any, clashes: Clash[]}} @throws {DeltaError}
  */
 export function merge3(base, ours, theirs, options = kNone) {
-  const texts = [textOf(base), textOf(ours), textOf(theirs)];
-  let at = reserve(room(texts[0]) + room(texts[1]) + room(texts[2]));
-  const lengths = texts.map((text) => {
-    const length = write(text, at);
-    at += length;
-    return length;
-  });
+  const a = textOf(base), b = textOf(ours), c = textOf(theirs);
+  const at = reserve(room(a) + room(b) + room(c));
+  const baseLength = write(a, at), oursLength = write(b, at + baseLength), theirsLength = write(c, at + baseLength + oursLength);
   const flags = (options.prefer === 'theirs' ? kPreferTheirs : 0) | (options.trusted ? kTrusted : 0);
-  const answer = guarded(() => core._delta_merge3(lengths[0], lengths[1], lengths[2], flags));
+  const answer = guarded(() => core._delta_merge3(baseLength, oursLength, theirsLength, flags));
   const document = shaped(answer, ours);
-  const [extraAt, extraLength] = core.HEAPU32.subarray((answer >>> 2) + 3, (answer >>> 2) + 5);
+  const words = core.HEAPU32, extraAt = words[(answer >>> 2) + 3], extraLength = words[(answer >>> 2) + 4];
   return { document, clashes: extraLength === 2 ? [] : JSON.parse(decoder.decode(core.HEAPU8.subarray(extraAt, extraAt + extraLength))) };
 }
 

@@ -37,6 +37,7 @@ std::string output, extra;
 std::string_view shown;  // the output, where it lies
 JsonDiffer differ;
 JsonPatcher patcher;
+JsonMerger merger;
 DiffOptions diff_settings;
 std::vector<std::uint32_t> table;
 Answer answer;
@@ -165,7 +166,7 @@ EMSCRIPTEN_KEEPALIVE const Answer* delta_merge3(unsigned base_length, unsigned o
     MergeOptions options;
     options.prefer = flags & kPreferTheirs ? Side::theirs : Side::ours;
     options.trusted = flags & kTrusted;
-    Result<MergeResult> result = merge3(base, ours, theirs, options);
+    Result<MergeResult> result = merger.merge(base, ours, theirs, options);
     if (!result) return refused(result.error());
     shown = output = std::move(result.value().document);
     extra = "[";

@@ -178,6 +178,9 @@ private:
     std::size_t depth_ = 0;     // frames in use
     std::size_t rendered_ = 0;  // frames whose path_length is right
     std::size_t budget_ = 0;
+    static constexpr int kFewSplits = 2;
+    int splits_ = 0;  // of the rest of objects: with several the whole texts are indexed
+    TextIndex index_a_, index_b_;
     std::vector<std::unique_ptr<Lists>> lists_;  // one for each rest of a container that is under way
     std::size_t lists_used_ = 0;
     std::uint32_t commas_ = 0;  // counted in a so far

@@ -88,6 +88,9 @@ void Differ::start(std::string_view a, std::string_view b, const DiffOptions& op
     depth_ = rendered_ = lists_used_ = 0;
     commas_ = 0;
     spaces_skipped_ = 0;
+    splits_ = 0;
+    index_a_.forget();
+    index_b_.forget();
     same_behind_ = static_cast<std::uint32_t>(a.size() - simd::common_suffix(a, b));
     budget_ = kDiffWorkFactor * (a.size() + b.size()) + 65536;
 }

@@ -16,8 +16,15 @@ bool Differ::spend(std::size_t bytes) {
 // What is left of both containers from the frame's mark on, as children.
 bool Differ::split_both(const Place& frame, const Span& span, std::vector<Child>& as, std::vector<Child>& bs, std::uint32_t& close_a,
                         std::uint32_t& close_b) {
-    const std::size_t end_a = split_from(a_.substr(0, span.a1), frame.mark_a, frame.object, as);
-    const std::size_t end_b = split_from(b_.substr(0, span.b1), frame.mark_b, frame.object, bs);
+    if (frame.object && ++splits_ == kFewSplits) {
+        index_a_.read(a_);
+        index_b_.read(b_);
+    }
+    const bool indexed = !index_a_.empty();
+    const std::size_t end_a = indexed ? index_a_.split_from(frame.mark_a, span.a1, frame.object, as)
+                                      : split_from(a_.substr(0, span.a1), frame.mark_a, frame.object, as);
+    const std::size_t end_b = indexed ? index_b_.split_from(frame.mark_b, span.b1, frame.object, bs)
+                                      : split_from(b_.substr(0, span.b1), frame.mark_b, frame.object, bs);
     if (end_a == kNoOffset || end_b == kNoOffset) return refuse(frame.object ? "members and }" : "elements and ]", frame.mark_b);
     if (bs.empty() && b_[frame.mark_b - 1] == ',') return refuse("a value after the comma", frame.mark_b);
     close_a = static_cast<std::uint32_t>(end_a);

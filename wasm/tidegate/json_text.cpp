@@ -102,26 +102,46 @@ simd::Block load_tail(std::string_view text, std::size_t at) {
     return simd::load(buffer);
 }
 
-// Walks a container whose inside starts at `from`, calls on_separator(offset) for every comma of its own and for its closing
+// Brackets and commas outside of strings, 64 bytes at a time, read as the text is walked.
+class ReadBlocks {
+public:
+    ReadBlocks(std::string_view text, std::size_t from) : text_(text), first_(from) {}
+    std::size_t first() const { return first_; }
+    std::uint64_t valid() const { return ~0ull; }  // of the first block
+    simd::Brackets brackets(std::size_t at) {
+        const std::size_t left = text_.size() - at;
+        block_ = left >= simd::kBlock ? simd::load(text_.data() + at) : load_tail(text_, at);
+        outside_ = ~strings_.step(block_, ~0ull);
+        const simd::Brackets kinds = simd::brackets_by_kind(block_);
+        return {kinds.open & outside_, kinds.close & outside_};
+    }
+    std::uint64_t commas(std::size_t) const { return simd::where(block_, ',') & outside_; }
+
+private:
+    std::string_view text_;
+    std::size_t first_;
+    simd::StringState strings_;
+    simd::Block block_;
+    std::uint64_t outside_ = 0;
+};
+
+// Walks a container whose inside the blocks begin with, calls on_separator(offset) for every comma of its own and for its closing
 // bracket; without kCommas only for the latter. Returns the closing bracket's offset, or kNoOffset when the brackets do not close.
 // on_separator returns false to stop. Blocks that lie wholly inside of deeper containers are only counted.
-template <bool kCommas, class OnSeparator>
-std::size_t walk_container(std::string_view text, std::size_t from, OnSeparator on_separator) {
-    simd::StringState strings;
+template <bool kCommas, class Blocks, class OnSeparator>
+std::size_t walk_container(Blocks blocks, std::size_t size, OnSeparator on_separator) {
     int depth = 1;
-    for (std::size_t at = from; at < text.size(); at += simd::kBlock) {
-        const std::size_t left = text.size() - at;
-        const simd::Block block = left >= simd::kBlock ? simd::load(text.data() + at) : load_tail(text, at);
-        const std::uint64_t outside = ~strings.step(block, ~0ull);
-        simd::Brackets kinds = simd::brackets_by_kind(block);
-        kinds.open &= outside;
-        kinds.close &= outside;
+    std::uint64_t valid = blocks.valid();
+    for (std::size_t at = blocks.first(); at < size; at += simd::kBlock, valid = ~0ull) {
+        simd::Brackets kinds = blocks.brackets(at);
+        kinds.open &= valid;
+        kinds.close &= valid;
         const int closed = simd::count(kinds.close);
         if (depth - closed > (kCommas ? 1 : 0)) {
             depth += simd::count(kinds.open) - closed;
             continue;
         }
-        std::uint64_t commas = kCommas ? simd::where(block, ',') & outside : 0;
+        std::uint64_t commas = kCommas ? blocks.commas(at) & valid : 0;
         for (std::uint64_t brackets = kinds.open | kinds.close; brackets; brackets &= brackets - 1) {
             const std::uint64_t before = (brackets & (~brackets + 1)) - 1;
             if (depth == 1)
@@ -287,7 +307,7 @@ std::size_t value_end(std::string_view text, std::size_t at) {
     if (at >= text.size()) return kNoOffset;
     if (text[at] == '"') return string_end(text, at);
     if (text[at] == '{' || text[at] == '[') {
-        const std::size_t close = walk_container<false>(text, at + 1, [](std::size_t) { return true; });
+        const std::size_t close = walk_container<false>(ReadBlocks(text, at + 1), text.size(), [](std::size_t) { return true; });
         return close == kNoOffset ? kNoOffset : close + 1;
     }
     const std::size_t from = at;
@@ -309,11 +329,14 @@ bool nested_within(std::string_view text, int max_depth) {
     return true;
 }
 
-std::size_t split_from(std::string_view text, std::size_t from, bool object, std::vector<Child>& children) {
+namespace {
+
+template <class Blocks>
+std::size_t split_blocks(const Blocks& blocks, std::string_view text, std::size_t from, bool object, std::vector<Child>& children) {
     std::size_t start = from;
     bool first = true;
     const char close = object ? '}' : ']';
-    return walk_container<true>(text, from, [&](std::size_t at) {
+    return walk_container<true>(blocks, text.size(), [&](std::size_t at) {
         if (text[at] != ',' && text[at] != close) return false;
         Child child;
         if (first && text[at] != ',' && skip_space(text, start) == at) return true;
@@ -323,6 +346,60 @@ std::size_t split_from(std::string_view text, std::size_t from, bool object, std
         start = at + 1;
         return true;
     });
+}
+
+}  // namespace
+
+std::size_t split_from(std::string_view text, std::size_t from, bool object, std::vector<Child>& children) {
+    return split_blocks(ReadBlocks(text, from), text, from, object, children);
+}
+
+// The same blocks, read once for the whole text.
+class TextIndex::Kept {
+public:
+    Kept(const TextIndex& index, std::size_t from) : marks_(index.marks_.data()), from_(from) {}
+    std::size_t first() const { return from_ / simd::kBlock * simd::kBlock; }
+    std::uint64_t valid() const { return ~0ull << (from_ % simd::kBlock); }
+    simd::Brackets brackets(std::size_t at) const { return {marks_[at / simd::kBlock].open, marks_[at / simd::kBlock].close}; }
+    std::uint64_t commas(std::size_t at) const { return marks_[at / simd::kBlock].commas; }
+
+private:
+    const Marks* marks_;
+    std::size_t from_;
+};
+
+void TextIndex::read(std::string_view text) {
+    text_ = text;
+    marks_.resize((text.size() + simd::kBlock - 1) / simd::kBlock);
+    simd::StringState strings;
+    Marks* to = marks_.data();
+    const auto mark = [&](const simd::Block& block) {
+        const std::uint64_t outside = ~strings.step(block, ~0ull);
+        const simd::Brackets kinds = simd::brackets_by_kind(block);
+        *to++ = {kinds.open & outside, kinds.close & outside, simd::where(block, ',') & outside};
+    };
+    const char* at = text.data();
+    for (std::size_t left = text.size() / simd::kBlock; left > 0; --left, at += simd::kBlock) mark(simd::load(at));
+    const std::size_t whole = static_cast<std::size_t>(at - text.data());
+    if (whole < text.size()) mark(load_tail(text, whole));
+}
+
+std::size_t TextIndex::split_from(std::size_t from, std::size_t end, bool object, std::vector<Child>& children) const {
+    return split_blocks(Kept(*this, from), text_.substr(0, end), from, object, children);
+}
+
+std::size_t TextIndex::split(std::string_view value, std::vector<Child>& children) const {
+    const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(text_.data()), at = reinterpret_cast<std::uintptr_t>(value.data());
+    if (at < begin || at + value.size() > begin + text_.size()) return tidegate::split(value, 0, children);
+    const std::size_t first = children.size(), offset = at - begin;
+    const std::size_t close = split_from(offset + 1, offset + value.size(), value[0] == '{', children);
+    if (close == kNoOffset) return close;
+    const std::uint32_t shift = static_cast<std::uint32_t>(offset), key_shift = value[0] == '{' ? shift : 0;
+    for (std::size_t i = first; i < children.size(); ++i) {
+        Child& c = children[i];
+        c = {c.key - key_shift, c.key_end - key_shift, c.value - shift, c.value_end - shift};
+    }
+    return close - offset;
 }
 
 std::size_t split(std::string_view text, std::size_t open, std::vector<Child>& children) {

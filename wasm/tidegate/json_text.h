@@ -75,6 +75,29 @@ std::size_t split_from(std::string_view text, std::size_t from, bool object, std
 // Same for the container that opens at `open`. REQUIRES: text[open] is { or [.
 std::size_t split(std::string_view text, std::size_t open, std::vector<Child>& children);
 
+// Where the brackets and commas of a text are, read once: every container of it is then split without looking at its strings again.
+class TextIndex {
+public:
+    // REQUIRES: the text outlives the index's use.
+    void read(std::string_view text);
+    bool empty() const { return text_.empty(); }
+    void forget() { text_ = {}; }
+
+    // split_from for a container that ends at or before `end`.
+    std::size_t split_from(std::size_t from, std::size_t end, bool object, std::vector<Child>& children) const;
+
+    // split for a value: a part of the text, or any other text, which is then read for itself. Offsets into the value.
+    std::size_t split(std::string_view value, std::vector<Child>& children) const;
+
+private:
+    class Kept;
+    struct Marks {
+        std::uint64_t open, close, commas;
+    };
+    std::string_view text_;
+    std::vector<Marks> marks_;
+};
+
 // Writes a value without the whitespace between its tokens and moves `to` behind it. False when whitespace alone separated two tokens:
 // then the value was not valid, and what was written hides it. REQUIRES: room for all of the value and kCompactSlack
 // bytes more.

@@ -6,6 +6,7 @@
 // elements differently clash, and so do two different arrays without a common base. Removed by one side and changed by the other is a clash. Values mean what json_value.h says.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,23 @@ struct MergeOptions {
 struct MergeResult {
     std::string document;
     std::vector<Clash> clashes;
+};
+
+class Merger;
+
+// merge3 for many documents: keeps its memory from call to call.
+class JsonMerger {
+public:
+    JsonMerger();
+    ~JsonMerger();
+    JsonMerger(const JsonMerger&) = delete;
+    JsonMerger& operator=(const JsonMerger&) = delete;
+
+    Result<MergeResult> merge(std::string_view base, std::string_view ours, std::string_view theirs, const MergeOptions& options);
+
+private:
+    std::unique_ptr<Merger> engine_;
+    std::size_t largest_ = 0;
 };
 
 // Error codes: those of validate_json; the message says which text. Swapping ours and theirs, and `prefer`, gives a document with the

@@ -56,7 +56,7 @@ void Merger::recognise(MergeList& list) const {
     list.by_id.resize(list.size());
     std::vector<std::pair<std::uint64_t, std::size_t>> order(list.size());
     for (std::size_t i = 0; i < list.size(); ++i) {
-        const std::string_view id = find_id(list.at(i), options_.id_keys);
+        const std::string_view id = find_id(list.at(i), options_->id_keys);
         list.by_id[i] = !id.empty();
         order[i] = {id.empty() ? value_hash(list.at(i)) : xxh64(id, 17), i};
     }
@@ -75,16 +75,19 @@ Merger::Places Merger::find_places(const MergeList& base, const MergeList& ours,
 }
 
 void Merger::element(std::size_t index, bool& first, std::string_view base, std::string_view ours, std::string_view theirs) {
-    const std::size_t path_length = path_.size(), start = result_.document.size();
-    if (!first) result_.document.push_back(',');
+    const std::size_t path_length = path_.size(), start = result_->document.size();
     if (simd::same_bytes(ours, theirs)) {
-        put(ours);
+        // An element behind the first of its array has something in front of it in the text.
+        const bool with_comma = !first && ours.data()[-1] == ',';
+        if (!first && !with_comma) result_->document.push_back(',');
+        put(with_comma ? std::string_view(ours.data() - 1, ours.size() + 1) : ours);
         first = false;
         return;
     }
+    if (!first) result_->document.push_back(',');
     path_.append("/").append(std::to_string(index));
     if (value(base, ours, theirs)) first = false;
-    else result_.document.resize(start);
+    else result_->document.resize(start);
     path_.resize(path_length);
 }
 
@@ -97,14 +100,14 @@ bool Merger::array_by_place(const MergeList& base, const MergeList& ours, const 
         const bool ours_same = simd::same_bytes(b, o), theirs_same = simd::same_bytes(b, t);
         if (ours_same && theirs_same) continue;
         // Elements with ids may have changed places: then they are to be recognised, not overwritten.
-        const std::string_view id = find_id(b, options_.id_keys);
-        if (!simd::same_bytes(find_id(o, options_.id_keys), id) || !simd::same_bytes(find_id(t, options_.id_keys), id)) return false;
+        const std::string_view id = find_id(b, options_->id_keys);
+        if (!simd::same_bytes(find_id(o, options_->id_keys), id) || !simd::same_bytes(find_id(t, options_->id_keys), id)) return false;
         if (id.empty() && !ours_same && !theirs_same && !simd::same_bytes(o, t)) return false;
     }
-    result_.document.push_back('[');
+    result_->document.push_back('[');
     bool first = true;
     for (std::size_t i = 0; i < base.size(); ++i) element(i, first, base.at(i), ours.at(i), theirs.at(i));
-    result_.document.push_back(']');
+    result_->document.push_back(']');
     return true;
 }
 
@@ -144,10 +147,10 @@ bool Merger::keeps(std::string_view base, std::string_view present, bool by_id, 
     clash = -1;
     if (base.empty()) return true;
     if (!by_id || same_value(base, present)) return false;
-    clash = static_cast<std::int32_t>(result_.clashes.size());
-    result_.clashes.push_back({path_ + "/-", std::string(base), side == Side::ours ? std::string(present) : std::string(),
-                               side == Side::theirs ? std::string(present) : std::string(), options_.prefer});
-    return options_.prefer == side;
+    clash = static_cast<std::int32_t>(result_->clashes.size());
+    result_->clashes.push_back({path_ + "/-", std::string(base), side == Side::ours ? std::string(present) : std::string(),
+                               side == Side::theirs ? std::string(present) : std::string(), options_->prefer});
+    return options_->prefer == side;
 }
 
 // The elements of the result in their order. One side leads: the one that changed the order of what was there, else ours. What only the
@@ -157,8 +160,8 @@ std::vector<Merger::Slot> Merger::order(const MergeList& base, const MergeList& 
     const bool ours_ordered = keeps_order(places.ours_in_base), theirs_ordered = keeps_order(places.theirs_in_base);
     bool theirs_leads = ours_ordered && !theirs_ordered;
     if (!ours_ordered && !theirs_ordered && !keeps_order(places.ours_in_theirs)) {
-        result_.clashes.push_back({path_, std::string(base.text), std::string(ours.text), std::string(theirs.text), options_.prefer});
-        theirs_leads = options_.prefer == Side::theirs;
+        result_->clashes.push_back({path_, std::string(base.text), std::string(ours.text), std::string(theirs.text), options_->prefer});
+        theirs_leads = options_->prefer == Side::theirs;
     }
     const MergeList& lead = theirs_leads ? theirs : ours;
     const MergeList& other = theirs_leads ? ours : theirs;
@@ -211,19 +214,23 @@ std::vector<Merger::Slot> Merger::order(const MergeList& base, const MergeList& 
 }
 
 void Merger::array(std::string_view base, std::string_view ours, std::string_view theirs) {
-    MergeList b{base, {}, {}, {}}, o{ours, {}, {}, {}}, t{theirs, {}, {}, {}};
-    b.items.reserve(32), o.items.reserve(32), t.items.reserve(32);
-    split(base, 0, b.items);
-    split(ours, 0, o.items);
-    split(theirs, 0, t.items);
-    if (array_by_place(b, o, t)) return;
+    Level& level = take_level();
+    MergeList &b = level.list_base, &o = level.list_ours, &t = level.list_theirs;
+    b.start(base), o.start(ours), t.start(theirs);
+    index_[0].split(base, b.items);
+    index_[1].split(ours, o.items);
+    index_[2].split(theirs, t.items);
+    if (array_by_place(b, o, t)) {
+        --levels_used_;
+        return;
+    }
     recognise(b);
     recognise(o);
     recognise(t);
     pair_replaced(b, o, t);
     const Places places = find_places(b, o, t);
     const std::vector<Slot> slots = order(b, o, t, places);
-    result_.document.push_back('[');
+    result_->document.push_back('[');
     bool first = true;
     std::size_t index = 0;
     for (const Slot& slot : slots) {
@@ -234,13 +241,14 @@ void Merger::array(std::string_view base, std::string_view ours, std::string_vie
             continue;
         }
         // Kept by order(): there is nothing left to decide.
-        if (!first) result_.document.push_back(',');
+        if (!first) result_->document.push_back(',');
         first = false;
-        if (slot.clash >= 0) result_.clashes[static_cast<std::size_t>(slot.clash)].path = path_ + "/" + std::to_string(index);
+        if (slot.clash >= 0) result_->clashes[static_cast<std::size_t>(slot.clash)].path = path_ + "/" + std::to_string(index);
         ++index;
         put(slot.ours >= 0 ? item_or_nothing(o, slot.ours) : item_or_nothing(t, slot.theirs));
     }
-    result_.document.push_back(']');
+    result_->document.push_back(']');
+    --levels_used_;
 }
 
 }  // namespace tidegate

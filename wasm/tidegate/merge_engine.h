@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "tidegate/json_text.h"
+#include "tidegate/json_value.h"
 #include "tidegate/merge.h"
 
 namespace tidegate {
@@ -19,11 +21,24 @@ struct MergeList {
     std::vector<char> by_id;
     std::string_view at(std::size_t i) const { return value_of(text, items[i]); }
     std::size_t size() const { return items.size(); }
+    void start(std::string_view array) {
+        text = array;
+        items.clear();
+        keys.clear();
+        by_id.clear();
+    }
 };
 
 class Merger {
 public:
-    Merger(const MergeOptions& options, MergeResult& result) : options_(options), result_(result) {}
+    // REQUIRES: call before value(). The three texts that its values are parts of, the options and the result outlive its use.
+    void start(const std::string_view (&texts)[3], const MergeOptions& options, MergeResult& result) {
+        options_ = &options;
+        result_ = &result;
+        path_.clear();
+        levels_used_ = 0;
+        for (int i = 0; i < 3; ++i) index_[i].read(texts[i]);
+    }
 
     // Writes the merge of three values, an empty one being absent. False, and nothing written, when the result is absent.
     bool value(std::string_view base, std::string_view ours, std::string_view theirs);
@@ -45,6 +60,7 @@ private:
 
     // merge_object.cpp
     void object(std::string_view base, std::string_view ours, std::string_view theirs);
+    void put_member(std::string_view key, bool& first, std::string_view value);
     void member(std::string_view key, bool& first, std::string_view base, std::string_view ours, std::string_view theirs);
 
     // merge_array.cpp
@@ -57,9 +73,25 @@ private:
     std::vector<Slot> order(const MergeList& base, const MergeList& ours, const MergeList& theirs, const Places& places);
     void element(std::size_t index, bool& first, std::string_view base, std::string_view ours, std::string_view theirs);
 
-    const MergeOptions& options_;
-    MergeResult& result_;
+    // What object() and array() work with, one for each that is under way; kept from call to call.
+    struct Level {
+        std::vector<Child> base, ours, theirs;
+        MemberPairs in_base, in_ours, theirs_in_base;
+        std::vector<std::int32_t> theirs_of_ours;
+        std::vector<std::pair<std::int32_t, std::int32_t>> extra;  // (member of ours it follows, member of theirs)
+        MergeList list_base, list_ours, list_theirs;
+    };
+    Level& take_level() {
+        if (levels_used_ == levels_.size()) levels_.push_back(std::make_unique<Level>());
+        return *levels_[levels_used_++];
+    }
+
+    const MergeOptions* options_ = nullptr;
+    MergeResult* result_ = nullptr;
     std::string path_;
+    std::vector<std::unique_ptr<Level>> levels_;
+    std::size_t levels_used_ = 0;
+    TextIndex index_[3];  // base, ours, theirs
 };
 
 }  // namespace tidegate

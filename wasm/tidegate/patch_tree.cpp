@@ -25,6 +25,7 @@ bool key_is(std::string_view inside, std::string_view characters) {
 
 void PatchTree::start(std::string_view document, std::size_t max_bytes) {
     root_ = {{}, document, -1};
+    index_.read(document);
     nodes_used_ = work_ = 0;
     max_bytes_ = max_bytes;
     problem_ = nullptr;
@@ -52,7 +53,7 @@ PatchNode* PatchTree::open(PatchItem& item) {
     if (text[0] != '{' && text[0] != '[') return nullptr;
     if (!work(text.size() / 8 + 1)) return nullptr;
     children_.clear();
-    if (split(text, 0, children_) == kNoOffset) return nullptr;
+    if (index_.split(text, children_) == kNoOffset) return nullptr;
     PatchNode& node = fresh_node(text[0] == '{', item.node);
     node.items.reserve(children_.size() + 1);
     for (const Child& c : children_) node.items.push_back({key_of(text, c), value_of(text, c), -1});

@@ -63,6 +63,7 @@ private:
     void append(TextBuffer& out, const PatchItem& item, int depth);
 
     PatchItem root_;
+    TextIndex index_;  // of the document
     std::vector<std::unique_ptr<PatchNode>> nodes_;  // each for itself: an item may be looked at while another is opened
     std::vector<std::unique_ptr<std::string>> owned_;
     std::vector<Child> children_;
