@@ -1,9 +1,11 @@
 // npm run bench -- delta [--json FILE] [--rounds N]: delta against its peers, every goal a ratio within one run.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { fileURLToPath } from 'node:url';
+import { deflateRawSync, gzipSync } from 'node:zlib';
 import ably from '@ably/vcdiff-decoder';
 import * as fossil from 'fossil-delta';
 import fastJsonPatch from 'fast-json-patch';
@@ -15,7 +17,10 @@ import { mergeDiff3 } from 'node-diff3';
 import * as rfc6902 from 'rfc6902';
 import { apply, applyDelta, diff, diffMany, encodeDelta, merge3 } from '../wasm/delta.js';
 import { blobs, edited, forms, generator, shuffled } from './corpus.mjs';
+import { inChromium } from './delta_chromium.mjs';
 import { Rows, clock, kRounds, measure, median } from './measure.mjs';
+
+const { JsonPatchDiff } = createRequire(import.meta.url)('json-joy/lib/json-patch-diff/JsonPatchDiff.js');
 
 const options = process.argv.slice(2);
 const option = (/** @type {string} */ name) => (options.includes(name) ? options[options.indexOf(name) + 1] : undefined);
@@ -60,6 +65,7 @@ let times = measure({
     ours: { run: (d) => diff(d.baseBytes, d.nextBytes, kTrust) }, batched: { run() {}, many: inBatches }, untrusted: { run: (d) => diff(d.baseBytes, d.nextBytes) },
     'fast-json-patch': fjp, 'JSON.parse of both': { run: (d) => [parse(d.baseBytes), parse(d.nextBytes)] },
     microdiff: peer((a, b) => microdiff(a, b)), 'just-diff': peer(justDiff), jsondiffpatch: peer((a, b) => jdp.diff(a, b) ?? null), rfc6902: { ...peer(rfc6902.createPatch), share: 0.02 },
+    'json-joy': { ...peer((a, b) => new JsonPatchDiff().diff('', a, b)), share: 0.05 },
     same: { run: (d) => diff(d.baseBytes, d.baseBytes, kTrust) }, 'same untrusted': { run: (d) => diff(d.baseBytes, d.baseBytes) },
     'fast-json-patch, identical': { run: (d) => write(compare(parse(d.baseBytes), parse(d.baseBytes))) },
     live: { run: (d) => diff(d.baseBytes, write(d.next), kTrust) }, 'stringify + fast-json-patch': { run: (d) => [write(d.next), write(compare(parse(d.baseBytes), d.next))] },
@@ -69,10 +75,22 @@ rows.ratio('diff, one call a document', times, 'ours', 'fast-json-patch', 15);
 rows.ratio('diff, batches of 25', times, 'batched', 'fast-json-patch', 20);
 rows.ratio('diff, against parsing both', times, 'ours', 'JSON.parse of both', 10);
 rows.ratio('diff, base not trusted', times, 'untrusted', 'fast-json-patch', null);
-for (const name of ['microdiff', 'just-diff', 'jsondiffpatch', 'rfc6902']) rows.ratio(`diff, against ${name}`, times, 'ours', name, null);
+for (const name of ['microdiff', 'just-diff', 'jsondiffpatch', 'json-joy', 'rfc6902']) rows.ratio(`diff, against ${name}`, times, 'ours', name, null);
 rows.ratio('identical documents, base trusted', times, 'same', 'fast-json-patch, identical', 60);
 rows.ratio('identical documents, base not trusted', times, 'same untrusted', 'fast-json-patch, identical', null);
 rows.ratio('live object in, bytes out', times, 'live', 'stringify + fast-json-patch', 1);
+
+/** Builds a C++ file of this folder; false where the compiler is missing. @param {string[]} command @returns {boolean} */
+const built = (command) => spawnSync(command[0], command.slice(1), { cwd: fileURLToPath(new URL('..', import.meta.url)), stdio: 'ignore' }).status === 0;
+
+const scratch = mkdtempSync(join(tmpdir(), 'tidegate-bench-'));
+const sources = readdirSync(new URL('../wasm/tidegate', import.meta.url)).filter((name) => /^(diff|hash|json_escape|json_text|json_value)(_[a-z_]+)?\.cpp$/.test(name));
+if (built(['c++', '-O3', '-std=c++20', '-fno-exceptions', '-fno-rtti', '-Iwasm', 'bench/delta_native.cpp', ...sources.map((name) => `wasm/tidegate/${name}`), '-o', join(scratch, 'native')])) {
+  const lengths = (/** @type {any} */ d) => Buffer.from(new Uint32Array([d.baseBytes.length, d.nextBytes.length]).buffer);
+  writeFileSync(join(scratch, 'pairs'), Buffer.concat(docs.flatMap((d) => [lengths(d), d.baseBytes, d.nextBytes])));
+  const native = spawnSync(join(scratch, 'native'), [join(scratch, 'pairs'), String(rounds)]).stdout.toString().trim().split('\n').slice(-rounds).map(Number);
+  rows.ratio('diff, native against Wasm', { native, Wasm: times.ours }, 'native', 'Wasm', null);
+}
 
 const big = forms(4, 7, 1 << 20, (1 << 20) + 1);
 times = measure({ items: big, rounds, contenders: { ours: { run: (d) => diff(d.baseBytes, d.nextBytes, kTrust) }, 'fast-json-patch': fjp } });
@@ -131,22 +149,43 @@ function xdelta3(blob, ours) {
   return delta.length;
 }
 
-for (const blob of blobs(99)) {
+/** What no delta in Wasm can avoid: copying both blobs in, comparing them. Outside of Wasm where em++ is missing. @returns {(b: any) => unknown} */
+function copyAndCompare() {
+  const file = join(scratch, 'floor.wasm');
+  if (!built(['em++', '-O3', '-std=c++20', '-msimd128', '-mbulk-memory', '-fno-exceptions', '-fno-rtti', '-Iwasm', 'bench/floor.cpp', '-o', file, '--no-entry', '-sSTANDALONE_WASM', '-sALLOW_MEMORY_GROWTH=1'])) {
+    const copy = new Uint8Array(12 << 20);
+    return (b) => (copy.set(b.base), copy.set(b.next, b.base.length), Buffer.compare(b.base, b.next) + Buffer.compare(b.base, b.base));
+  }
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(file)), { env: { emscripten_notify_memory_growth() {} } });
+  const { room, same, memory, _initialize } = /** @type {any} */ (exports);
+  _initialize?.();
+  const at = room(12 << 20), heap = new Uint8Array(memory.buffer);
+  return (b) => {
+    heap.set(b.base, at);
+    heap.set(b.next, at + b.base.length);
+    return same(at, at + b.base.length, Math.min(b.base.length, b.next.length));
+  };
+}
+
+const floor = copyAndCompare(), allBlobs = blobs(99);
+// The engine compiles a function for speed after some calls; which blob comes first must not matter.
+for (let i = 0; i < 5; i++) for (const blob of allBlobs) floor(blob), applyDelta(blob.base, encodeDelta(blob.base, blob.next));
+for (const blob of allBlobs) {
   const delta = encodeDelta(blob.base, blob.next), bare = encodeDelta(blob.base, blob.next, { checksum: false });
-  const back = applyDelta(blob.base, delta);
+  const back = applyDelta(blob.base, delta), into = new Uint8Array(blob.next.length);
   if (Buffer.compare(back, blob.next) !== 0 || Buffer.compare(ably.decode(bare, blob.base), blob.next) !== 0) throw new Error(`${blob.name}: the delta makes another blob`);
-  const floor = new Uint8Array(blob.base.length + blob.next.length);
   times = measure({
     items: [blob], rounds,
     contenders: {
-      encode: { run: (b) => encodeDelta(b.base, b.next) }, decode: { run: (b) => applyDelta(b.base, delta) },
-      'copy + compare': { run: (b) => (floor.set(b.base), floor.set(b.next, b.base.length), Buffer.compare(b.base, b.next) + Buffer.compare(b.base, b.base)) },
+      encode: { run: (b) => encodeDelta(b.base, b.next) }, decode: { run: (b) => applyDelta(b.base, delta, { into }) }, 'decode, new buffer': { run: (b) => applyDelta(b.base, delta) },
+      'copy + compare in Wasm': { run: floor },
       'fossil-delta': { run: (b) => fossil.createDelta(b.base, b.next) }, '@ably/vcdiff-decoder': { run: (b) => ably.decode(bare, b.base) },
     },
   });
-  rows.ratio(`blob ${blob.name}: encode, against the floor`, times, 'encode', 'copy + compare', 0.5);
+  rows.ratio(`blob ${blob.name}: encode, against the floor`, times, 'encode', 'copy + compare in Wasm', 0.5);
   rows.ratio(`blob ${blob.name}: encode, against fossil-delta`, times, 'encode', 'fossil-delta', 20);
-  rows.ratio(`blob ${blob.name}: decode, against the floor`, times, 'decode', 'copy + compare', 0.4);
+  rows.ratio(`blob ${blob.name}: decode into a buffer, against the floor`, times, 'decode', 'copy + compare in Wasm', 0.4);
+  rows.ratio(`blob ${blob.name}: decode to a new buffer, against the floor`, times, 'decode, new buffer', 'copy + compare in Wasm', null);
   rows.ratio(`blob ${blob.name}: decode, against ably`, times, 'decode', '@ably/vcdiff-decoder', null);
   const theirs = xdelta3(blob, delta);
   const peers = `fossil-delta ${fossil.createDelta(blob.base, blob.next).length}, xdelta3 -9 ${theirs ?? 'not installed'}`;
@@ -161,6 +200,10 @@ rows.figure('wire: gzip each', saved(size(bodies.map((body) => gzipSync(body))))
 rows.figure('wire: batches of 50 + gzip', saved(size(batches(bodies))), '% less', { atLeast: 70 });
 rows.figure('wire: delta each', saved(patchBytes), '% less', { atLeast: 80 });
 rows.figure('wire: delta + batches of 50 + gzip', saved(size(batches(patches))), '% less', { atLeast: 98 });
+// A dictionary made of other patches of the app: what it would save on top. CompressionStream takes none, so it would cost a compressor of our own.
+const dictionary = Buffer.concat(forms(60, 4711).map((d) => Buffer.from(diff(d.baseBytes, d.nextBytes)))).subarray(-32768);
+const inFifties = Array.from({ length: patches.length / 50 }, (_, i) => Buffer.concat(patches.slice(i * 50, i * 50 + 50)));
+rows.figure('wire: delta + batches of 50 + deflate with a dictionary of 32 kB', saved(size(inFifties.map((batch) => deflateRawSync(batch, { dictionary })))), '% less');
 rows.figure('wire: requests', 100 * (1 - batches(patches).length / docs.length), '% fewer', { atLeast: 98 });
 
 // Worst cases.
@@ -180,6 +223,17 @@ for (const [name, [base, next]] of Object.entries(adversaries)) {
   const time = median(measure({ items: [0], rounds: 5, contenders: { ours: { run: () => diff(base, next, kTrust) } } }).ours);
   rows.figure(`worst: ${name}, time per byte against typical`, time / (base.length + next.length) / typical, 'x', { atMost: 100 });
 }
+
+const browser = await inChromium(rounds);
+if (browser) {
+  const { diff: one, big: large, apply: applied, merge: merged } = browser.times, where = `Chromium ${browser.version.split('.')[0]}, wall clock`;
+  rows.ratio(`${where}: diff, one call a document`, one, 'ours', 'fast-json-patch', null);
+  rows.ratio(`${where}: diff, batches of 25`, one, 'batched', 'fast-json-patch', null);
+  rows.ratio(`${where}: diff, 1 MB documents`, large, 'ours', 'fast-json-patch', null);
+  rows.ratio(`${where}: apply`, applied, 'ours', 'fast-json-patch', null);
+  rows.ratio(`${where}: merge3`, merged, 'ours', 'hand-made with fast-json-patch', null);
+}
+rmSync(scratch, { recursive: true });
 
 const missed = rows.rows.filter((row) => row.met === false);
 console.log(`${rows.rows.filter((row) => row.met).length} goals met, ${missed.length} missed`);

@@ -6,7 +6,7 @@ import { build } from './build.mjs';
 if (isMain(import.meta.url)) {
   const [name, ...options] = process.argv.slice(2);
   const script = at('bench', `${name}.mjs`);
-  const known = readdirSync(at('bench')).filter((file) => file.endsWith('.mjs') && !['corpus.mjs', 'measure.mjs'].includes(file)).map((file) => file.slice(0, -4));
+  const known = readdirSync(at('bench')).filter((file) => file.endsWith('.mjs') && !['corpus.mjs', 'delta_chromium.mjs', 'measure.mjs'].includes(file)).map((file) => file.slice(0, -4));
   if (!name || !known.includes(name)) fail(`npm run bench -- ${known.join('|')} [--json FILE], this was ${JSON.stringify(name ?? '')}`);
   await build();
   if (!existsSync(at('bench', 'node_modules'))) mustRun('npm', ['ci', '--prefix', at('bench'), '--no-audit', '--no-fund']);
