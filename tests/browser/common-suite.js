@@ -90,6 +90,32 @@ export function commonSuite(engine) {
     await until(async () => documentHash(JSON.stringify(await page.run(async () => (await client).get('NOTE', 'n1')))) === documentHash(JSON.stringify(merged)), 'both changes on the device');
   });
 
+  test('pull: what another device wrote is here after pull(), a tombstone takes it away, and a pending edit stays on top', async (t) => {
+    const scene = await openScene(t, { engine });
+    const page = await scene.open();
+    await quick(page);
+    const write = async (method, id, key, body, headers) => {
+      const response = await fetch(`${scene.origin}/api/v1/entities/NOTE/${id}`, { method, headers: { 'idempotency-key': `"${key}"`, 'content-type': 'application/json', ...headers }, ...(body ? { body: JSON.stringify(body) } : {}) });
+      assert.ok(response.ok, `${method} ${id}: ${response.status}`);
+      return response.headers.get('etag');
+    };
+    const here = (id) => page.run(async (id) => (await (await client).get('NOTE', id)) ?? null, id);
+    const pull = () => page.run(async () => { await (await client).pull(); });
+    const first = await write('PUT', 'p1', 'other-1', { title: 'a', severity: 1 }, { 'if-none-match': '*' });
+    const second = await write('PUT', 'p2', 'other-2', { title: 'b' }, { 'if-none-match': '*' });
+    await pull();
+    assert.deepEqual([await here('p1'), await here('p2')], [{ title: 'a', severity: 1 }, { title: 'b' }]);
+    await page.run(async () => { await (await client).pause(); });
+    await page.run(async () => { await (await client).save('NOTE', 'p1', { title: 'a', severity: 4 }); });
+    await write('PUT', 'p1', 'other-3', { title: 'theirs', severity: 1 }, { 'if-match': first });
+    await write('DELETE', 'p2', 'other-4', null, { 'if-match': second });
+    await page.run(async () => { await (await client).resume(); });
+    await pull();
+    await until(async () => documentHash(JSON.stringify(await here('p1'))) === documentHash('{"title":"theirs","severity":4}'), 'both changes', { seen: () => here('p1') });
+    assert.equal(await here('p2'), null);
+    await until(() => documentHash(scene.server.documents().get('NOTE/p1')) === documentHash('{"title":"theirs","severity":4}'), 'both changes at the server', { seen: () => scene.server.documents().get('NOTE/p1') });
+  });
+
   test('management: the endpoints answer from the worker; paused, nothing leaves; resumed, everything does', async (t) => {
     const scene = await openScene(t, { engine });
     const page = await scene.open();
