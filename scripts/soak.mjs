@@ -1,15 +1,17 @@
-// npm run soak [-- --only fuzz|pairs|sim|headless] [--minutes N]: the long runs, each to its goal, resumable: bench/soak.json remembers per commit what was
+// npm run soak [-- --only fuzz|pairs|sim|headless|browser] [--minutes N]: the long runs, each to its goal, resumable: bench/soak.json remembers per commit what was
 // done, and the next run goes on there. Ends with code 1 when anything was found. Findings of the fuzzers lie in build/fuzz/findings.
 //
 //   fuzz      every libFuzzer target a million inputs, all together ten million, under ASan and UBSan
 //   pairs     apply(diff(a, b), a) = b for a million generated pairs, nlohmann as second applier
 //   sim       ten thousand histories of the simulator
 //   headless  two hundred seeds of the headless client, every fault (headless/soak.mjs keeps its own record in the same file)
+//   browser   five hundred workers stopped and a hundred browsers killed in the middle of a drain, in Chromium (tests/faults/soak.js)
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { cmakeBuild } from './build.mjs';
+import { build, cmakeBuild } from './build.mjs';
 import { buildFuzzers, fuzzTargets, runFuzzer, sideBySide } from './fuzz.mjs';
 import { at, fail, isMain, root, runAndRead, say } from './lib.mjs';
+import { ensureSystemPackages, toolsFor } from './setup.mjs';
 import { buildSim, simulate } from './sim.mjs';
 
 const kFile = at('bench/soak.json');
@@ -17,6 +19,7 @@ const kInputsPerTarget = 1e6, kInputsInTotal = 1e7, kSliceSeconds = 60;
 const kPairs = 1e6, kPairsPerRun = 50000;
 const kHistories = 10000, kHistoriesPerRun = 200;
 const kHeadlessSeeds = 200;
+const kStops = 500, kKills = 100;
 
 const git = (/** @type {string[]} */ ...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
 
@@ -101,7 +104,25 @@ function headless(timeLeft, deadline) {
   });
 }
 
-const kParts = { fuzz, pairs, sim, headless };
+/** @param {() => boolean} timeLeft */
+async function browser(timeLeft) {
+  ensureSystemPackages(toolsFor.test);
+  await build();
+  const { run } = await import('../tests/faults/soak.js');
+  const { found, store } = record('browser', { seeds: 0, stops: 0, kills: 0, lost: 0, duplicated: 0, failures: [] });
+  while ((found.stops < kStops || found.kills < kKills) && timeLeft()) {
+    const seed = found.seeds + 1;
+    const result = await run(seed);
+    found.seeds = seed;
+    for (const key of /** @type {const} */ (['stops', 'kills', 'lost', 'duplicated'])) found[key] += result[key];
+    if (!result.ok) found.failures.push({ seed, findings: result.findings.slice(0, 5) });
+    store();
+    say(`browser: ${found.stops} of ${kStops} stops, ${found.kills} of ${kKills} kills, lost ${found.lost}, doubled ${found.duplicated}`);
+  }
+  return found.failures.length;
+}
+
+const kParts = { fuzz, pairs, sim, headless, browser };
 
 if (isMain(import.meta.url)) {
   const args = process.argv.slice(2);
