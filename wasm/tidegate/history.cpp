@@ -122,17 +122,8 @@ std::string numbered_key(const char* kind, std::uint64_t number) {
 }
 
 void append_record(std::vector<Write>& writes, const char* kind, std::uint64_t number, std::uint64_t limit, Json value) {
-    Write put;
-    put.store = "history";
-    put.key = numbered_key(kind, number);
-    put.value = std::move(value);
-    writes.push_back(std::move(put));
-    if (number <= limit) return;
-    Write drop;
-    drop.store = "history";
-    drop.key = numbered_key(kind, number - limit);
-    drop.remove = true;
-    writes.push_back(std::move(drop));
+    add_write(writes, "history", numbered_key(kind, number)).value = std::move(value);
+    if (number > limit) add_write(writes, "history", numbered_key(kind, number - limit)).remove = true;
 }
 
 }  // namespace tidegate

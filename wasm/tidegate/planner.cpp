@@ -334,20 +334,12 @@ void Planner::emit_commit(CommitSpec spec) {
     effect.lanes = spec.lanes;
     if (snapshot_stored_) {
         // Rows are about to change: a stored snapshot would contradict them. The last commit of the drain writes a new one.
-        Write drop;
-        drop.store = "state";
-        drop.key = "snapshot";
-        drop.remove = true;
-        effect.writes.push_back(std::move(drop));
+        add_write(effect.writes, "state", "snapshot").remove = true;
     }
     effect.writes.insert(effect.writes.end(), spec.writes.begin(), spec.writes.end());
     if (!spec.left.empty())
         append_record(effect.writes, "left", ++totals_.left_records, kMaxLeftRecords, object().set("at", now_ms_).set("ids", spec.left));
-    Write core;
-    core.store = "state";
-    core.key = "core";
-    core.value = core_state();
-    effect.writes.push_back(std::move(core));
+    add_write(effect.writes, "state", "core").value = core_state();
     core_dirty_ = false;
     auto shared = std::make_shared<CommitSpec>(std::move(spec));
     pending_[effect.id] = [this, shared](const OutcomeIn& outcome) {
@@ -406,28 +398,33 @@ void Planner::flush_notices() {
     notices_.clear();
 }
 
-Write Planner::row_write(const Op& op) const {
-    Write write;
-    write.store = "ops";
-    write.key = op.seq;
+Write& Planner::write_row(const Op& op, CommitSpec& spec) const {
     OpRow row = outbox_.row_of(op);
+    Write& write = add_write(spec.writes, "ops", op.seq);
     write.value = encode(row);
     return write;
 }
 
 // The row and everything of it.
 void Planner::let_go(const Op& op, CommitSpec& spec) const {
-    Write row;
-    row.store = "ops";
-    row.key = op.seq;
-    row.remove = true;
-    spec.writes.push_back(std::move(row));
-    Write payload;
+    add_write(spec.writes, "ops", op.seq).remove = true;
+    Write& payload = spec.writes.emplace_back();
     payload.store = "payloads";
-    payload.prefix = std::to_string(op.seq) + ":";
+    payload.prefix = payload_key(op.seq, "");
     payload.remove = true;
-    spec.writes.push_back(std::move(payload));
     spec.left.push_back(op.id);
+}
+
+// `from`: the op the app sees, null when it is the acknowledged version.
+Json Planner::doc_record(const std::string& entity, const std::string& entity_id, const std::string& owner, const std::string& content_type, const Op* from) {
+    return object()
+        .set("entity", entity)
+        .set("entityId", entity_id)
+        .set("owner", owner)
+        .set("contentType", content_type)
+        .set("deleted", false)
+        .set("opId", from ? Json(from->id) : Json())
+        .set("seq", from ? from->seq : 0);
 }
 
 // What the app sees of a lane once the ops `without` are gone: its newest op that still goes, else the acknowledged version, else nothing.
@@ -440,23 +437,13 @@ void Planner::write_shown(const Lane& lane, const std::vector<std::uint64_t>& wi
         if (!gone && !op->parked()) newest = op;
     }
     if (!first || (newest && newest->seq > without.back())) return;   // the app sees a later version
-    Write doc;
-    doc.store = "docs";
-    doc.key = lane.name;
+    Write& doc = add_write(spec.writes, "docs", lane.name);
     if (newest ? newest->action == Action::remove : first->action == Action::create) {
         doc.remove = true;
     } else {
-        doc.value = object()
-            .set("entity", lane.entity)
-            .set("entityId", lane.entity_id)
-            .set("owner", lane.owner)
-            .set("contentType", (newest ? newest : first)->rare().content_type)
-            .set("deleted", false)
-            .set("opId", newest ? Json(newest->id) : Json())
-            .set("seq", newest ? newest->seq : 0);
-        doc.from = newest ? StoreRef{"payloads", std::to_string(newest->seq) + ":next"} : StoreRef{"bases", lane.name};
+        doc.value = doc_record(lane.entity, lane.entity_id, lane.owner, (newest ? newest : first)->rare().content_type, newest);
+        doc.from = newest ? StoreRef{"payloads", payload_key(newest->seq, "next")} : StoreRef{"bases", lane.name};
     }
-    spec.writes.push_back(std::move(doc));
 }
 
 // Ops leave by somebody's will, or by a rule; a record says which. Their dependents no longer wait for them.
@@ -578,13 +565,10 @@ void Planner::finish_turn(Plan& plan) {
         busy = true;
     } else if (!busy && !stay && !snapshot_stored_ && outbox_.size() >= kSnapshotFromOps && outbox_.size() <= kSnapshotMostOps && failed_commits_.empty()) {
         CommitSpec spec;
-        Write write;
-        write.store = "state";
-        write.key = "snapshot";
+        Write& write = add_write(spec.writes, "state", "snapshot");
         write.value = object().set("seq", outbox_.known_seq());
         write.slot = keep(snapshot());
         spec.slots.push_back(*write.slot);
-        spec.writes.push_back(std::move(write));
         spec.ok = [this] { snapshot_stored_ = true; };
         spec.failed = [](bool) {};
         emit_commit(std::move(spec));

@@ -203,7 +203,8 @@ private:
     void retry_commits();
     Json core_state() const;
     void read_core_state(const Json& core);
-    Write row_write(const Op& op) const;
+    Write& write_row(const Op& op, CommitSpec& spec) const;
+    static Json doc_record(const std::string& entity, const std::string& entity_id, const std::string& owner, const std::string& content_type, const Op* from);
     void let_go(const Op& op, CommitSpec& spec) const;
     void withdraw(const std::vector<std::uint64_t>& seqs, const char* kind, const char* by);
     void write_shown(const Lane& lane, const std::vector<std::uint64_t>& without, CommitSpec& spec);

@@ -16,14 +16,6 @@ Json failure(const Error& error) { return failure(error.code.c_str(), error.path
 Json fine() { return object().set("ok", true); }
 Json fine(Json value) { return object().set("ok", true).set("value", std::move(value)); }
 
-Write put_state(const char* key, Json value) {
-    Write write;
-    write.store = "state";
-    write.key = key;
-    write.value = std::move(value);
-    return write;
-}
-
 }  // namespace
 
 Json Planner::take_command(const CommandIn& command) {
@@ -106,7 +98,7 @@ Json Planner::retry_op(const std::string& id, bool drop) {
             o.state = o.unknown ? OpState::unknown : OpState::queued;
             if (o.extra) o.extra->reason.clear();
         });
-        spec.writes.push_back(row_write(member));
+        write_row(member, spec);
     }
     emit_commit(std::move(spec));
     return fine();
@@ -120,7 +112,7 @@ Json Planner::set_priority(const std::string& id, const std::string& priority) {
     outbox_.change(*op, [&](Op& o) { o.band = static_cast<std::uint8_t>(*band); });
     score_op(*op);
     CommitSpec spec;
-    spec.writes.push_back(row_write(*op));
+    write_row(*op, spec);
     emit_commit(std::move(spec));
     return fine();
 }
@@ -137,7 +129,7 @@ Json Planner::set_settings(const std::optional<Json>& value) {
         if (std::find(unknown_settings_.begin(), unknown_settings_.end(), key) == unknown_settings_.end()) unknown_settings_.push_back(key);
     }
     CommitSpec spec;
-    spec.writes.push_back(put_state("settings", stored));
+    add_write(spec.writes, "state", "settings").value = stored;
     emit_commit(std::move(spec));
     Json answer = fine(settings_to_json(settings_));
     if (!unknown.empty()) answer["unknown"] = unknown;
@@ -151,7 +143,7 @@ Json Planner::set_rules(const std::optional<Json>& value) {
     rules_ = std::move(next.value());
     rescore_all();
     CommitSpec spec;
-    spec.writes.push_back(put_state("rules", rules_.source()));
+    add_write(spec.writes, "state", "rules").value = rules_.source();
     emit_commit(std::move(spec));
     return fine(rules_.source());
 }

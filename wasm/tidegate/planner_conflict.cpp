@@ -93,7 +93,7 @@ void Planner::want_task(const TaskPtr& task, std::vector<LoadItem>& items) {
     task->nexts.clear();
     task->base_slot = want("bases", task->lane);
     for (Op* op = outbox_.find(task->seq); op; op = outbox_.after(*op))
-        if (op->action != Action::remove && op->is_json()) task->nexts.emplace_back(op->seq, want("payloads", std::to_string(op->seq) + ":next"));
+        if (op->action != Action::remove && op->is_json()) task->nexts.emplace_back(op->seq, want("payloads", payload_key(op->seq, "next")));
 }
 
 void Planner::load_conflict(const TaskPtr& task) {
@@ -109,9 +109,7 @@ void Planner::end_task(const TaskPtr& task) {
 }
 
 void Planner::write_base(const Lane& lane, const std::string& etag, bool deleted, std::optional<std::string> text, CommitSpec& spec) {
-    Write base;
-    base.store = "bases";
-    base.key = lane.name;
+    Write& base = add_write(spec.writes, "bases", lane.name);
     base.value = object().set("etag", etag);
     if (deleted) (*base.value)["deleted"] = true;
     stamp_base(lane, *base.value);
@@ -119,28 +117,19 @@ void Planner::write_base(const Lane& lane, const std::string& etag, bool deleted
         base.slot = keep(std::move(*text));
         spec.slots.push_back(*base.slot);
     }
-    spec.writes.push_back(std::move(base));
 }
 
 // What the app sees of the entity from now on, when `op` is the newest of its lane; else it sees what that one leaves already.
 void Planner::write_doc(const Op& op, std::string text, CommitSpec& spec, bool deleted) {
     if (outbox_.after(op)) return;
-    Write doc;
-    doc.store = "docs";
-    doc.key = op.lane->name;
-    doc.value = object()
-        .set("entity", op.lane->entity)
-        .set("entityId", op.lane->entity_id)
-        .set("owner", op.lane->owner)
-        .set("contentType", op.rare().content_type)
-        .set("deleted", deleted)
-        .set("opId", op.id)
-        .set("seq", op.seq);
-    if (!deleted) {
-        doc.slot = keep(std::move(text));
-        spec.slots.push_back(*doc.slot);
+    Write& doc = add_write(spec.writes, "docs", op.lane->name);
+    doc.value = doc_record(op.lane->entity, op.lane->entity_id, op.lane->owner, op.rare().content_type, &op);
+    if (deleted) {
+        (*doc.value)["deleted"] = true;
+        return;
     }
-    spec.writes.push_back(std::move(doc));
+    doc.slot = keep(std::move(text));
+    spec.slots.push_back(*doc.slot);
 }
 
 Strategy Planner::strategy_for(const Op& op) const {
@@ -236,13 +225,10 @@ bool Planner::rebase_later(const TaskPtr& task, std::string under_old, std::stri
             if (o.state == OpState::unknown) o.state = OpState::queued;
             o.size_bytes = static_cast<double>(new_next.size());
         });
-        Write put;
-        put.store = "payloads";
-        put.key = std::to_string(seq) + ":next";
+        Write& put = add_write(spec.writes, "payloads", payload_key(seq, "next"));
         put.slot = keep(new_next);
         spec.slots.push_back(*put.slot);
-        spec.writes.push_back(std::move(put));
-        spec.writes.push_back(row_write(*later));
+        write_row(*later, spec);
         last_seq = seq;
         last_text = std::move(new_next);
     }
@@ -269,7 +255,7 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
             o.make_rare().reason = "Changed on the server again and again";
             o.make_rare().error = OpError{ErrorClass::conflict, "Changed on the server again and again", 412};
         });
-        spec.writes.push_back(row_write(*op));
+        write_row(*op, spec);
         spec.ok = [this, task] { end_task(task); };
         emit_commit(std::move(spec));
         return;
@@ -353,14 +339,11 @@ bool Planner::decide_conflict(const TaskPtr& task, CommitSpec& spec) {
             if (mergeable) o.size_bytes = static_cast<double>(resolution.document.size());
         });
         if (mergeable) {
-            Write put;
-            put.store = "payloads";
-            put.key = std::to_string(op.seq) + ":next";
+            Write& put = add_write(spec.writes, "payloads", payload_key(op.seq, "next"));
             put.slot = keep(resolution.document);
             spec.slots.push_back(*put.slot);
-            spec.writes.push_back(std::move(put));
         }
-        spec.writes.push_back(row_write(op));
+        write_row(op, spec);
     }
     if (leaves) outbox_.change(op, [](Op& o) { o.state = OpState::conflict; });
     return true;

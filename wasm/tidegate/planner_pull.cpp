@@ -52,14 +52,6 @@ std::string text_of(const Json& object, const char* key) {
     return object.is_object() && object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : std::string();
 }
 
-Write remove_record(const char* store, const std::string& key) {
-    Write write;
-    write.store = store;
-    write.key = key;
-    write.remove = true;
-    return write;
-}
-
 }  // namespace
 
 // --- when ---------------------------------------------------------------------------------------------------------------------------
@@ -289,13 +281,10 @@ void Planner::apply_page(const PullPtr& run) {
         spec.lanes.push_back(item.lane);
         const bool known = text_of(item.base, "etag") == item.change.etag;
         if (known) {
-            Write stamp;
-            stamp.store = "bases";
-            stamp.key = item.lane;
+            Write& stamp = add_write(spec.writes, "bases", item.lane);
             stamp.value = item.base;
             (*stamp.value)["pull"] = pulls.generation;
             stamp.from = StoreRef{"bases", item.lane};
-            spec.writes.push_back(std::move(stamp));
             continue;
         }
         if (item.task) {
@@ -316,32 +305,19 @@ void Planner::apply_page(const PullPtr& run) {
 void Planner::write_pulled(const PullRun& run, const Pulled& item, CommitSpec& spec) {
     const Change& change = item.change;
     if (change.deleted) {
-        spec.writes.push_back(remove_record("bases", item.lane));
-        spec.writes.push_back(remove_record("docs", item.lane));
+        add_write(spec.writes, "bases", item.lane).remove = true;
+        add_write(spec.writes, "docs", item.lane).remove = true;
         return;
     }
     std::uint64_t slot = item.body_slot;
     if (change.body) spec.slots.push_back(slot = keep(std::string(*change.body)));
-    Write base;
-    base.store = "bases";
-    base.key = item.lane;
+    Write& base = add_write(spec.writes, "bases", item.lane);
     base.value = object().set("etag", change.etag).set("pull", pulls_[run.owner].generation);
     if (!change.content_type.empty()) (*base.value)["contentType"] = change.content_type;
     base.slot = slot;
-    Write doc;
-    doc.store = "docs";
-    doc.key = item.lane;
-    doc.value = object()
-        .set("entity", change.entity)
-        .set("entityId", change.entity_id)
-        .set("owner", run.owner)
-        .set("contentType", change.content_type)
-        .set("deleted", false)
-        .set("opId", nullptr)
-        .set("seq", 0);
+    Write& doc = add_write(spec.writes, "docs", item.lane);
+    doc.value = doc_record(change.entity, change.entity_id, run.owner, change.content_type, nullptr);
     doc.slot = slot;
-    spec.writes.push_back(std::move(base));
-    spec.writes.push_back(std::move(doc));
 }
 
 // What is not JSON is not in the page. One at a time, each stored before the next is fetched, so that a page of photos does not lie in memory.

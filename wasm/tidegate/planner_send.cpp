@@ -346,7 +346,7 @@ void Planner::load_batch(const BatchPtr& batch) {
         const bool delta = !frozen && action == Action::update && op.is_json() && settings_.delta && delta_ok_;
         if (frozen && op.codec != Codec::full) want(item.body_slot, "payloads", stem + ":body");
         else if (action != Action::remove) want(item.next_slot, "payloads", stem + ":next");
-        if (item.chained && delta) want(before->next_slot, "payloads", std::to_string(before->seq) + ":next");
+        if (item.chained && delta) want(before->next_slot, "payloads", payload_key(before->seq, "next"));
         if (!item.chained && action != Action::create) want(item.base_slot, "bases", op.lane->name);
         before = &item;
     }
@@ -403,7 +403,7 @@ void Planner::quarantine(Op& op, const std::string& reason, CommitSpec& spec) {
             o.make_rare().reason = reason;
             o.make_rare().error = OpError{ErrorClass::storage, reason, std::nullopt};
         });
-        spec.writes.push_back(row_write(member));
+        write_row(member, spec);
         emit_notify("op.quarantined", object().set("id", member.id).set("reason", reason));
     }
 }
@@ -486,9 +486,7 @@ void Planner::append_folds(const Batch& batch, CommitSpec& spec) {
         }
         const bool sent_now = std::any_of(batch.items.begin(), batch.items.end(), [&run](const Item& item) { return item.seq == run.survivor; });
         if (!survivor || sent_now) continue;
-        Write row = row_write(*survivor);
-        (*row.value)["action"] = name_of(run.action);
-        spec.writes.push_back(std::move(row));
+        (*write_row(*survivor, spec).value)["action"] = name_of(run.action);
     }
 }
 
@@ -509,13 +507,10 @@ void Planner::mark_sending(Batch& batch, Item& item, CommitSpec& spec) {
         o.last_attempt = now_ms_;
         ++o.sends;
     });
-    spec.writes.push_back(row_write(op));
+    write_row(op, spec);
     if (!item.frozen_now) return;
-    Write body;
-    body.store = "payloads";
-    body.key = std::to_string(op.seq) + ":body";
+    Write& body = add_write(spec.writes, "payloads", payload_key(op.seq, "body"));
     body.slot = item.body_slot;
-    spec.writes.push_back(std::move(body));
 }
 
 void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {

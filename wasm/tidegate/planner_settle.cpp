@@ -35,14 +35,6 @@ BackoffPolicy policy_of(const Settings& settings, double loss) {
     return policy;
 }
 
-Write remove_write(const char* store, Json key) {
-    Write write;
-    write.store = store;
-    write.key = std::move(key);
-    write.remove = true;
-    return write;
-}
-
 }  // namespace
 
 // --- one answer ---------------------------------------------------------------------------------------------------------------------
@@ -145,7 +137,7 @@ void Planner::origin_answered() {
 }
 
 void Planner::unfreeze(Op& op, CommitSpec& spec) {
-    if (op.codec != Codec::none && op.codec != Codec::full) spec.writes.push_back(remove_write("payloads", std::to_string(op.seq) + ":body"));
+    if (op.codec != Codec::none && op.codec != Codec::full) add_write(spec.writes, "payloads", payload_key(op.seq, "body")).remove = true;
     if (op.codec == Codec::none) return;
     // A changed body takes a new stored key: id, id.2, id.3 …
     const std::string& old = op.rare().key;
@@ -197,7 +189,7 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
             o.make_rare().error = OpError{ruling.error_class, ruling.sentence, status ? std::optional(status) : std::nullopt};
             if (ruling.verdict == Verdict::plain && !o.unknown && !batch.gzip) unfreeze(o, spec);
         });
-        spec.writes.push_back(row_write(op));
+        write_row(op, spec);
     }
 }
 
@@ -233,7 +225,7 @@ void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec&
                 o.unknown = true;
                 o.state = OpState::unknown;
             });
-            spec.writes.push_back(row_write(op));
+            write_row(op, spec);
             continue;
         }
         settle_op(batch, item, result, any_success, outcome, spec, tasks);
@@ -307,7 +299,7 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
                 o.unknown = false;
                 unfreeze(o, spec);
             });
-            spec.writes.push_back(row_write(op));
+            write_row(op, spec);
             return;
         case Verdict::quarantine:
             note_error(ruling, result.status, result.problem_text);
@@ -325,15 +317,12 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
 
 void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
     Op& op = *outbox_.find(item.seq);
-    Write base;
-    base.store = "bases";
-    base.key = op.lane->name;
+    Write& base = add_write(spec.writes, "bases", op.lane->name);
     base.value = object().set("etag", etag);
     if (!op.is_json()) (*base.value)["contentType"] = op.rare().content_type;
     stamp_base(*op.lane, *base.value);
     if (op.action == Action::remove) (*base.value)["deleted"] = true;
-    else base.from = StoreRef{"payloads", std::to_string(op.seq) + ":next"};
-    spec.writes.push_back(std::move(base));
+    else base.from = StoreRef{"payloads", payload_key(op.seq, "next")};
     let_go(op, spec);
     if (session_) {
         ++session_->processed;
@@ -359,7 +348,7 @@ void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const s
             if (o.unknown) rare.reason += " (an earlier send had no answer: it may have been applied)";
             rare.error = OpError{ruling.error_class, rare.reason, status ? std::optional(status) : std::nullopt};
         });
-        spec.writes.push_back(row_write(member));
+        write_row(member, spec);
         ++totals_.dead;
         if (session_) {
             ++session_->processed;
@@ -392,7 +381,7 @@ void Planner::op_again(Op& op, const Ruling& ruling, std::int64_t status, bool c
         o.make_rare().reason = ruling.sentence;
         o.make_rare().error = OpError{ruling.error_class, ruling.sentence, status ? std::optional(status) : std::nullopt};
     });
-    spec.writes.push_back(row_write(op));
+    write_row(op, spec);
 }
 
 }  // namespace tidegate

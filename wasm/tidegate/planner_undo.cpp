@@ -46,9 +46,9 @@ void Planner::load_undo(Op& op) {
     const Op* before = nullptr;
     for (const std::uint64_t seq : op.lane->ops)
         if (seq < op.seq && !outbox_.find(seq)->parked()) before = outbox_.find(seq);
-    if (before) task->base_slot = want(std::to_string(before->seq) + ":next");
-    task->under = before ? StoreRef{"payloads", std::to_string(before->seq) + ":next"} : StoreRef{"bases", task->lane};
-    if (op.undo == Undo::put_in) task->theirs_slot = want(std::to_string(op.seq) + ":under");
+    if (before) task->base_slot = want(payload_key(before->seq, "next"));
+    task->under = before ? StoreRef{"payloads", payload_key(before->seq, "next")} : StoreRef{"bases", task->lane};
+    if (op.undo == Undo::put_in) task->theirs_slot = want(payload_key(op.seq, "under"));
     emit_load(std::move(items), [this, task](const OutcomeIn& loaded) {
         if (loaded.error) storage_retry_ms_ = now_ms_ + kStorageRetryMs;
         Op* op = outbox_.find(task->seq);
@@ -60,7 +60,6 @@ void Planner::load_undo(Op& op) {
 void Planner::decide_undo(const TaskPtr& task, Op& op) {
     CommitSpec spec;
     spec.lanes = {task->lane};
-    const std::string key = std::to_string(op.seq);
     const Undo undo = op.undo;
     const bool mergeable = op.is_json() && op.action == Action::update && !task->nexts.empty() && task->nexts.front().first == op.seq;
     const std::string refused = mergeable ? std::string(view(task->nexts.front().second)) : std::string();
@@ -71,27 +70,20 @@ void Planner::decide_undo(const TaskPtr& task, Op& op) {
         const Op* later = outbox_.after(op);
         if (mergeable && !under.empty()) rebase_later(task, refused, under, last_seq, last_text, spec);
         if (!later) restore_doc(op, under.empty() ? std::nullopt : std::optional(task->under), spec);
-        Write keep_under;
-        keep_under.store = "payloads";
-        keep_under.key = key + ":under";
-        keep_under.from = task->under;
-        if (!under.empty()) spec.writes.push_back(std::move(keep_under));
+        if (!under.empty()) add_write(spec.writes, "payloads", payload_key(op.seq, "under")).from = task->under;
     } else if (const std::string old_under(view(task->theirs_slot)); mergeable && !under.empty() && !old_under.empty()) {
         last_text = rebase(old_under, refused, under);
-        Write next;
-        next.store = "payloads";
-        next.key = key + ":next";
+        Write& next = add_write(spec.writes, "payloads", payload_key(op.seq, "next"));
         next.slot = keep(last_text);
         spec.slots.push_back(*next.slot);
-        spec.writes.push_back(std::move(next));
         outbox_.change(op, [&](Op& o) { o.size_bytes = static_cast<double>(last_text.size()); });
         rebase_later(task, under, std::string(last_text), last_seq, last_text, spec);
     } else if (!outbox_.after(op)) {
-        restore_doc(op, StoreRef{"payloads", key + ":next"}, spec);
+        restore_doc(op, StoreRef{"payloads", payload_key(op.seq, "next")}, spec);
     }
     if (!last_text.empty()) write_doc(*outbox_.find(last_seq), std::move(last_text), spec);
     op.undo = Undo::none;
-    spec.writes.push_back(row_write(op));
+    write_row(op, spec);
     spec.ok = [this, task] { end_task(task); };
     spec.failed = [this, task, undo](bool) {   // new ops of the lane came, or the store refused: again
         if (Op* again = outbox_.find(task->seq)) mark_undo(*again, undo);
@@ -105,22 +97,12 @@ void Planner::decide_undo(const TaskPtr& task, Op& op) {
 
 // What the app sees of the entity: those bytes again, or nothing.
 void Planner::restore_doc(const Op& op, std::optional<StoreRef> from, CommitSpec& spec) {
-    Write doc;
-    doc.store = "docs";
-    doc.key = op.lane->name;
+    Write& doc = add_write(spec.writes, "docs", op.lane->name);
     doc.remove = !from;
     if (from) {
-        doc.value = object()
-            .set("entity", op.lane->entity)
-            .set("entityId", op.lane->entity_id)
-            .set("owner", op.lane->owner)
-            .set("contentType", op.rare().content_type)
-            .set("deleted", false)
-            .set("opId", nullptr)
-            .set("seq", 0);
+        doc.value = doc_record(op.lane->entity, op.lane->entity_id, op.lane->owner, op.rare().content_type, nullptr);
         doc.from = std::move(from);
     }
-    spec.writes.push_back(std::move(doc));
 }
 
 }  // namespace tidegate

@@ -128,6 +128,19 @@ Json settings_to_json(const Settings& settings) {
     return encoder.take();
 }
 
+// One place builds them: spelled out at every use, a write costs a hundred bytes of code.
+static Write& add_write(std::vector<Write>& writes, const char* store, Json key) {
+    Write& write = writes.emplace_back();
+    write.store = store;
+    write.key = std::move(key);
+    return write;
+}
+Write& add_write(std::vector<Write>& writes, const char* store, const char* key) { return add_write(writes, store, Json(key)); }
+Write& add_write(std::vector<Write>& writes, const char* store, const std::string& key) { return add_write(writes, store, Json(key)); }
+Write& add_write(std::vector<Write>& writes, const char* store, std::uint64_t key) { return add_write(writes, store, Json(key)); }
+
+std::string payload_key(std::uint64_t seq, const char* part) { return std::to_string(seq) + ":" + part; }
+
 std::string typescript() {
     TypeScript ts;
     print_root<OpRow>(ts);

@@ -321,6 +321,14 @@ void describe(V& v, Write& w) {
     v.defaulted("remove", w.remove);
 }
 
+// Adds a write and gives it, to be filled; valid until the next one is added.
+Write& add_write(std::vector<Write>& writes, const char* store, const char* key);
+Write& add_write(std::vector<Write>& writes, const char* store, const std::string& key);
+Write& add_write(std::vector<Write>& writes, const char* store, std::uint64_t key);
+
+// "<seq>:<part>", the key of an op's bytes.
+std::string payload_key(std::uint64_t seq, const char* part);
+
 struct Effect {
     std::string type;
     std::uint64_t id = 0;

@@ -1,6 +1,7 @@
 // Errors as values. No exception crosses, or exists in, the core.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,16 +21,16 @@ template <class T>
 class Result {
 public:
     Result(T value) : value_(std::move(value)) {}
-    Result(Error error) : error_(std::move(error)) {}
+    Result(Error error) : error_(std::make_unique<Error>(std::move(error))) {}
     bool ok() const { return value_.has_value(); }
     explicit operator bool() const { return ok(); }
     T& value() { return *value_; }
     const T& value() const { return *value_; }
-    const Error& error() const { return error_; }
+    const Error& error() const { return *error_; }
 
 private:
     std::optional<T> value_;
-    Error error_;
+    std::unique_ptr<Error> error_;  // out of line: most results are none
 };
 
 }  // namespace tidegate
