@@ -514,10 +514,6 @@ void Planner::mark_sending(Batch& batch, Item& item, CommitSpec& spec) {
 }
 
 void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
-    if (!may_send() || !gate().min_band) {   // while its bytes were read somebody paused, the origin failed, or the event's time ran out
-        batch->items.clear();
-        batch->folds.clear();
-    }
     if (batch->items.empty() && batch->folds.empty() && spec.writes.empty()) {
         release_batch(*batch);
         return;
