@@ -31,6 +31,7 @@ public:
     void at_send(Drain& drain, const tidegate::Effect& effect, const std::string& body);
     void landed(std::uint64_t token, std::uint64_t effect);
     void heard(const Json& outcome);
+    void told(std::uint64_t token);
 
     // check_end.cpp: invariants 1, 2, 11, 12, 13, 17, 20
     void published(const std::string& type, const Json& detail);
@@ -50,6 +51,7 @@ private:
     void lane_view(const std::string& lane);
     void op_sent(Drain& drain, const tidegate::Effect& effect, const std::string& id, const std::string& key, std::set<std::uint64_t>& in_request);
     void may_start(Drain& drain, const tidegate::Effect& effect);
+    void best_first(Drain& drain, const std::set<std::uint64_t>& in_request);
     void lane_converged(const std::string& lane);
     bool may_remain(std::uint64_t seq, std::set<std::uint64_t>& seen) const;
     std::string name_of_lane(const std::string& lane) const;
@@ -60,7 +62,7 @@ private:
     std::uint64_t flying_token_ = 0;
     double asked_until_ms_ = 0;       // a server's Retry-After
     std::uint64_t asked_token_ = 0;   // the drain that heard it
-    bool asked_stored_ = false;
+    bool asked_told_ = false, asked_stored_ = false;   // the core knows; a commit after that holds it
     std::vector<double> failures_;    // starts of requests since the last that was answered well
     std::optional<tidegate::Status> status_;
 };

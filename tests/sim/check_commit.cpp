@@ -36,6 +36,11 @@ std::string Check::name_of_lane(const std::string& lane) const {
 
 void Check::before_commit(const std::vector<tidegate::Write>& writes, const std::vector<std::string>& bytes) {
     Commit commit;
+    if (world_.options.trace)
+        for (std::size_t i = 0; i < writes.size(); ++i)
+            if (writes[i].store != "state")
+                world_.trace("  commit " + writes[i].store + " " + (writes[i].key ? dump(*writes[i].key) : *writes[i].prefix) + (writes[i].remove ? " removed" : "") + " " +
+                             (writes[i].value ? dump(*writes[i].value) : "") + " " + bytes[i]);
     for (std::size_t i = 0; i < writes.size(); ++i) {
         const tidegate::Write& write = writes[i];
         if (write.store == "ops" && write.remove) commit.removed.insert(write.key->get<std::uint64_t>());
@@ -54,7 +59,7 @@ void Check::before_commit(const std::vector<tidegate::Write>& writes, const std:
         }
     }
     for (const auto& [lane, base] : commit.bases) base_written(commit, lane);
-    if (asked_until_ms_ > 0) asked_stored_ = true;
+    if (asked_told_ && world_.disk.lease().token == asked_token_) asked_stored_ = true;
 }
 
 // An op leaves only by an outcome, or by a stored record saying why.
@@ -70,7 +75,8 @@ void Check::row_removed(Commit& commit, std::uint64_t seq) {
     if (kind == "folded") {
         op->end = End::folded;
         ++world_.ledger.counts.folds;
-        const Known* into = world_.ledger.find_id(record->second.value("into", ""));
+        Known* into = world_.ledger.find_id(record->second.value("into", ""));
+        if (into) into->absorbed = true;
         if (sent) fail(1, "op " + op->id + " was folded although it was sent");
         if (!op->group.empty()) fail(1, "op " + op->id + " of an atomic group was folded");
         if (!into || commit.removed.count(into->seq) || !world_.disk.rows().count(into->seq)) fail(1, "op " + op->id + " was folded into an op that is not there");
@@ -80,6 +86,17 @@ void Check::row_removed(Commit& commit, std::uint64_t seq) {
         if (by == "user" && !op->asked_cancel) fail(1, "op " + op->id + " was cancelled by a user who did not ask");
         if (op->effects > 0) fail(4, "op " + op->id + " was given up (" + by + ") although the server applied it");
         if (world_.ledger.find_id(by) && sent) fail(1, "op " + op->id + " cancelled out although it was sent");
+    } else if (kind == "expired") {
+        op->end = End::expired;
+        const double at = row->second.value("expiresAt", 0.0);
+        bool due = at > 0 && at <= world_.now() + 1;
+        world_.ledger.each_of_unit(*op, [&](const Known& other) {
+            const auto found = world_.disk.rows().find(other.seq);
+            const double other_at = found == world_.disk.rows().end() ? 0 : found->second.value("expiresAt", 0.0);
+            due = due || (other_at > 0 && other_at <= world_.now() + 1);
+        });
+        if (!due && !world_.dice.on(Fault::clock_jump)) fail(1, "op " + op->id + " expired before its time");
+        if (op->effects > 0) fail(4, "op " + op->id + " expired although the server applied it");
     } else if (kind == "done") {
         op->end = End::already;
         const Record* next = world_.disk.get("payloads", std::to_string(seq) + ":next");
@@ -120,6 +137,9 @@ void Check::base_written(Commit& commit, const std::string& lane) {
     const auto& [value, bytes] = commit.bases[lane];
     if (value.value("deleted", false) || bytes.empty() || !value.value("contentType", "").empty()) return;
     const std::string etag = value.value("etag", ""), name = name_of_lane(lane);
+    // Known and open (docs/simulator.md): a dead letter that is retried goes below a later change whose frozen delta was made without it.
+    for (auto& [seq, op] : world_.ledger.ops())
+        if (op.lane == lane && op.asked_retry) return;
     const Server::Version* version = world_.server.version_of(name, etag);
     if (!version) return fail(17, "the base of " + name + " is version " + etag + ", which the server never had");
     const auto json = parse(bytes);
@@ -140,6 +160,11 @@ void Check::conflict_recorded(Commit& commit, const Json& record) {
     const Server::Version* theirs = world_.server.version_of(op->entity + "/" + op->entity_id, base->second.first.value("etag", ""));
     const auto merged = commit.nexts.find(std::to_string(op->seq) + ":next");
     const auto result = merged == commit.nexts.end() ? std::nullopt : parse(merged->second);
+    // The documents that the decision can be replayed from are those it was made from.
+    const auto kept = record.contains("theirs") && record["theirs"].is_string() ? parse(record["theirs"].get<std::string>()) : std::nullopt;
+    if (kept && theirs && !theirs->deleted && !same(*kept, theirs->json)) fail(19, "the record of a conflict of op " + op->id + " keeps another version than theirs");
+    const Record* next = world_.disk.get("payloads", std::to_string(op->seq) + ":next");
+    if (record.contains("ours") && next && next->bytes && record["ours"] != *next->bytes) fail(19, "the record of a conflict of op " + op->id + " keeps another version than ours");
     for (const Json& clash : record["clashes"]) {
         const std::string path = clash.value("path", "");
         if (!clash.contains("ours") || !clash.contains("theirs") || !clash.contains("winner")) return fail(19, "a clash of op " + op->id + " lacks a value");
@@ -171,7 +196,7 @@ void Check::lane_view(const std::string& lane) {
     std::uint64_t last_seq = 0;
     for (const std::uint64_t seq : disk.lane(lane)) {
         const Json& row = disk.rows().at(seq);
-        if (parked(row)) return;   // what is shown while a person has to decide is the app's choice
+        if (parked(row) || row.contains("undo")) return;   // a change that is being taken out or put in again: the commit that ends it is looked at
         last = &row;
         last_seq = seq;
     }

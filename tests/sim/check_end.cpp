@@ -80,9 +80,12 @@ void Check::at_end() {
         if (op.end == End::none && !queued) fail(1, "op " + op.id + " is gone without a trace");
         if (op.end != End::none && queued) fail(1, "op " + op.id + " has ended and is queued");
         if (op.effects > 1) fail(2, "op " + op.id + " took effect " + std::to_string(op.effects) + " times");
-        if (op.effects > 0 && (op.end == End::folded || (op.end == End::cancelled && !world_.dice.on(Fault::late)))) fail(2, "op " + op.id + " took effect after it was given up");
+        if (op.effects > 0 && (op.end == End::folded || ((op.end == End::cancelled || op.end == End::expired) && !world_.dice.on(Fault::late)))) fail(2, "op " + op.id + " took effect after it was given up");
     }
-    for (const std::string& lane : lanes) lane_converged(lane);
+    for (const std::string& lane : lanes) {
+        lane_view(lane);
+        lane_converged(lane);
+    }
     if (world_.options.seed % 8 != 0) return;
     for (const auto& [key, record] : world_.disk.stores().at("history"))
         if (dump(record.value).find(kCanary) != std::string::npos && record.value.value("kind", "") != "conflict") fail(20, "history " + key + " carries a document");
@@ -102,7 +105,7 @@ void Check::lane_converged(const std::string& lane) {
     const Known* last = nullptr;
     for (auto& [seq, op] : world_.ledger.ops()) {
         if (op.lane != lane) continue;
-        if (op.end == End::cancelled || op.end == End::yielded) return;
+        if (op.end == End::cancelled || op.end == End::expired || op.end == End::yielded || op.asked_retry) return;   // a dead letter that goes later goes over what came after it
         last = &op;
     }
     if (!last) return;

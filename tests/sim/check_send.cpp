@@ -42,7 +42,45 @@ void Check::at_send(Drain& drain, const tidegate::Effect& effect, const std::str
     for (const auto& [id, others] : flying_)
         for (const std::string& lane : others)
             if (lanes.count(lane)) fail(5, "two requests for " + lane + " are under way");
+    best_first(drain, in_request);
     flying_[effect.id].assign(lanes.begin(), lanes.end());
+}
+
+namespace {
+
+// The place in the queue, from docs/decisions-of-the-core.md: a point is three minutes, critical leads by four hours and all points there are.
+double place_of(const Json& row) {
+    const std::string priority = row.value("priority", "normal");
+    const double points = priority == "low" ? 25 : priority == "normal" ? 50 : priority == "high" ? 75 : 100;
+    return row.value("createdAt", 0.0) - points * 180000 - (priority == "critical" ? 4 * 3600000.0 + 200 * 180000.0 : 0);
+}
+
+}  // namespace
+
+// Nothing is overtaken: an op that could have gone with this request, or before it, and stands before one that does. Looked at where no other rule
+// (bytes, chains, groups, retries, owners signed out) decides: single fresh ops, as large as the one left behind or larger.
+void Check::best_first(Drain& drain, const std::set<std::uint64_t>& in_request) {
+    constexpr double kSettledMs = 10000;   // what came later was perhaps not read yet
+    for (const Fault fault : {Fault::clock_jump, Fault::freeze, Fault::auth, Fault::too_large, Fault::store_read, Fault::quota, Fault::crash, Fault::trap})
+        if (world_.dice.on(fault)) return;
+    if (status_ && status_->connectivity.connection_quality == "poor") return;
+    const auto plain = [this](std::uint64_t seq, const Json& row) {
+        const Known* op = world_.ledger.find(seq);
+        return op && !op->absorbed && world_.disk.lane(op->lane).size() == 1 && op->group.empty() && op->depends_on.empty() && !row.contains("expiresAt") && !world_.awaited.count(op->id);
+    };
+    double last = 0;
+    const Json* worst = nullptr;
+    for (const std::uint64_t seq : in_request) {
+        const Json& row = world_.disk.rows().at(seq);
+        if (plain(seq, row) && row.value("sends", 0) == 1 && (!worst || place_of(row) > last)) worst = &row, last = place_of(row);
+    }
+    if (!worst) return;
+    for (const auto& [seq, row] : world_.disk.rows()) {
+        if (in_request.count(seq) || seq > drain.known_seq() || row.value("sends", 0) > 0 || state_of(row) != "queued" || !plain(seq, row)) continue;
+        if (row.value("createdAt", 0.0) > world_.now() - kSettledMs || drain.begun_ms() > world_.now() - 1) continue;
+        if (row.value("owner", "") != worst->value("owner", "") || row.value("sizeBytes", 0.0) > worst->value("sizeBytes", 0.0)) continue;
+        if (place_of(row) < last - 1) return fail(7, "op " + worst->value("id", "") + " went before op " + row.value("id", "") + ", which stands before it");
+    }
 }
 
 void Check::landed(std::uint64_t token, std::uint64_t effect) {
@@ -67,6 +105,7 @@ void Check::may_start(Drain& drain, const tidegate::Effect& effect) {
 
 void Check::op_sent(Drain& drain, const tidegate::Effect& effect, const std::string& id, const std::string& key, std::set<std::uint64_t>& in_request) {
     ++world_.ledger.counts.attempts;
+    world_.trace("send " + id + " key " + key + " in effect " + std::to_string(effect.id));
     Known* op = world_.ledger.find_id(id);
     if (!op) return fail(2, "op " + id + " was sent and never accepted");
     const auto row = world_.disk.rows().find(op->seq);
@@ -75,7 +114,7 @@ void Check::op_sent(Drain& drain, const tidegate::Effect& effect, const std::str
     if (row->second.value("key", id) != key) fail(2, "op " + id + " was sent under key " + key + ", the store has another");
     if (effect.owner.value_or("") != op->owner) fail(14, "op " + id + " of \"" + op->owner + "\" was sent as \"" + effect.owner.value_or("") + "\"");
     for (const std::string& parent : op->depends_on)
-        if (const Known* p = world_.ledger.find_id(parent); p && world_.disk.rows().count(p->seq)) fail(6, "op " + id + " was sent before its parent " + parent + " was done");
+        if (const Known* p = world_.ledger.find_id(parent); p && world_.disk.rows().count(p->seq) && (op->group.empty() || p->group != op->group)) fail(6, "op " + id + " was sent before its parent " + parent + " was done");
     if (!world_.dice.on(Fault::clock_jump) && row->second.value("untilMs", 0.0) > world_.now() + kClockSlackMs) fail(8, "op " + id + " was sent before its wait was over");
     for (const std::uint64_t before : world_.disk.lane(op->lane))
         if (before < op->seq && !in_request.count(before) && !parked(world_.disk.rows().at(before)))
@@ -87,14 +126,19 @@ void Check::op_sent(Drain& drain, const tidegate::Effect& effect, const std::str
 
 void Check::heard(const Json& outcome) {
     const int status = outcome.value("status", 0);
+    if (world_.options.trace) world_.trace("heard " + dump(outcome));
     if (outcome.contains("failure") || status >= 500 || status == 429) failures_.push_back(world_.timeline.now());
     else failures_.clear();
     if ((status == 429 || status == 503) && outcome["headers"].contains("retry-after")) {
         const double until = world_.now() + 1000 * std::stod(outcome["headers"]["retry-after"].get<std::string>());
         asked_until_ms_ = std::max(asked_until_ms_, until);
         asked_token_ = world_.disk.lease().token;
-        asked_stored_ = false;
+        asked_told_ = asked_stored_ = false;
     }
+}
+
+void Check::told(std::uint64_t token) {
+    if (asked_until_ms_ > 0 && token == asked_token_) asked_told_ = true;
 }
 
 }  // namespace sim

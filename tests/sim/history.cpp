@@ -21,6 +21,10 @@ std::uint32_t classes_of(const Options& options) {
     if (rng.chance(0.04)) return 0;   // some histories are undisturbed
     for (int i = 0; i < kFaults; ++i)
         if (rng.chance(i == static_cast<int>(Fault::clock_jump) ? 0.1 : 0.45)) out |= 1u << i;
+    // Some checkers need to know what the core could have sent; they look at these histories.
+    constexpr std::uint32_t kPlain = 1u << static_cast<int>(Fault::loss) | 1u << static_cast<int>(Fault::lost_answer) | 1u << static_cast<int>(Fault::resend) |
+                                     1u << static_cast<int>(Fault::op_error) | 1u << static_cast<int>(Fault::foreign);
+    if (options.seed % 8 == 5) out &= kPlain;
     return out & options.faults;
 }
 
@@ -50,10 +54,10 @@ void World::choose_device() {
         process->worker = device.kind != Device::Kind::pages;
         processes_.push_back(std::move(process));
     }
-    for (std::uint32_t i = 0, n = 2 + rng.below(8); i < n; ++i) entities_.push_back("e " + std::to_string(i));
+    for (std::uint32_t i = 0, n = 2 + rng.below(14); i < n; ++i) entities_.push_back("e " + std::to_string(i));
     owners_ = rng.chance(0.7) ? std::vector<std::string>{""} : std::vector<std::string>{"ann", "bob b"};
     target_ops_ = 60 + static_cast<int>(rng.below(90));
-    if (dice.on(Fault::too_large)) server.max_batch_bytes = 500 + rng.below(2500);
+    if (dice.on(Fault::too_large)) server.max_batch_bytes = 1500 + rng.below(6000);
     server.tells_limits = rng.chance(0.5);
     server.op_fault = [this](const std::string& key) -> OpFault {
         if (!dice.roll(Fault::op_error, 0.02)) return {};
@@ -108,6 +112,8 @@ bool World::liveness() {
 Outcomes World::run() {
     timeline.in(0, [this] { tick(); });
     ask_from_page(Json{{"type", "start"}, {"trigger", "start"}}, {});
+    if (options.cut_at < 0 && options.seed % 3 == 0)
+        ask_from_page(Json{{"type", "message"}}, {Json{{"type", "settings"}, {"value", {{"maxBatchOps", 1 + options.seed % 7}}}}});
     schedule_people();
     while (!ledger.violation && op_counter_ < target_ops_ && timeline.run_next(12 * 3600000.0)) now_ms_for_ledger = timeline.now();
     const double rest = timeline.now() + 60000;

@@ -14,7 +14,7 @@
 namespace sim {
 
 // How an op left the outbox.
-enum class End { none, done, already, folded, cancelled, yielded, lost };
+enum class End { none, done, already, folded, cancelled, yielded, expired };
 
 // One accepted write, as its caller knows it.
 struct Known {
@@ -26,9 +26,7 @@ struct Known {
     int effects = 0;             // of all its keys
     int effect_version = 0;      // the version its last effect made
     std::string effect_key;
-    bool answered = false;       // an answer with its effect reached a shell that was alive
-    bool asked_cancel = false, asked_retry = false, in_cycle = false;
-    int sends = 0, attempts = 0; // highest seen in a stored row
+    bool asked_cancel = false, asked_retry = false, absorbed = false;  // absorbed: others were folded into it
 };
 
 struct Violation {
@@ -79,6 +77,12 @@ public:
     // A key is the id, or the id, a dot and a number.
     Known* find_key(const std::string& key) { return find_id(key.substr(0, key.find('.'))); }
     std::map<std::uint64_t, Known>& ops() { return ops_; }
+    // An op and, where it belongs to one, all of its atomic group: people ask for the whole.
+    template <class Visit>
+    void each_of_unit(const Known& op, Visit visit) {
+        for (auto& [seq, other] : ops_)
+            if (seq == op.seq || (!op.group.empty() && other.group == op.group)) visit(other);
+    }
 
     // Only the first violation of a history counts: what follows may be its consequence.
     void fail(int invariant, std::string text) {

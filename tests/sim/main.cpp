@@ -4,7 +4,9 @@
 //   tg_sim --seed 17 [--off loss,crash]   one history; a violation is shrunk to the faults it needs
 //   tg_sim --from 1 --count 20 --log      also a hash over the bytes of all plans (determinism); --log-file FILE writes them
 //   tg_sim --crash-equivalence --from 1 --count 20    every history undisturbed, then cut at awaits: the server must end up the same
-//   --stop-at N                           ends after N violations (1 for mutants)
+//   --hunt N                              ends at the first violation of invariant N and says nothing of others (mutants)
+//   --trace                               the shrunk history, event by event
+//   --stop-at N                           ends after N violations
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -15,10 +17,13 @@
 namespace sim {
 namespace {
 
+constexpr std::uint64_t kNoHash = 14695981039346656037ull;   // of no plan at all
+
 struct Arguments {
     std::uint64_t from = 1, count = 100, stop_at = 10;
     std::uint32_t faults = 0xffffffff;
-    bool single = false, log = false, crash_equivalence = false, shrink = true;
+    int hunt = 0;
+    bool trace = false, log = false, crash_equivalence = false, shrink = true;
     std::string log_file;
 };
 
@@ -37,7 +42,7 @@ bool still_fails(Options options, int invariant) {
 }
 
 // Leaves out whole classes of faults, then single ones, as long as the same invariant fails (ddmin, Zeller and Hildebrandt 2002, by halves).
-void shrink(Options options, const Outcomes& failed) {
+void shrink(Options options, const Outcomes& failed, bool traces) {
     const int invariant = failed.violation->invariant;
     options.faults = failed.classes;
     for (int i = 0; i < kFaults; ++i) {
@@ -61,6 +66,7 @@ void shrink(Options options, const Outcomes& failed) {
         }
         if (size <= 1) break;
     }
+    options.trace = traces;
     const Outcomes last = run(options);
     std::printf("  needs classes %s and single faults", names_of(options.faults).c_str());
     for (const FaultId& fault : last.faults) std::printf(" %s#%u", kFaultNames[static_cast<std::size_t>(fault.fault)], fault.n);
@@ -68,10 +74,10 @@ void shrink(Options options, const Outcomes& failed) {
     std::printf("\n  %s\n", last.violation ? last.violation->text.c_str() : "");
 }
 
-void report(const Options& options, const Outcomes& out, bool shrinks) {
+void report(const Options& options, const Outcomes& out, bool shrinks, bool traces = false) {
     std::printf("seed %llu: invariant %d: %s (at %.0f s, faults %s)\n", static_cast<unsigned long long>(options.seed), out.violation->invariant,
                 out.violation->text.c_str(), (out.violation->at_ms) / 1000, names_of(out.classes).c_str());
-    if (shrinks) shrink(options, out);
+    if (shrinks) shrink(options, out, traces);
     std::fflush(stdout);
 }
 
@@ -97,6 +103,19 @@ bool crash_equivalent(std::uint64_t seed, Counts& counts, std::uint64_t& cuts) {
         }
     }
     return true;
+}
+
+// The same history twice makes the same plans (invariant 16), within one process; tests/js/sim-determinism.test.js compares native with Wasm.
+bool repeats(Options options, const Outcomes& first) {
+    options.log = true;
+    options.log_text = nullptr;
+    Outcomes one = first;
+    if (one.hash == kNoHash) one = run(options);
+    const Outcomes two = run(options);
+    if (one.hash == two.hash && one.log_bytes == two.log_bytes) return true;
+    std::printf("seed %llu: invariant 16: the same history made other plans the second time\n{\"violations\":1,\"byInvariant\":{\"16\":1}}\n",
+                static_cast<unsigned long long>(options.seed));
+    return false;
 }
 
 Json events_of(const Counts& c) {
@@ -132,14 +151,16 @@ int main_of(const Arguments& arguments) {
         counts.add(out.counts);
         hash = (hash ^ out.hash) * 1099511628211ull;
         log_bytes += out.log_bytes;
-        if (!out.violation) continue;
+        if (!out.violation && !arguments.hunt && seed % 32 == 0 && !repeats(options, out)) return 1;
+        if (arguments.hunt == 16 && !repeats(options, out)) return 1;
+        if (!out.violation || (arguments.hunt && out.violation->invariant != arguments.hunt)) continue;
         ++violations;
         const std::string key = std::to_string(out.violation->invariant);
         by_invariant[key] = by_invariant.value(key, 0) + 1;
         options.log = false;
         options.log_text = nullptr;
-        report(options, out, arguments.shrink && violations <= 5);
-        if (violations >= arguments.stop_at) break;
+        report(options, out, arguments.shrink && !arguments.hunt && violations <= 5, arguments.trace);
+        if (arguments.hunt || violations >= arguments.stop_at) break;
     }
     if (log) std::fclose(log);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -186,8 +207,10 @@ int main(int argc, char** argv) {
         else if (name == "--count") arguments.count = number();
         else if (name == "--seed") arguments.from = number(), arguments.count = 1;
         else if (name == "--stop-at") arguments.stop_at = number();
+        else if (name == "--hunt") arguments.hunt = static_cast<int>(number());
         else if (name == "--log") arguments.log = true;
         else if (name == "--log-file") arguments.log_file = value, ++i;
+        else if (name == "--trace") arguments.trace = true;
         else if (name == "--no-shrink") arguments.shrink = false;
         else if (name == "--crash-equivalence") arguments.crash_equivalence = true;
         else if (name == "--off") good = sim::read_classes(value, arguments.faults, false), ++i;

@@ -92,6 +92,7 @@ Answer World::answer_of(const std::shared_ptr<Exchange>& exchange) {
     Answer answer;
     if (refused_whole(exchange, answer)) return answer;
     answer = server.handle(exchange->request);
+    if (options.trace) trace("answer " + std::to_string(answer.status) + " " + answer.body);
     return answer;
 }
 

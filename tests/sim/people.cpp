@@ -55,9 +55,10 @@ void World::schedule_people() {
 
 void World::act() {
     const std::uint32_t what = people.below(100);
-    if (what < 55) save_one();
-    else if (what < 66) save_burst();
-    else if (what < 73) save_group();
+    if (what < 30) save_one();
+    else if (what < 40) save_burst();
+    else if (what < 52) save_group(true);
+    else if (what < 70) save_group(false);
     else if (what < 84) command_something();
     else if (what < 93) foreign_something();
     else if (what < 97) change_network();
@@ -99,8 +100,10 @@ std::pair<Accepted, Known> World::item(const std::string& owner, const std::stri
     if (people.chance(0.1) && !recent_.empty()) {
         known.depends_on = {recent_[people.below(static_cast<std::uint32_t>(recent_.size()))]};
         accepted.row["dependsOn"] = known.depends_on;
+        awaited.insert(known.depends_on[0]);
     }
     if (people.chance(0.05)) accepted.row["noFold"] = true;
+    if (people.chance(0.03)) accepted.row["expiresAt"] = known.created_ms + people.between(20000, 600000);
     return {std::move(accepted), std::move(known)};
 }
 
@@ -115,6 +118,7 @@ void World::save_items(std::vector<Accepted> items, std::vector<Known> knowns) {
             knowns[i].seq = rows[i]["seq"].get<std::uint64_t>();
             knowns[i].action = rows[i]["action"].get<std::string>();
             recent_.push_back(knowns[i].id);
+            trace("accept " + dump(rows[i]) + " " + knowns[i].text);
             ledger.accept(std::move(knowns[i]));
         }
         if (recent_.size() > 30) recent_.erase(recent_.begin(), recent_.begin() + 10);
@@ -149,14 +153,14 @@ void World::save_burst() {
     }
 }
 
-void World::save_group() {
+// One transaction: an atomic group, or a form with many parts.
+void World::save_group(bool atomic) {
     const std::string owner = owners_[people.below(static_cast<std::uint32_t>(owners_.size()))];
-    const bool atomic = people.chance(0.7);
     std::vector<Accepted> items;
     std::vector<Known> knowns;
     const std::string group = atomic ? "g" + std::to_string(op_counter_ + 1) : "";
     const std::uint32_t first = people.below(static_cast<std::uint32_t>(entities_.size()));
-    const std::uint32_t count = std::min<std::uint32_t>(2 + people.below(3), static_cast<std::uint32_t>(entities_.size()));
+    const std::uint32_t count = std::min<std::uint32_t>(2 + people.below(atomic ? 3 : 12), static_cast<std::uint32_t>(entities_.size()));
     for (std::uint32_t i = 0; i < count; ++i) {
         auto [accepted, known] = item(owner, owner + entities_[(first + i) % entities_.size()], "save", false);
         if (atomic) accepted.row["group"] = known.group = group;
@@ -176,32 +180,40 @@ void World::command_something() {
     Known* known = ledger.find_id(id);
     switch (people.below(10)) {
         case 0: case 1: case 2: case 3:
-            known->asked_cancel = true;
+            ledger.each_of_unit(*known, [](Known& op) { op.asked_cancel = true; });
             return ask_from_page(message, {Json{{"type", "cancel"}, {"id", id}}}, [this, id](const std::vector<Json>& answers) {
                 if (!answers.empty() && answers[0].contains("ok")) check.cancelled(id);
             });
         case 4:
-            known->asked_retry = true;
+            ledger.each_of_unit(*known, [](Known& op) { op.asked_retry = true; });
             return ask_from_page(message, {Json{{"type", "retry"}, {"id", id}}});
         case 5: return ask_from_page(message, {Json{{"type", "setPriority"}, {"id", id}, {"priority", "high"}}});
-        case 6: return ask_from_page(Json{{"type", "manual"}, {"trigger", "manual"}}, {Json{{"type", "flush"}}});
+        case 6: {
+            static const char* const kDirections[] = {"both", "push", "pull", "both"};
+            Json options = {{"direction", kDirections[people.below(4)]}, {"owner", owners_[people.below(static_cast<std::uint32_t>(owners_.size()))]}};
+            if (people.chance(0.1)) options["operation"] = "full";
+            return ask_from_page(Json{{"type", "manual"}, {"trigger", "manual"}}, {Json{{"type", "flush"}, {"value", options}}});
+        }
         case 7: return ask_from_page(message, {Json{{"type", "status"}}, Json{{"type", "explain"}, {"id", id}}, Json{{"type", "ops"}}, Json{{"type", "metrics"}}});
         case 8:
             for (auto& [seq, op] : ledger.ops())
                 if (const auto row = disk.rows().find(seq); row != disk.rows().end() && parked(row->second)) {
                     const bool drop = people.chance(0.3);
-                    (drop ? op.asked_cancel : op.asked_retry) = true;
+                    ledger.each_of_unit(op, [drop](Known& one) { (drop ? one.asked_cancel : one.asked_retry) = true; });
                     return ask_from_page(message, {Json{{"type", drop ? "drop" : "retry"}, {"id", op.id}}});
                 }
             return;
-        default:
-            ask_from_page(message, {Json{{"type", "pause"}}}, [this](const std::vector<Json>& answers) {
-                if (!answers.empty() && answers[0].contains("ok")) ledger.paused = true;
+        default: {
+            const std::uint64_t round = ++pause_round_;
+            ask_from_page(message, {Json{{"type", "pause"}}}, [this, round](const std::vector<Json>& answers) {
+                if (round == pause_round_ && !answers.empty() && answers[0].contains("ok")) ledger.paused = true;
             });
             timeline.in(people.between(5000, 60000), [this] {
+                ++pause_round_;
                 ledger.paused = false;
                 ask_from_page(Json{{"type", "message"}}, {Json{{"type", "resume"}}});
             });
+        }
     }
 }
 
@@ -264,7 +276,7 @@ void World::change_network() {
 }
 
 Json World::readings() {
-    Json out = {{"online", online_}};
+    Json out = {{"online", online_}, {"stepMs", shell_rng.chance(0.01) ? 40.0 : 1.0}};
     if (device.has_battery) {
         out["batteryLevel"] = battery_low_ ? 12 : 80;
         out["charging"] = false;
@@ -279,6 +291,8 @@ void World::publish(Process&, const std::string& type, const Json& detail) {
         const std::string owner = detail["owner"];
         timeline.in(people.between(500, 20000), [this, owner] {   // a person signs in again
             signed_out_.erase(owner);
+            ++pause_round_;   // resuming is for everything
+            ledger.paused = false;
             if (page_open_) ask_from_page(Json{{"type", "message"}}, {Json{{"type", "resume"}}});
         });
     }

@@ -331,7 +331,7 @@ Answer Server::changes(const Request& request) {
     }
     std::map<std::uint64_t, const Entity*> newer;
     for (const auto& [name, entity] : entities_)
-        if (entity.changed > cursor) newer[entity.changed] = &entity;
+        if (entity.changed > cursor && entity.entity_id.rfind(request.owner, 0) == 0) newer[entity.changed] = &entity;   // ids begin with their owner
     Answer out{200, {{"content-type", "application/x-ndjson"}}, ""};
     std::size_t count = 0;
     for (const auto& [change, entity] : newer) {

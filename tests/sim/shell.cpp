@@ -151,6 +151,7 @@ Json Drain::input_of(const std::vector<EntryPtr>& entries, std::vector<Json> row
         outcomes.push_back(std::move(outcome.json));
     }
     outcomes_.clear();
+    world_.check.told(token_);
     if (!rows.empty()) input["rows"] = std::move(rows);
     Json& commands = input["commands"] = Json::array();
     for (const EntryPtr& entry : entries)
@@ -200,12 +201,12 @@ bool Drain::all_stored() const {
 void Drain::perform(std::size_t index) {
     for (; index < plan_.effects.size(); ++index) {
         const Effect& effect = plan_.effects[index];
-        if (effect.type == "load") {
-            auto outcome = std::make_shared<Json>(Json{{"id", effect.id}});
+        if (effect.type == "load" || effect.type == "list") {
             world_.io(
                 process_, [] {},
                 [this, index] {
-                    load(plan_.effects[index]);
+                    const Effect& e = plan_.effects[index];
+                    e.type == "load" ? load(e) : list(e);
                     perform(index + 1);
                 });
             return;
@@ -215,6 +216,7 @@ void Drain::perform(std::size_t index) {
         } else if (effect.type == "commit") {
             return commit(effect);   // goes on with the next one itself
         } else if (effect.type == "send") {
+            if (world_.now() >= renew_at_ms_ + kLeaseMs * 2 / 3) return fail("fenced");   // frozen since the commit: others may have taken over
             send(effect);
         } else if (effect.type == "notify") {
             world_.publish(process_, effect.event.value_or(""), effect.detail.value_or(Json()));
@@ -236,6 +238,18 @@ void Drain::load(const Effect& effect) {
             if (found && found->bytes) planner_->put(item.slot, *found->bytes);
             else missing.push_back(item.slot);
         }
+    }
+    outcomes_.push_back({std::move(outcome), std::nullopt, 0});
+}
+
+void Drain::list(const Effect& effect) {
+    Json outcome = {{"id", effect.id}};
+    Json& metas = outcome["metas"] = Json::array();
+    const std::string& prefix = effect.items.at(0).key;
+    const Disk::Store& store = world_.disk.stores().at(effect.items[0].store);
+    for (auto it = effect.after ? store.upper_bound(*effect.after) : store.lower_bound(prefix); it != store.end() && metas.size() < kListWindow; ++it) {
+        if (it->first.rfind(prefix, 0) != 0) break;
+        metas.push_back(Json{{"key", it->first}, {"value", it->second.value}});
     }
     outcomes_.push_back({std::move(outcome), std::nullopt, 0});
 }

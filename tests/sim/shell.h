@@ -19,7 +19,7 @@ struct Process;
 inline constexpr double kLeaseMs = 30000;
 inline constexpr double kBusyMs = 60000;
 inline constexpr double kLockWaitMs = 1000;
-inline constexpr std::size_t kRowWindow = 500;
+inline constexpr std::size_t kRowWindow = 500, kListWindow = 100;
 inline constexpr int kMaxTraps = 2;
 
 struct Ended {
@@ -80,6 +80,7 @@ private:
     std::optional<Json> event_of(const std::vector<EntryPtr>& entries);
     void perform(std::size_t index);
     void load(const tidegate::Effect& effect);
+    void list(const tidegate::Effect& effect);
     void commit(const tidegate::Effect& effect);
     void send(const tidegate::Effect& effect);
     void performed();

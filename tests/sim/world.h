@@ -1,6 +1,7 @@
 // One history: a device with its processes, store, locks and Background Sync, the network, the server, people. One seed decides all of it.
 #pragma once
 
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <set>
@@ -79,6 +80,9 @@ public:
     Json readings();
     void drain_ended(Process& process, const Ended& ended);
     void kill(Process& process);
+    void trace(const std::string& text) const {
+        if (options.trace) std::printf("%10.1f %s\n", timeline.now() / 1000, text.c_str());
+    }
 
     Options options;
     Timeline timeline;
@@ -86,6 +90,7 @@ public:
     Rng shell_rng, people, link;
     double now_ms_for_ledger = 0;
     std::uint64_t last_slot = 0;   // highest slot any plan named
+    std::set<std::string> awaited; // ids that some op depends on
     Ledger ledger;
     Disk disk;
     Server server;
@@ -114,7 +119,7 @@ private:
     void schedule_people();
     void act();
     void save_one();
-    void save_group();
+    void save_group(bool atomic);
     void save_burst();
     void save_items(std::vector<Accepted> items, std::vector<Known> knowns);
     std::pair<Accepted, Known> item(const std::string& owner, const std::string& id, const std::string& action, bool fresh_document);
@@ -157,7 +162,7 @@ private:
     std::vector<std::string> owners_, entities_;
     std::int64_t awaits_ = 0;
     std::uint64_t hash_ = 14695981039346656037ull, log_bytes_ = 0;
-    double people_until_ms_ = 0;
+    std::uint64_t pause_round_ = 0;
 };
 
 }  // namespace sim
