@@ -91,6 +91,11 @@ TEST_CASE("hard decimals read as the nearest double, ties to even") {
     }
     CHECK(std::isinf(nearest_double(read_decimal("1.7976931348623159e308"))));
     CHECK(nearest_double(read_decimal("1e-9999")) == 0);
+    // One zero: written and read again it is the same text. (Found by tests/fuzz/protocol.cpp.)
+    for (const char* number : {"-1e-9999", "-1e-325", "-0.0", "-0e5"}) {
+        CAPTURE(number);
+        CHECK(bits_of(nearest_double(read_decimal(number))) == bits_of(0.0));
+    }
 }
 
 TEST_CASE("a digit beyond the eight hundredth decides a tie") {

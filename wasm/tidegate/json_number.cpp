@@ -89,7 +89,7 @@ double by_shifting(const Decimal& decimal) {
 
 double nearest_double(const Decimal& decimal) {
     const double sign = decimal.negative ? -1.0 : 1.0;
-    if (decimal.digits.empty() || decimal.point < kTooSmall) return sign * 0.0;
+    if (decimal.digits.empty() || decimal.point < kTooSmall) return 0.0;
     if (decimal.point > kTooLarge) return sign * std::numeric_limits<double>::infinity();
 
     // Both factors are exact in a double, so their product or quotient is rounded once.
@@ -100,7 +100,8 @@ double nearest_double(const Decimal& decimal) {
         for (std::int64_t i = power < 0 ? -power : power; i > 0; --i) scale *= 10;
         return sign * (power < 0 ? mantissa / scale : mantissa * scale);
     }
-    return sign * by_shifting(decimal);
+    const double value = by_shifting(decimal);
+    return value == 0 ? 0.0 : sign * value;  // one zero: what is too small for a double has no sign left
 }
 
 }  // namespace tidegate
