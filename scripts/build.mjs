@@ -22,7 +22,7 @@ const kModules = ['tidegate', 'delta'];
 const kModuleFiles = kModules.flatMap((name) => [`${name}.mjs`, `${name}.wasm`, `${name}.simd.wasm`]);
 
 async function buildModule() {
-  const inputs = hashOf([...kBuildFiles, 'scripts/build.mjs', ...filesBelow('wasm', isCpp), 'wasm/embind_types.js']);
+  const inputs = hashOf([...kBuildFiles, 'scripts/build.mjs', ...filesBelow('wasm', isCpp), 'cmake/embind_types.js']);
   if (kModuleFiles.every((name) => existsSync(at('dist', name))) && stamp.matches('module', inputs)) return false;
 
   ensureSystemPackages(toolsFor.start);
