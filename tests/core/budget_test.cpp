@@ -45,6 +45,20 @@ TEST_CASE("successes and time give tokens back, up to the full bucket") {
     CHECK(retry_again_ms(RetryBudget{}, kNow) == kNow);
 }
 
+TEST_CASE("an origin that fails one request in ten keeps its retries, one that fails every second loses them") {
+    for (const int every : {10, 2}) {
+        RetryBudget b = on_wake(RetryBudget{});
+        b.reserve_used = true;
+        int refused = 0;
+        for (int i = 1; i <= 1000; ++i) {
+            b = on_answer(b, i % every == 0, kNow);
+            refused += !may_retry(b, kNow);
+        }
+        CAPTURE(every);
+        CHECK((refused == 0) == (every == 10));
+    }
+}
+
 TEST_CASE("a clock that goes backwards adds no tokens and strands nothing") {
     RetryBudget b;
     for (int i = 0; i < 10; ++i) b = on_answer(b, true, kNow);

@@ -10,11 +10,12 @@
 
 namespace tidegate {
 
-// --- Retry budget: gRPC retry throttling (gRFC A6): a failure costs 1, a success returns 0.1, retries stop at half and below.
+// --- Retry budget: gRPC retry throttling (gRFC A6): a failure costs 1, a success returns a part, retries stop at half and below. gRPC's part is 0.1, which
+// stops the retries of an origin that fails one request in ten, and a queue must get through that; a quarter bears one in five.
 // Two additions for a queue that lives for days: tokens come back with time, and every wake may retry once in any case
 // (a budget must not strand a queue whose only traffic is retries).
 inline constexpr double kRetryTokens = 10.0;
-inline constexpr double kRetryRefund = 0.1;
+inline constexpr double kRetryRefund = 0.25;
 inline constexpr double kRetryRefillMs = 30.0 * kSecondMs;   // one token per this time
 
 struct RetryBudget {
