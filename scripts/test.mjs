@@ -69,7 +69,7 @@ const parts = {
   },
   types,
   async sim() {
-    section('simulator: fresh histories, undisturbed ones killed at awaits, native against Wasm');
+    section('simulator: fresh histories, and undisturbed ones killed at awaits');
     const program = buildSim();
     const from = 1 + Math.floor(Math.random() * 1e9);
     say(`300 histories from seed ${from}`);
@@ -78,12 +78,6 @@ const parts = {
     const crashes = await runSim(program, ['--crash-equivalence', '--from', '1', '--count', '5']);
     if (crashes.code !== 0) console.log(crashes.output);
     record('simulator: crash equivalence', crashes.code === 0 ? { passed: crashes.result.cuts } : { failed: 1 });
-    cmakeBuild('wasm', ['tg_sim']);
-    const args = ['--log', '--no-shrink', '--from', '1', '--count', '40'];
-    const [native, wasm] = await Promise.all([runSim(program, args), runSim(process.execPath, [at('build', 'wasm', 'tg_sim.cjs'), ...args])]);
-    const same = native.result?.hash !== undefined && native.result.hash === wasm.result?.hash && native.result.logBytes === wasm.result.logBytes;
-    console.log(`bytes of plans: native ${native.result?.logBytes} (${native.result?.hash}), Wasm ${wasm.result?.logBytes} (${wasm.result?.hash})`);
-    record('simulator: the same plans native and in Wasm', same ? { passed: 1 } : { failed: 1 });
   },
   async js() {
     const files = [...filesBelow('tests/js'), ...filesBelow('tests/conformance'), ...filesBelow('server')]

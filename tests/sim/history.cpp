@@ -112,7 +112,7 @@ bool World::liveness() {
 Outcomes World::run() {
     timeline.in(0, [this] { tick(); });
     ask_from_page(Json{{"type", "start"}, {"trigger", "start"}}, {});
-    if (options.cut_at < 0 && options.seed % 3 == 0)
+    if (!options.saves_only && options.seed % 3 == 0)
         ask_from_page(Json{{"type", "message"}}, {Json{{"type", "settings"}, {"value", {{"maxBatchOps", 1 + options.seed % 7}}}}});
     schedule_people();
     while (!ledger.violation && op_counter_ < target_ops_ && timeline.run_next(12 * 3600000.0)) now_ms_for_ledger = timeline.now();

@@ -86,6 +86,7 @@ bool crash_equivalent(std::uint64_t seed, Counts& counts, std::uint64_t& cuts) {
     Options options;
     options.seed = seed;
     options.faults = 0;
+    options.saves_only = true;
     const Outcomes whole = run(options);
     counts.add(whole.counts);
     if (whole.violation) return report(options, whole, false), false;

@@ -54,7 +54,7 @@ void World::schedule_people() {
 }
 
 void World::act() {
-    const std::uint32_t what = people.below(100);
+    const std::uint32_t what = people.below(options.saves_only ? 70 : 100);
     if (what < 30) save_one();
     else if (what < 40) save_burst();
     else if (what < 52) save_group(true);
@@ -103,12 +103,12 @@ std::pair<Accepted, Known> World::item(const std::string& owner, const std::stri
         awaited.insert(known.depends_on[0]);
     }
     if (people.chance(0.05)) accepted.row["noFold"] = true;
-    if (people.chance(0.03)) accepted.row["expiresAt"] = known.created_ms + people.between(20000, 600000);
+    if (people.chance(0.03) && !options.saves_only) accepted.row["expiresAt"] = known.created_ms + people.between(20000, 600000);
     return {std::move(accepted), std::move(known)};
 }
 
 void World::save_items(std::vector<Accepted> items, std::vector<Known> knowns) {
-    timeline.in(device.store_ms * link.between(0.5, 2), [this, items = std::move(items), knowns = std::move(knowns)]() mutable {
+    timeline.in(device.store_ms * people.between(0.5, 2), [this, items = std::move(items), knowns = std::move(knowns)]() mutable {
         if (dice.roll(Fault::quota, 0.01)) {   // the caller hears of it, and nothing was written
             ++ledger.counts.quota_aborts;
             return;
@@ -289,7 +289,7 @@ void World::publish(Process&, const std::string& type, const Json& detail) {
     check.published(type, detail);
     if (type == "sync.auth" && detail.contains("owner")) {
         const std::string owner = detail["owner"];
-        timeline.in(people.between(500, 20000), [this, owner] {   // a person signs in again
+        timeline.in(link.between(500, 20000), [this, owner] {   // a person signs in again
             signed_out_.erase(owner);
             ++pause_round_;   // resuming is for everything
             ledger.paused = false;

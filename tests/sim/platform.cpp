@@ -70,14 +70,14 @@ void World::kill_browser() {
     if (was_firing) {
         sync_.registered = true;
         const std::uint64_t round = ++sync_.round;
-        timeline.in(people.between(1000, 60000), [this, round] {
+        timeline.in(link.between(1000, 60000), [this, round] {
             if (round == sync_.round) fire_sync();
         });
     }
 }
 
 Process& World::drainer() {
-    if (device.kind == Device::Kind::pages) return *processes_[people.below(static_cast<std::uint32_t>(processes_.size()))];
+    if (device.kind == Device::Kind::pages) return *processes_[link.below(static_cast<std::uint32_t>(processes_.size()))];
     return *processes_[worker_];
 }
 

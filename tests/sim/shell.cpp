@@ -303,6 +303,7 @@ void Drain::send(const Effect& effect) {
     const std::uint64_t stop = stop_, id = effect.id, slot = effect.answer_slot.value_or(0);
     world_.send(process_, effect, std::move(body), [this, stop, id, slot](Outcome outcome) {
         if (stop != stop_ || over_) return;   // given up
+        world_.check.heard(outcome.json);
         world_.check.landed(token_, id);
         --in_flight_;
         outcome.json["id"] = id;

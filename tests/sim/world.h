@@ -45,6 +45,7 @@ struct Options {
     bool log = false;                       // hash every plan
     std::string* log_text = nullptr;        // and write it here
     std::int64_t cut_at = -1;               // the process dies at this await (crash equivalence)
+    bool saves_only = false;                // people only save: what they do does not depend on when anything is sent
     bool trace = false;
 };
 
