@@ -106,7 +106,7 @@ bool crash_equivalent(std::uint64_t seed, Counts& counts, std::uint64_t& cuts) {
     return true;
 }
 
-// The same history twice makes the same plans (invariant 16), within one process; tests/js/sim-determinism.test.js compares native with Wasm.
+// The same history twice makes the same plans (invariant 16).
 bool repeats(Options options, const Outcomes& first) {
     options.log = true;
     options.log_text = nullptr;
