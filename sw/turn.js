@@ -258,6 +258,7 @@ export class Drain {
     if (plan.status) {
       this.onStatus(plan.status);
       this.deps.publish('status', plan.status);
+      if (plan.status.isActive) this.deps.publish('sync.progress', plan.status.currentProgress);
     }
     for (const rejected of plan.rejected ?? []) this.deps.publish('sync.rejected', rejected);
   }
@@ -294,7 +295,6 @@ export class Drain {
     const items = effect.items ?? [];
     /** @type {number[]} */
     const missing = [];
-      if (plan.status.isActive) this.deps.publish('sync.progress', plan.status.currentProgress);
     /** @type {{slot: number, value: any}[]} */
     const metas = [];
     for (const name of new Set(items.map(({ store }) => store))) {
