@@ -112,6 +112,16 @@ TEST_CASE("an open breaker lets exactly one probe through when its time is over"
     CHECK(on_result(b, false, at + 10, random).state == BreakerState::closed);
 }
 
+TEST_CASE("no opening lasts longer than the longest wait that is set") {
+    Random random(9);
+    Breaker b;
+    for (int i = 0; i < 40; ++i) {
+        b = on_result(on_send(b, kNow), true, kNow, random, 400);
+        CHECK(b.until_ms <= kNow + 400);
+    }
+    CHECK(b.state == BreakerState::open);
+}
+
 TEST_CASE("breakers that opened together do not come back together") {
     double first = 1e18, last = 0;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {

@@ -55,7 +55,7 @@ TEST_CASE("a 10-minute 503 outage leaves 0 dead letters") {
 
 TEST_CASE("five failed requests in a row open the breaker, one small probe goes at a time, an answer closes it") {
     World w;
-    w.command({{"type", "settings"}, {"value", {{"coalesce", false}, {"maxDelay", 1000}}}});
+    w.command({{"type", "settings"}, {"value", {{"coalesce", false}, {"baseDelay", 10}}}});
     for (int i = 0; i < 40; ++i) w.accept("FORM", "e" + std::to_string(i), "create", "{\"n\":" + std::to_string(i) + "}");
     std::vector<double> at;
     std::vector<std::size_t> ops;

@@ -73,10 +73,10 @@ constexpr Move kMoves[3][3] = {
 constexpr std::string_view kStates[] = {"closed", "open", "half-open"};
 constexpr int kMaxOpenings = 30;
 
-Breaker open(Breaker breaker, double now_ms, Random& random) {
+Breaker open(Breaker breaker, double now_ms, Random& random, double longest_ms) {
     double length = kBreakerOpenMs;
     for (int i = 0; i < breaker.openings && length < kBreakerMaxOpenMs; ++i) length += length;
-    length = std::min(length, kBreakerMaxOpenMs);
+    length = std::min(length, std::min(longest_ms, kBreakerMaxOpenMs));
     breaker.state = BreakerState::open;
     breaker.failures = 0;
     breaker.openings = std::min(breaker.openings + 1, kMaxOpenings);
@@ -109,16 +109,16 @@ Breaker on_send(Breaker breaker, double now_ms) {
     return breaker;
 }
 
-Breaker on_result(Breaker breaker, bool failure, double now_ms, Random& random) {
+Breaker on_result(Breaker breaker, bool failure, double now_ms, Random& random, double longest_ms) {
     switch (move_of(breaker, failure ? BreakerEvent::failure : BreakerEvent::success)) {
         case Move::stay:
         case Move::probe: return breaker;
         case Move::reset: return Breaker{};
-        case Move::reopen: return open(breaker, now_ms, random);
+        case Move::reopen: return open(breaker, now_ms, random, longest_ms);
         case Move::count: break;
     }
     if (++breaker.failures < kBreakerFailures) return breaker;
-    return open(breaker, now_ms, random);
+    return open(breaker, now_ms, random, longest_ms);
 }
 
 // --- JSON -----------------------------------------------------------------------------------------------------------------

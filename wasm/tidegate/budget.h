@@ -53,7 +53,8 @@ struct Breaker {
 bool may_send(const Breaker& breaker, double now_ms);
 double send_again_ms(const Breaker& breaker, double now_ms);                       // the instant from which may_send is true; now_ms when it is
 Breaker on_send(Breaker breaker, double now_ms);                                   // REQUIRES: may_send. Open and over → half-open, this is the probe
-Breaker on_result(Breaker breaker, bool failure, double now_ms, Random& random);   // failure: the origin's fault (network, timeout, 5xx), not an op's
+// failure: the origin's fault (network, timeout, 5xx), not an op's. longest_ms: no opening lasts longer (the setting maxDelay).
+Breaker on_result(Breaker breaker, bool failure, double now_ms, Random& random, double longest_ms = kBreakerMaxOpenMs);
 
 Json to_json(const RetryBudget& budget);
 Json to_json(const Breaker& breaker);

@@ -122,7 +122,7 @@ void Planner::origin_failed(const Ruling& ruling, const OutcomeIn& outcome) {
     }
     origin_retry_ms_ = now_ms_ + origin_wait_ms_;
     origin_wait_is_network_ = ruling.error_class == ErrorClass::network && !asked;
-    breaker_ = on_result(breaker_, true, now_ms_, random_);
+    breaker_ = on_result(breaker_, true, now_ms_, random_, settings_.max_delay);
     // What never reached the server cost it nothing.
     if (outcome.status || outcome.failure == "timeout") retries_ = on_answer(retries_, true, now_ms_);
 }
