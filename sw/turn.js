@@ -338,6 +338,8 @@ export class Drain {
   /** @param {Effect} effect */
   #send(effect) {
     const { id, slot, answerSlot } = effect;
+    // Frozen between the commit and this line for longer than the lease lasts: someone else may be at work, or have been told to pause.
+    if (this.deps.clock.now() >= this.#renewAtMs + (kLeaseMs * 2) / 3) throw new Fenced('the lease ran out before the request left');
     const body = slot === undefined ? undefined : callCore(() => this.#planner().bytes(slot));
     const stop = this.#stop.signal;
     this.#inFlight += 1;
