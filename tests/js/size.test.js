@@ -17,8 +17,7 @@ test('every part has a budget and every budget a part', () => assert.deepEqual(O
 for (const [name, limit] of Object.entries(budget))
   test(`${name} is at most ${limit} bytes of brotli`, () => assert.ok(found[name].brotli <= limit, `${name} has ${found[name].brotli}`));
 
-// Pull, dependencies, budgets and rollback brought it over the limit again; a failure here is counted as "todo", not hidden.
-test(`one Wasm file, glue and worker are at most ${kWorkerLimit} bytes of brotli`, { todo: 'decision 0003 says what has to go' }, () => {
+test(`one Wasm file, glue and worker are at most ${kWorkerLimit} bytes of brotli`, () => {
   const total = workerTotal(found, 'brotli');
   console.log(`Wasm + glue + worker: ${total} bytes of brotli, ${workerTotal(found, 'gzip')} of gzip`);
   assert.ok(total <= kWorkerLimit, `they have ${total}`);
