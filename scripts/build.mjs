@@ -1,4 +1,4 @@
-// Builds what is published: dist/ with the Wasm module (SIMD and baseline), its glue, and the bundled demo.
+// Builds what is published: dist/ with the Wasm files, their glue, and the bundled demo.
 // Everything else in the package is shipped as it is written.
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,16 +17,16 @@ export function cmakeBuild(preset, targets = [], { quiet = false } = {}) {
   mustRun('cmake', ['--build', '--preset', preset, ...wanted], { quiet });
 }
 
-/** What is built: each as NAME.wasm (baseline) and NAME.simd.wasm, also under names with their content hash, and one glue NAME.mjs. */
-const kModules = ['tidegate', 'delta'];
-const kModuleFiles = kModules.flatMap((name) => [`${name}.mjs`, `${name}.wasm`, `${name}.simd.wasm`]);
+/** What is built: for each glue NAME.mjs its Wasm files, also under names with their content hash. Only what is built for speed comes with SIMD too. */
+const kModules = { tidegate: ['tidegate.wasm'], delta: ['delta.wasm', 'delta.simd.wasm'] };
+const kModuleFiles = Object.entries(kModules).flatMap(([name, files]) => [`${name}.mjs`, ...files]);
 
 async function buildModule() {
-  const inputs = hashOf([...kBuildFiles, 'scripts/build.mjs', ...filesBelow('wasm', isCpp), 'cmake/embind_types.js']);
+  const inputs = hashOf([...kBuildFiles, 'scripts/build.mjs', ...filesBelow('wasm', isCpp), 'cmake/embind_plain.js']);
   if (kModuleFiles.every((name) => existsSync(at('dist', name))) && stamp.matches('module', inputs)) return false;
 
   ensureSystemPackages(toolsFor.start);
-  say('building the Wasm modules (planner and delta, each with SIMD and without)');
+  say('building the Wasm modules (the planner, and delta with SIMD and without)');
   cmakeBuild('wasm', ['module']);
   const built = (name) => at('build', 'wasm', 'module', name);
   mkdirSync(at('dist'), { recursive: true });
@@ -34,15 +34,15 @@ async function buildModule() {
 
   const { minify } = await import('terser');
   const manifest = {};
-  for (const name of kModules) {
-    // One glue serves both files, so both must have come out with the same imports and exports.
-    const glue = readFileSync(built(`${name}.mjs`), 'utf8');
-    const simdGlue = readFileSync(built(`${name}.simd.mjs`), 'utf8').replaceAll(`${name}.simd.wasm`, `${name}.wasm`);
-    if (glue !== simdGlue) fail(`${name}.wasm and ${name}.simd.wasm need different glue; one of them imports or exports more`);
+  for (const [name, files] of Object.entries(kModules)) {
+    // One glue serves all, so all must have come out with the same imports and exports.
+    const glues = files.map((file) => readFileSync(built(file.replace('.wasm', '.mjs')), 'utf8').replaceAll(file, `${name}.wasm`));
+    const [glue] = glues;
+    if (glues.some((other) => other !== glue)) fail(`${files.join(' and ')} need different glue; one of them imports or exports more`);
     const { code } = await minify(glue, { module: true, compress: { passes: 2 }, mangle: true });
     writeFileSync(at('dist', `${name}.mjs`), code);
     writeFileSync(at('dist', `${name}.d.mts`), kGlueTypes);
-    for (const file of [`${name}.wasm`, `${name}.simd.wasm`]) {
+    for (const file of files) {
       const hash = createHash('sha256').update(readFileSync(built(file))).digest('hex').slice(0, 12);
       manifest[file] = file.replace(/\.wasm$/, `-${hash}.wasm`);
       for (const target of [file, manifest[file]]) copyFileSync(built(file), at('dist', target));

@@ -28,18 +28,18 @@ const kBundles = { worker: 'sw/worker.js', page: 'web/index.js', delta: 'wasm/de
 /** name → {raw, gzip, brotli} for everything that exists. */
 export async function sizes() {
   const found = {};
-  for (const name of ['tidegate.wasm', 'tidegate.simd.wasm', 'tidegate.mjs', 'delta.wasm', 'delta.simd.wasm', 'delta.mjs']) found[name] = measure(readFileSync(at('dist', name)));
+  for (const name of ['tidegate.wasm', 'tidegate.mjs', 'delta.wasm', 'delta.simd.wasm', 'delta.mjs']) found[name] = measure(readFileSync(at('dist', name)));
   for (const [name, entry] of Object.entries(kBundles)) if (existsSync(at(entry))) found[`${name} bundle`] = measure(await bundle(entry));
   return found;
 }
 
-/** What one service worker loads: one Wasm file (the larger one counts), the glue, and the worker with all it imports. */
+/** What one service worker loads: the planner's Wasm, the glue, and the worker with all it imports. */
 export const workerTotal = (found, key) =>
-  Math.max(found['tidegate.wasm'][key], found['tidegate.simd.wasm'][key]) + found['tidegate.mjs'][key] + found['worker bundle'][key];
+  found['tidegate.wasm'][key] + found['tidegate.mjs'][key] + found['worker bundle'][key];
 
 export function table(found) {
   const rows = Object.entries(found).map(([name, { raw, gzip, brotli }]) => [name, raw, gzip, brotli]);
-  if (found['worker bundle']) rows.push(['one Wasm + glue + worker', ...['raw', 'gzip', 'brotli'].map((key) => workerTotal(found, key))]);
+  if (found['worker bundle']) rows.push(['Wasm + glue + worker', ...['raw', 'gzip', 'brotli'].map((key) => workerTotal(found, key))]);
   return [['', 'raw', 'gzip', 'brotli'], ...rows].map(([name, ...figures]) => name.padEnd(26) + figures.map((figure) => String(figure).padStart(9)).join('')).join('\n');
 }
 

@@ -217,11 +217,7 @@ export interface Client {
 export function connect(options: ConnectOptions): Promise<Client>;
 export function openClient(options: NodeOptions): Promise<Client>;
 export function createSyncWorker(options: WorkerOptions): void;
-/** The name of the core's Wasm file for this engine, with or without SIMD. */
-export function wasmFile(): 'tidegate.wasm' | 'tidegate.simd.wasm';
 /** The one tag background sync is asked for. */
 export const kSyncTag: 'tidegate';
-/** The build of the core that this engine runs; only this one needs to be fetched and cached. */
-export function wasmFile(): 'tidegate.simd.wasm' | 'tidegate.wasm';
 export class TidegateError extends Error { code: string; path: string }
 export class StoreError extends Error { code: 'quota' | 'closed' | 'blocked' | 'newer-schema' | 'corrupt' | 'full' | 'internal' }

@@ -9,7 +9,6 @@ import { Marker } from './marker.js';
 import { random } from './random.js';
 import { openSqliteStore, sqliteLock } from './sqlite-store.js';
 import { Waker, every, kTickMs, once } from './waker.js';
-import { wasmFile } from '../wasm/load.js';
 
 export { StoreError, TidegateError } from './errors.js';
 
@@ -20,7 +19,7 @@ export { StoreError, TidegateError } from './errors.js';
  * @param {NodeOptions} options @returns {Promise<Client>} throws TidegateError, StoreError
  */
 export async function openClient(options) {
-  const { path, autoSync = true, owner = '', hints, pull = hints !== undefined, authorize, endpoint, wasm = new URL(`../dist/${wasmFile()}`, import.meta.url) } = options;
+  const { path, autoSync = true, owner = '', hints, pull = hints !== undefined, authorize, endpoint, wasm = new URL('../dist/tidegate.wasm', import.meta.url) } = options;
   if (typeof path !== 'string' || path === '')
     throw new TidegateError('wrong-type', '/path', `path: expected the path of a file, got ${quote(path)}`);
   const store = await openSqliteStore({ path });

@@ -13,9 +13,7 @@ import { networkReadings } from './readings.js';
 import { ShellCache } from './shell-cache.js';
 import { openStore } from './store.js';
 import { fetchAsset } from './transport.js';
-import { wasmFile } from '../wasm/load.js';
 
-export { wasmFile };
 
 /** @import { WorkerOptions } from './index.d.ts' */
 /** @import { EventIn, ReadingsIn } from '../wasm/protocol.js' */
@@ -40,7 +38,7 @@ export function createSyncWorker(options) {
   const base = scope.registration.scope;
   const { syncEventMs = kSyncEventMs } = options;
   const endpoint = new URL(options.endpoint, base);
-  const wasm = new URL(options.wasm ?? new URL(`../dist/${wasmFile()}`, import.meta.url), base);
+  const wasm = new URL(options.wasm ?? new URL('../dist/tidegate.wasm', import.meta.url), base);
   const shell = new ShellCache({ caches: scope.caches, scope: base, options: options.shell, wasm, fetchAsset });
   /** @type {ReadingsIn} what pages told us last; a worker has no battery */
   let told = {};

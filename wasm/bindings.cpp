@@ -1,4 +1,5 @@
-// The door to JavaScript: one class, numbers and pointer + length only, nothing thrown. The only file that includes <emscripten/bind.h>.
+// The door to JavaScript: a handful of functions, numbers and pointer + length only, nothing thrown. The only file that includes <emscripten/bind.h>.
+// Functions, not a class: Embind's handles of objects are 3 kB of glue (decision 0003); the class is Planner in wasm/index.js.
 //
 // JSON and payloads are copied in by the caller (malloc, set, call, free) and copied out through out_ptr/out_len, which stay valid until the next call.
 #include <emscripten/bind.h>
@@ -21,82 +22,83 @@ using tidegate::Json;
 
 std::string_view text_at(std::uintptr_t pointer, unsigned length) { return {reinterpret_cast<const char*>(pointer), length}; }
 
-// What JavaScript holds. Every call answers true when `out` is a result, false when it is {code, path, message}.
-class Door {
-public:
-    bool restore(std::uintptr_t snapshot, unsigned snapshot_length, std::uintptr_t state, unsigned state_length) {
-        const auto parsed = tidegate::parse_json(text_at(state, state_length));
-        if (!parsed) return refuse(parsed.error());
-        const auto known = planner_.restore(text_at(snapshot, snapshot_length), parsed.value());
-        if (!known) return refuse(known.error());
-        return answer(tidegate::object().set("knownSeq", known.value()));
-    }
-
-    bool step(std::uintptr_t input, unsigned length) {
-        const auto parsed = tidegate::parse_json(text_at(input, length));
-        if (!parsed) return refuse(parsed.error());
-        auto plan = planner_.step(parsed.value());
-        if (!plan) return refuse(plan.error());
-        return answer(tidegate::encode(plan.value()));
-    }
-
-    bool explain(std::uintptr_t id, unsigned length) {
-        const auto found = planner_.explain(text_at(id, length));
-        if (!found) return refuse(found.error());
-        return answer(found.value());
-    }
-
-    void put(double slot, std::uintptr_t bytes, unsigned length) {
-        planner_.put(static_cast<std::uint64_t>(slot), std::string(text_at(bytes, length)));
-    }
-
-    // Puts the bytes of a slot where out_ptr/out_len show them; false when there are none.
-    bool take(double slot) {
-        const std::string* bytes = planner_.bytes(static_cast<std::uint64_t>(slot));
-        shown_ = bytes ? std::string_view(*bytes) : std::string_view();
-        return bytes != nullptr;
-    }
-
-    void snapshot() {
-        out_ = planner_.snapshot();
-        shown_ = out_;
-    }
-
-    double known_seq() const { return static_cast<double>(planner_.known_seq()); }
-    std::uintptr_t out_ptr() const { return reinterpret_cast<std::uintptr_t>(shown_.data()); }
-    unsigned out_len() const { return static_cast<unsigned>(shown_.size()); }
-
-private:
-    bool answer(const Json& json) {
-        out_ = tidegate::dump_json(json);
-        shown_ = out_;
-        return true;
-    }
-    bool refuse(const tidegate::Error& error) {
-        answer(tidegate::object().set("code", error.code).set("path", error.path).set("message", error.message));
-        return false;
-    }
-
-    tidegate::Planner planner_;
-    std::string out_;
-    std::string_view shown_;
+// One planner to an instance: what has trapped is thrown away with its memory (wasm/load.js). Calls that answer bool show a result in out when it is
+// true, and {code, path, message} when it is false.
+struct Door {
+    tidegate::Planner planner;
+    std::string out;
+    std::string_view shown;
 };
+Door& door() {
+    static Door* const made = new Door;   // never destroyed: an instance ends with its memory
+    return *made;
+}
 
+bool answer(const Json& json) {
+    door().out = tidegate::dump_json(json);
+    door().shown = door().out;
+    return true;
+}
+bool refuse(const tidegate::Error& error) {
+    answer(tidegate::object().set("code", error.code).set("path", error.path).set("message", error.message));
+    return false;
+}
+
+bool restore(std::uintptr_t snapshot, unsigned snapshot_length, std::uintptr_t state, unsigned state_length) {
+    const auto parsed = tidegate::parse_json(text_at(state, state_length));
+    if (!parsed) return refuse(parsed.error());
+    const auto known = door().planner.restore(text_at(snapshot, snapshot_length), parsed.value());
+    if (!known) return refuse(known.error());
+    return answer(tidegate::object().set("knownSeq", known.value()));
+}
+
+bool step(std::uintptr_t input, unsigned length) {
+    const auto parsed = tidegate::parse_json(text_at(input, length));
+    if (!parsed) return refuse(parsed.error());
+    auto plan = door().planner.step(parsed.value());
+    if (!plan) return refuse(plan.error());
+    return answer(tidegate::encode(plan.value()));
+}
+
+bool explain(std::uintptr_t id, unsigned length) {
+    const auto found = door().planner.explain(text_at(id, length));
+    if (!found) return refuse(found.error());
+    return answer(found.value());
+}
+
+void put(double slot, std::uintptr_t bytes, unsigned length) {
+    door().planner.put(static_cast<std::uint64_t>(slot), std::string(text_at(bytes, length)));
+}
+
+// Puts the bytes of a slot where out_ptr/out_len show them; false when there are none.
+bool take(double slot) {
+    const std::string* bytes = door().planner.bytes(static_cast<std::uint64_t>(slot));
+    door().shown = bytes ? std::string_view(*bytes) : std::string_view();
+    return bytes != nullptr;
+}
+
+void snapshot() {
+    door().out = door().planner.snapshot();
+    door().shown = door().out;
+}
+
+double known_seq() { return static_cast<double>(door().planner.known_seq()); }
+std::uintptr_t out_ptr() { return reinterpret_cast<std::uintptr_t>(door().shown.data()); }
+unsigned out_len() { return static_cast<unsigned>(door().shown.size()); }
 int boundary_version() { return tidegate::kBoundaryVersion; }
 
 }  // namespace
 
 EMSCRIPTEN_BINDINGS(tidegate) {
-    emscripten::class_<Door>("Door")
-        .constructor<>()
-        .function("restore", &Door::restore)
-        .function("step", &Door::step)
-        .function("explain", &Door::explain)
-        .function("put", &Door::put)
-        .function("take", &Door::take)
-        .function("snapshot", &Door::snapshot)
-        .function("knownSeq", &Door::known_seq)
-        .function("outPtr", &Door::out_ptr)
-        .function("outLen", &Door::out_len);
-    emscripten::function("boundaryVersion", &boundary_version);
+    using emscripten::function;
+    function("restore", &restore);
+    function("step", &step);
+    function("explain", &explain);
+    function("put", &put);
+    function("take", &take);
+    function("snapshot", &snapshot);
+    function("knownSeq", &known_seq);
+    function("outPtr", &out_ptr);
+    function("outLen", &out_len);
+    function("boundaryVersion", &boundary_version);
 }

@@ -1,13 +1,4 @@
-// Compiling a Wasm file once per realm, and which of the two builds an engine runs. Static imports only, no eval.
-
-/** A function with one v128 value: engines without SIMD refuse it. */
-const kSimdProbe = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
-
-/** True where the SIMD build of the core runs. @returns {boolean} */
-export const supportsSimd = () => typeof WebAssembly === 'object' && WebAssembly.validate(kSimdProbe);
-
-/** The file to fetch or read, below dist/. @param {'tidegate' | 'delta'} [name] @returns {string} */
-export const wasmFile = (name = 'tidegate') => (supportsSimd() ? `${name}.simd.wasm` : `${name}.wasm`);
+// Compiling a Wasm file once per realm. Static imports only, no eval.
 
 /** The core could not be loaded: refused by the CSP, not found, cut off, of another version, or no WebAssembly here. */
 export class CoreUnavailable extends Error {

@@ -5,7 +5,7 @@
 //
 // In Node nothing has to be prepared. In a browser call `await ready(fetch(urlOfDeltaWasm))` once. Every call is synchronous.
 import createModule from '../dist/delta.mjs';
-import { CoreUnavailable, compileOnce, wasmFile } from './compile.js';
+import { CoreUnavailable, compileOnce } from './compile.js';
 
 /** @typedef {string | Uint8Array | ArrayBuffer | object | number | boolean | null} Document  JSON text, its UTF-8 bytes, or a live value */
 /** @typedef {{path: string, base?: unknown, ours?: unknown, theirs?: unknown, winner: 'ours' | 'theirs'}} Clash */
@@ -33,6 +33,12 @@ let module;
 /** @type {any} */
 let core;
 
+/** A function with one v128 value: engines without SIMD refuse it. */
+const kSimdProbe = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
+
+/** The file to fetch or read, below dist/: the build that this engine runs. @returns {'delta.simd.wasm' | 'delta.wasm'} */
+export const wasmFile = () => (typeof WebAssembly === 'object' && WebAssembly.validate(kSimdProbe) ? 'delta.simd.wasm' : 'delta.wasm');
+
 /** Prepares the functions from the Wasm file: a Response, bytes, a compiled module, or a promise of one. @param {any} source */
 export async function ready(source) {
   module = await compile(source);
@@ -43,7 +49,7 @@ export async function ready(source) {
 function compiledInNode() {
   const fs = /** @type {any} */ (globalThis).process?.getBuiltinModule?.('node:fs');
   if (!fs) throw new CoreUnavailable('call ready(fetch(url of delta.wasm)) first');
-  return new WebAssembly.Module(fs.readFileSync(new URL(`../dist/${wasmFile('delta')}`, import.meta.url)));
+  return new WebAssembly.Module(fs.readFileSync(new URL(`../dist/${wasmFile()}`, import.meta.url)));
 }
 
 /** An instance, at once: the glue runs to its end when instantiateWasm answers at once. @param {WebAssembly.Module} compiled */

@@ -1,7 +1,7 @@
 // The planner, from JavaScript: JSON as UTF-8 bytes and payloads as bytes, copied in and out; errors as InputError.
 import { compile, instantiate } from './load.js';
 
-export { CoreUnavailable, compile, kBoundaryVersion, supportsSimd, wasmFile } from './load.js';
+export { CoreUnavailable, compile, kBoundaryVersion } from './load.js';
 
 /** @import { Input, Plan } from './protocol.js' */
 
@@ -23,12 +23,10 @@ const decoder = new TextDecoder();
 /** One planner in its own Wasm instance. After a trap (any thrown error that is not an InputError) it must be dropped. */
 export class Planner {
   #core;
-  #door;
 
   /** @param {any} core */
   constructor(core) {
     this.#core = core;
-    this.#door = new core.Door();
   }
 
   /**
@@ -39,7 +37,7 @@ export class Planner {
   restore(snapshot, state) {
     const [at, length] = this.#in(snapshot ?? new Uint8Array(0));
     const [stateAt, stateLength] = this.#in(encoder.encode(JSON.stringify(state ?? {})));
-    const ok = this.#door.restore(at, length, stateAt, stateLength);
+    const ok = this.#core.restore(at, length, stateAt, stateLength);
     this.#core._free(at);
     this.#core._free(stateAt);
     const out = this.#json();
@@ -59,24 +57,24 @@ export class Planner {
   /** Hands payload bytes in. @param {number} slot @param {Uint8Array} bytes */
   put(slot, bytes) {
     const [at, length] = this.#in(bytes);
-    this.#door.put(slot, at, length);
+    this.#core.put(slot, at, length);
     this.#core._free(at);
   }
 
   /** A copy of bytes the core holds. @param {number} slot @returns {Uint8Array} */
   bytes(slot) {
-    if (!this.#door.take(slot)) throw new InputError({ code: 'unknown-slot', path: '', message: `slot ${slot} holds no bytes` });
+    if (!this.#core.take(slot)) throw new InputError({ code: 'unknown-slot', path: '', message: `slot ${slot} holds no bytes` });
     return this.#out();
   }
 
   /** @returns {Uint8Array} */
   snapshot() {
-    this.#door.snapshot();
+    this.#core.snapshot();
     return this.#out();
   }
 
   get knownSeq() {
-    return this.#door.knownSeq();
+    return this.#core.knownSeq();
   }
 
   /** Bytes of Wasm memory in use by this instance. */
@@ -87,7 +85,7 @@ export class Planner {
   /** @param {'step' | 'explain'} name @param {string} text @returns {any} */
   #call(name, text) {
     const [at, length] = this.#in(encoder.encode(text));
-    const ok = this.#door[name](at, length);
+    const ok = this.#core[name](at, length);
     this.#core._free(at);
     const out = this.#json();
     if (!ok) throw new InputError(out);
@@ -103,8 +101,8 @@ export class Planner {
   }
 
   #view() {
-    const at = this.#door.outPtr();
-    return this.#core.HEAPU8.subarray(at, at + this.#door.outLen());
+    const at = this.#core.outPtr();
+    return this.#core.HEAPU8.subarray(at, at + this.#core.outLen());
   }
 
   #out() {

@@ -2,7 +2,7 @@
 import createModule from '../dist/tidegate.mjs';
 import { CoreUnavailable, compileOnce } from './compile.js';
 
-export { CoreUnavailable, compileOnce, supportsSimd, wasmFile } from './compile.js';
+export { CoreUnavailable } from './compile.js';
 
 /** @typedef {import('./compile.js').Source} Source */
 

@@ -119,7 +119,7 @@ export interface ReadingsIn {
   rtt?: number;
   /** 0–100. */
   batteryLevel?: number;
-  /** When battery and charging were read. */
+  /** When battery, charging and idleness were read. */
   atMs?: number;
   /** For quiet hours: minutes to add to UTC for local time. */
   utcOffsetMinutes?: number;

@@ -10,7 +10,6 @@ import { batteryReadings, networkReadings } from '../sw/readings.js';
 import { openStore } from '../sw/store.js';
 import { fetchAsset } from '../sw/transport.js';
 import { Waker, every, kTickMs, once } from '../sw/waker.js';
-import { wasmFile } from '../wasm/load.js';
 import { WorkerLink } from './worker-link.js';
 
 /** @import { Client, ConnectOptions, Listener } from '../sw/index.d.ts' */
@@ -58,7 +57,7 @@ export async function connect(options) {
         publish(type, detail);
         tabs.tell(type, detail);
       }, locks: webLocks(navigator.locks),
-      wasm: () => fetchAsset(new URL(options.wasm ?? new URL(`../dist/${wasmFile()}`, import.meta.url), location.href)),
+      wasm: () => fetchAsset(new URL(options.wasm ?? new URL('../dist/tidegate.wasm', import.meta.url), location.href)),
     });
     return askOf(own)(request, until);
   };

@@ -1,4 +1,3 @@
 // The package's entry for pages.
 export { connect } from './client.js';
 export { StoreError, TidegateError } from '../sw/errors.js';
-export { wasmFile } from '../wasm/load.js';

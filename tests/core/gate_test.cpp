@@ -13,36 +13,35 @@ namespace {
 constexpr double kNow = 1795262400000.0;  // 2026-11-21T12:00:00Z, noon UTC
 
 // Readings with which every condition can be open.
-Readings fine() {
-    Readings r;
+ReadingsIn fine() {
+    ReadingsIn r;
     r.online = true;
     r.connection_type = "wifi";
     r.metered = false;
     r.save_data = false;
     r.battery_level = 80;
     r.charging = true;
-    r.battery_at_ms = kNow;
+    r.at_ms = kNow;
     r.idle = true;
-    r.idle_at_ms = kNow;
     r.utc_offset_minutes = 0;
     return r;
 }
 
-GateSettings strictest() {
-    GateSettings s;
+Settings strictest() {
+    Settings s;
     s.requires_charging = s.unmetered_only = s.requires_idle = s.pause_on_poor = true;
-    s.quiet_hours = QuietHours{22 * 60, 6 * 60};
-    s.min_interval_ms = kHourMs;
+    s.quiet_hours = QuietHoursSetting{22 * 60, 6 * 60};
+    s.min_interval = kHourMs;
     s.data_budget_per_day = 1000;
     s.battery_budget_per_day = 5;
     return s;
 }
 
 // Closes exactly one condition of strictest().
-void close_one(Condition condition, GateSettings& s, Readings& r, GateState& state) {
+void close_one(Condition condition, Settings& s, ReadingsIn& r, GateState& state) {
     switch (condition) {
         case Condition::enabled: s.enabled = false; break;
-        case Condition::consent: s.consent = false; break;
+        case Condition::consent: s.consent = "withdrawn"; break;
         case Condition::paused: state.paused = true; break;
         case Condition::network: r.online = false; break;
         case Condition::charging: r.charging = false; break;
@@ -51,14 +50,14 @@ void close_one(Condition condition, GateSettings& s, Readings& r, GateState& sta
         case Condition::metered: r.metered = true; break;
         case Condition::save_data: r.save_data = true; break;
         case Condition::data_budget: state.bytes_today = 1000; break;
-        case Condition::quiet_hours: s.quiet_hours = QuietHours{11 * 60, 13 * 60}; break;
+        case Condition::quiet_hours: s.quiet_hours = QuietHoursSetting{11 * 60, 13 * 60}; break;
         case Condition::poor_link: state.quality = Quality::poor; break;
         case Condition::idle: r.idle = false; break;
         case Condition::interval: state.last_session_end_ms = kNow - 1000; break;
     }
 }
 
-GateResult check(const GateSettings& s, const Readings& r, const GateState& state = {}, bool manual = false, double now = kNow) {
+GateResult check(const Settings& s, const ReadingsIn& r, const GateState& state = {}, bool manual = false, double now = kNow) {
     return check_gate(s, r, state, now, manual);
 }
 
@@ -72,8 +71,8 @@ TEST_CASE("with default settings and nothing known the gate is open and says wha
     CHECK(g.sentence.empty());
     CHECK(!g.look_again_ms);
     CHECK(g.unknown == std::vector<std::string>{"online", "battery"});
-    GateSettings strict;
-    strict.unknown_readings = UnknownReadings::strict;
+    Settings strict;
+    strict.unknown_readings = "strict";
     CHECK(check(strict, {}).closed_by == "network");
 }
 
@@ -87,8 +86,8 @@ TEST_CASE("each condition closes the gate by itself, is named, explained, and pa
     for (int i = 0; i < kConditions; ++i) {
         const Condition condition = static_cast<Condition>(i);
         CAPTURE(name(condition));
-        GateSettings s = strictest();
-        Readings r = fine();
+        Settings s = strictest();
+        ReadingsIn r = fine();
         GateState state;
         close_one(condition, s, r, state);
         const GateResult g = check(s, r, state);
@@ -105,7 +104,7 @@ TEST_CASE("each condition closes the gate by itself, is named, explained, and pa
         if (by_time) {
             CHECK(*g.look_again_ms > kNow);
             const bool interval = condition == Condition::interval;  // the others depend on the local clock, not on the state
-            if (interval) CHECK(check(s, [] { Readings x = fine(); x.idle_at_ms = x.battery_at_ms = std::nullopt; return x; }(), state, false, *g.look_again_ms).open);
+            if (interval) CHECK(check(s, [] { ReadingsIn x = fine(); x.at_ms = std::nullopt; return x; }(), state, false, *g.look_again_ms).open);
         }
         const bool manual_ignores = condition == Condition::quiet_hours || condition == Condition::idle || condition == Condition::interval;
         CHECK(check(s, r, state, true).open == manual_ignores);
@@ -116,8 +115,8 @@ TEST_CASE("of two closed conditions the first in the stated order is named, and 
     for (int i = 0; i < kConditions; ++i)
         for (int j = i + 1; j < kConditions; ++j) {
             const Condition first = static_cast<Condition>(i), second = static_cast<Condition>(j);
-            GateSettings s = strictest();
-            Readings r = fine();
+            Settings s = strictest();
+            ReadingsIn r = fine();
             GateState state;
             close_one(second, s, r, state);
             close_one(first, s, r, state);
@@ -135,10 +134,10 @@ TEST_CASE("of two closed conditions the first in the stated order is named, and 
 }
 
 TEST_CASE("of two conditions that time opens the later one says when to look again, in either order") {
-    GateSettings s;
+    Settings s;
     s.data_budget_per_day = 1;
-    s.quiet_hours = QuietHours{11 * 60, 13 * 60};
-    s.min_interval_ms = 2 * kHourMs;
+    s.quiet_hours = QuietHoursSetting{11 * 60, 13 * 60};
+    s.min_interval = 2 * kHourMs;
     GateState state;
     state.last_session_end_ms = kNow;
     CHECK(check(s, fine(), state).look_again_ms == kNow + 2 * kHourMs);  // quiet hours end an hour before the interval
@@ -150,18 +149,18 @@ TEST_CASE("of two conditions that time opens the later one says when to look aga
 
 TEST_CASE("critical never passes enabled, consent, paused or a missing network, even if the settings let it pass everything") {
     for (int i = 0; i < kConditions; ++i) {
-        GateSettings s = strictest();
-        s.critical_passes = ~0u;
-        Readings r = fine();
+        Settings s = strictest();
+        ReadingsIn r = fine();
         GateState state;
+        state.critical_passes = ~0u;
         close_one(static_cast<Condition>(i), s, r, state);
         CHECK(may_pass(check(s, r, state), Band::critical, kNow) == (i > static_cast<int>(Condition::network)));
     }
 }
 
 TEST_CASE("the priority threshold holds back what is below it in automatic sessions only") {
-    GateSettings s;
-    s.priority_threshold = Band::high;
+    Settings s;
+    s.priority_threshold = "high";
     const GateResult automatic = check(s, fine()), manual = check(s, fine(), {}, true);
     CHECK(automatic.open);
     for (const Band band : {Band::low, Band::normal, Band::high, Band::critical}) {
@@ -171,8 +170,8 @@ TEST_CASE("the priority threshold holds back what is below it in automatic sessi
 }
 
 TEST_CASE("a low battery does not matter while charging, and the border itself is enough") {
-    GateSettings s;
-    Readings r = fine();
+    Settings s;
+    ReadingsIn r = fine();
     r.battery_level = 5;
     CHECK(check(s, r).open);
     r.charging = false;
@@ -187,24 +186,24 @@ TEST_CASE("a low battery does not matter while charging, and the border itself i
 }
 
 TEST_CASE("readings that are old, from the future or no numbers are unknown") {
-    GateSettings s;
+    Settings s;
     s.requires_charging = true;
     s.requires_idle = true;
-    const auto unknown = [&](const Readings& r) { return check(s, r).unknown; };
-    Readings r = fine();
+    const auto unknown = [&](const ReadingsIn& r) { return check(s, r).unknown; };
+    ReadingsIn r = fine();
     CHECK(unknown(r).empty());
-    r.battery_at_ms = kNow - kBatteryStaleMs;
+    r.at_ms = kNow - kIdleStaleMs;
     CHECK(unknown(r).empty());
-    r.battery_at_ms = kNow - kBatteryStaleMs - 1;
-    CHECK(unknown(r) == std::vector<std::string>{"charging", "battery"});
-    r.battery_at_ms = kNow + kClockSlackMs + 1;
-    CHECK(unknown(r) == std::vector<std::string>{"charging", "battery"});
-    r.battery_at_ms = std::nan("");
-    CHECK(unknown(r) == std::vector<std::string>{"charging", "battery"});
-    r = fine();
-    r.idle_at_ms = kNow - kIdleStaleMs - 1;
+    r.at_ms = kNow - kBatteryStaleMs;
     CHECK(unknown(r) == std::vector<std::string>{"idle"});
-    s.unknown_readings = UnknownReadings::strict;
+    for (const double bad : {kNow - kBatteryStaleMs - 1, kNow + kClockSlackMs + 1, std::nan("")}) {
+        r.at_ms = bad;
+        CHECK(unknown(r) == std::vector<std::string>{"charging", "battery", "idle"});
+    }
+    r = fine();
+    r.at_ms = kNow - kIdleStaleMs - 1;
+    CHECK(unknown(r) == std::vector<std::string>{"idle"});
+    s.unknown_readings = "strict";
     CHECK(check(s, r).closed_by == "idle");
     for (const double bad : {std::nan(""), -1.0, 101.0, std::numeric_limits<double>::infinity()}) {
         r = fine();
@@ -216,9 +215,9 @@ TEST_CASE("readings that are old, from the future or no numbers are unknown") {
 }
 
 TEST_CASE("cellular counts as metered, wifi and ethernet do not, where the browser does not say") {
-    GateSettings s;
+    Settings s;
     s.unmetered_only = true;
-    Readings r = fine();
+    ReadingsIn r = fine();
     r.metered.reset();
     for (const char* type : {"wifi", "ethernet"}) {
         r.connection_type = type;
@@ -229,12 +228,12 @@ TEST_CASE("cellular counts as metered, wifi and ethernet do not, where the brows
     r.connection_type = "unknown";
     CHECK(check(s, r).open);
     CHECK(check(s, r).unknown == std::vector<std::string>{"metered"});
-    s.unknown_readings = UnknownReadings::strict;
+    s.unknown_readings = "strict";
     CHECK(check(s, r).closed_by == "metered");
 }
 
 TEST_CASE("a link known to be offline is no network; where none is required nothing is asked") {
-    GateSettings s;
+    Settings s;
     GateState state;
     state.quality = Quality::offline;
     CHECK(check(s, fine(), state).closed_by == "network");
@@ -244,17 +243,17 @@ TEST_CASE("a link known to be offline is no network; where none is required noth
 
 TEST_CASE("quiet hours: every minute of the day, with and without midnight inside, in every offset") {
     struct Span {
-        double from, to;
+        std::int64_t from, to;
     };
     for (const Span span : {Span{22 * 60, 6 * 60}, Span{9 * 60, 17 * 60}, Span{0, 1439}, Span{1439, 0}})
         for (const double offset : {0.0, 330.0, -720.0, 840.0})
             for (int minute = 0; minute < 1440; minute += 7) {
-                GateSettings s;
-                s.quiet_hours = QuietHours{span.from, span.to};
-                Readings r = fine();
+                Settings s;
+                s.quiet_hours = QuietHoursSetting{span.from, span.to};
+                ReadingsIn r = fine();
                 r.utc_offset_minutes = offset;
                 const double midnight = next_local_midnight_ms(kNow, offset);
-                r.battery_at_ms = r.idle_at_ms = std::nullopt;
+                r.at_ms = std::nullopt;
                 const double now = midnight + minute * kMinuteMs;
                 const bool quiet = span.from < span.to ? minute >= span.from && minute < span.to : minute >= span.from || minute < span.to;
                 const GateResult g = check(s, r, {}, false, now);
@@ -267,25 +266,25 @@ TEST_CASE("quiet hours: every minute of the day, with and without midnight insid
 }
 
 TEST_CASE("quiet hours that are empty, impossible or without a local time") {
-    GateSettings s;
-    Readings r = fine();
-    for (const QuietHours odd : {QuietHours{720, 720}, QuietHours{std::nan(""), 5}, QuietHours{-1, 2000}}) {
+    Settings s;
+    ReadingsIn r = fine();
+    for (const QuietHoursSetting odd : {QuietHoursSetting{720, 720}, QuietHoursSetting{-1, 20}, QuietHoursSetting{20, 2000}}) {
         s.quiet_hours = odd;
         CHECK(check(s, r).open);
     }
-    s.quiet_hours = QuietHours{0, 1439};
+    s.quiet_hours = QuietHoursSetting{0, 1439};
     r.utc_offset_minutes.reset();
     CHECK(check(s, r).open);
     CHECK(check(s, r).unknown == std::vector<std::string>{"utcOffset"});
     r.utc_offset_minutes = 1e300;
     CHECK(check(s, r).open);
-    s.unknown_readings = UnknownReadings::strict;
+    s.unknown_readings = "strict";
     CHECK(check(s, r).closed_by == "quiet-hours");
 }
 
 TEST_CASE("the minimum interval ends in time, and at once when the clock went backwards") {
-    GateSettings s;
-    s.min_interval_ms = 10 * kMinuteMs;
+    Settings s;
+    s.min_interval = 10 * kMinuteMs;
     GateState state;
     state.last_session_end_ms = kNow - kMinuteMs;
     CHECK(check(s, fine(), state).look_again_ms == kNow + 9 * kMinuteMs);
@@ -293,13 +292,13 @@ TEST_CASE("the minimum interval ends in time, and at once when the clock went ba
     CHECK(check(s, fine(), state).open);
     state.last_session_end_ms = std::nan("");
     CHECK(check(s, fine(), state).open);
-    s.min_interval_ms = std::numeric_limits<double>::infinity();
+    s.min_interval = std::numeric_limits<double>::infinity();
     state.last_session_end_ms = kNow;
     CHECK(check(s, fine(), state).look_again_ms == kNow + kMaxWaitMs);
 }
 
 TEST_CASE("a low op waits for an idle device, for a bounded time, and not in a manual session") {
-    Readings r = fine();
+    ReadingsIn r = fine();
     r.idle = false;
     const GateResult g = check({}, r);
     CHECK(g.open);
@@ -312,16 +311,16 @@ TEST_CASE("a low op waits for an idle device, for a bounded time, and not in a m
 }
 
 TEST_CASE("budgets of the day open at local midnight, the battery's not while charging") {
-    GateSettings s;
+    Settings s;
     s.data_budget_per_day = 100;
     GateState state;
     state.bytes_today = 99;
     CHECK(check(s, fine(), state).open);
     state.bytes_today = 100;
-    Readings r = fine();
+    ReadingsIn r = fine();
     r.utc_offset_minutes = 120;
     CHECK(check(s, r, state).look_again_ms == next_local_midnight_ms(kNow, 120));
-    GateSettings battery;
+    Settings battery;
     battery.battery_budget_per_day = 5;
     state.battery_used_today = 6;
     CHECK(check(battery, fine(), state).open);
@@ -330,7 +329,7 @@ TEST_CASE("budgets of the day open at local midnight, the battery's not while ch
 }
 
 TEST_CASE("the pace of automatic sessions stretches and shrinks within its bounds") {
-    Readings r = fine();
+    ReadingsIn r = fine();
     const double base = 10 * kMinuteMs;
     CHECK(session_interval_ms(base, Quality::good, r, kNow) == base);
     CHECK(session_interval_ms(base, Quality::excellent, r, kNow) == base / 2);
@@ -354,14 +353,14 @@ TEST_CASE("readings of no sense never crash and never open a hard condition") {
     for (const double a : odd)
         for (const double b : odd)
             for (const double now : odd) {
-                GateSettings s = strictest();
+                Settings s = strictest();
                 s.enabled = false;
                 s.minimum_battery_level = a;
-                s.min_interval_ms = b;
-                s.quiet_hours = QuietHours{a, b};
+                s.min_interval = b;
+                s.quiet_hours = QuietHoursSetting{a > 0 ? 1 : -1, b > 0 ? 5000 : 5};
                 s.data_budget_per_day = a;
-                Readings r = fine();
-                r.battery_level = r.battery_at_ms = r.idle_at_ms = r.utc_offset_minutes = a;
+                ReadingsIn r = fine();
+                r.battery_level = r.at_ms = r.utc_offset_minutes = a;
                 GateState state;
                 state.last_session_end_ms = b;
                 state.bytes_today = b;

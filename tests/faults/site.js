@@ -19,7 +19,7 @@ async function files() {
   const found = new Map(outputFiles.map(({ path, contents }) => [path.slice(kApp.length), Buffer.from(contents)]));
   found.set('/', readFileSync(join(kApp, 'index.html')));
   found.set('/blank', Buffer.from('<!doctype html><title>blank</title>'));
-  for (const name of ['tidegate.wasm', 'tidegate.simd.wasm']) found.set(`/${name}`, readFileSync(at('dist', name)));
+  found.set('/tidegate.wasm', readFileSync(at('dist/tidegate.wasm')));
   return found;
 }
 

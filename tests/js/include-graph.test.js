@@ -8,7 +8,7 @@ import { at, filesBelow } from '../../scripts/lib.mjs';
 
 // A module is a header with its sources; planner_send.cpp belongs to planner, diff_array.cpp to diff, patch_tree.h to patch.
 const kLayers = [
-  ['result', 'random', 'time', 'assert', 'words', 'simd', 'sort', 'text_buffer', 'hash', 'json', 'json_text', 'json_value', 'canonical', 'fields'],
+  ['result', 'random', 'time', 'assert', 'words', 'say', 'simd', 'sort', 'text_buffer', 'hash', 'json', 'json_text', 'json_value', 'canonical', 'fields'],
   ['describe', 'protocol'],
   ['priority', 'gate', 'connectivity', 'batch', 'backoff', 'retry_after', 'budget', 'form', 'conflict', 'merge', 'diff', 'patch', 'binary_delta',
     'eta', 'throttle', 'verdict', 'wire'],
@@ -19,8 +19,8 @@ const kLayers = [
 
 // Within a layer: who may include whom.
 const kSideways = {
-  json: ['result', 'json_text', 'json_value'],
-  json_text: ['result', 'simd'],
+  json: ['result', 'say', 'json_text', 'json_value'],
+  json_text: ['result', 'say', 'simd'],
   text_buffer: ['simd', 'json_text'],
   json_value: ['json_text', 'hash', 'simd', 'sort'],
   canonical: ['sort', 'result', 'hash', 'json_text', 'json_value'],

@@ -14,7 +14,7 @@ import { random } from '../../sw/random.js';
 import { openSqliteStore } from '../../sw/sqlite-store.js';
 import { createTransport } from '../../sw/transport.js';
 import { Turns } from '../../sw/turns.js';
-import { createPlanner, wasmFile } from '../../wasm/index.js';
+import { createPlanner } from '../../wasm/index.js';
 import { startServer } from '../browser/harness/server.js';
 
 const kOps = 10_000;
@@ -36,7 +36,7 @@ test('10 000 operations of 2 kB: at most 64 MiB of Wasm memory after restoring a
   t.after(() => server.stop());
   const store = await openSqliteStore({ path: join(folder, 'client.db') });
   t.after(() => store.close());
-  const wasm = readFileSync(at('dist', wasmFile()));
+  const wasm = readFileSync(at('dist', 'tidegate.wasm'));
 
   /** Drains as a process does that has just started; answers the Wasm memory of its core. @param {boolean} online */
   async function drain(online) {

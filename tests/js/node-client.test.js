@@ -6,7 +6,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createPlanner } from '../../wasm/index.js';
-import { wasmFile } from '../../wasm/load.js';
 import { buildRow } from '../../sw/accept.js';
 import { clock } from '../../sw/clock.js';
 import { webLocks } from '../../sw/locks.js';
@@ -19,7 +18,7 @@ import { kLimits } from './store.contract.js';
 import { lockManager } from './sw-harness.js';
 import { rowsOf, startServer, temporaryDirectory } from './server-harness.js';
 
-const kWasm = readFileSync(new URL(`../../dist/${wasmFile()}`, import.meta.url));
+const kWasm = readFileSync(new URL('../../dist/tidegate.wasm', import.meta.url));
 
 /** A server, and a client of it that drains only when asked, unless told otherwise. */
 async function pair(t, options = {}) {

@@ -46,7 +46,7 @@ test('the project has no compiler on its PATH', () => {
 test('the tarball holds no tests, no C++ and no demo', () => {
   const listed = execFileSync(process.execPath, [npm, 'pack', '--json', '--dry-run'], { cwd: at('.'), encoding: 'utf8' });
   const paths = JSON.parse(listed)[0].files.map(({ path }) => path);
-  for (const wanted of ['LICENSE', 'README.md', 'package.json', 'dist/tidegate.mjs', 'dist/tidegate.wasm', 'dist/tidegate.simd.wasm', 'wasm/protocol.d.ts', 'sw/index.d.ts'])
+  for (const wanted of ['LICENSE', 'README.md', 'package.json', 'dist/tidegate.mjs', 'dist/tidegate.wasm', 'wasm/protocol.d.ts', 'sw/index.d.ts'])
     assert.ok(paths.includes(wanted), `${wanted} is missing`);
   assert.deepEqual(paths.filter((path) => /\.(cpp|h)$|(^|\/)(tests|bench|server|headless|scripts|demo|node_modules)\//.test(path)), []);
 });
@@ -100,19 +100,19 @@ test('a bundled page and service worker send what the page saves', { timeout: kT
   const { build } = await import('esbuild');
   const { chromium } = await import('playwright-core');
   put('page.js', `
-    import { connect, wasmFile } from 'tidegate';
+    import { connect } from 'tidegate';
     import 'tidegate/elements';
-    const client = await connect({ worker: new URL('sw.js', document.baseURI), endpoint: '/api/v1/', wasm: new URL(wasmFile(), document.baseURI) });
+    const client = await connect({ worker: new URL('sw.js', document.baseURI), endpoint: '/api/v1/', wasm: new URL('tidegate.wasm', document.baseURI) });
     for (const id of ['a', 'b', 'c']) await client.save('NOTE', id, { id });
     document.title = 'saved';
   `);
   put('sw.js', `
-    import { createSyncWorker, wasmFile } from 'tidegate/sw';
-    createSyncWorker({ endpoint: '/api/v1/', wasm: wasmFile() });
+    import { createSyncWorker } from 'tidegate/sw';
+    createSyncWorker({ endpoint: '/api/v1/', wasm: 'tidegate.wasm' });
   `);
   const site = join(folder, 'site');
   await build({ absWorkingDir: project, entryPoints: ['page.js', 'sw.js'], bundle: true, format: 'esm', target: 'es2022', outdir: site, conditions: ['browser'], logLevel: 'error' });
-  for (const name of ['tidegate.wasm', 'tidegate.simd.wasm']) copyFileSync(join(project, 'node_modules/tidegate/dist', name), join(site, name));
+  copyFileSync(join(project, 'node_modules/tidegate/dist/tidegate.wasm'), join(site, 'tidegate.wasm'));
   writeFileSync(join(site, 'index.html'), '<!doctype html><title>new</title><script type="module" src="page.js"></script>');
 
   const effects = [];

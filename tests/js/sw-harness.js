@@ -59,9 +59,9 @@ export function cacheStorage(files) {
 /** One origin: its caches, locks, sync registrations, pages, and the worker that is running. */
 export function origin(url, { online = true, files = {} } = {}) {
   const base = `${url}/`;
-  const wasm = ['tidegate.wasm', 'tidegate.simd.wasm'].map((name) => [`/${name}`, readFileSync(new URL(`../../dist/${name}`, import.meta.url))]);
+  const wasm = readFileSync(new URL('../../dist/tidegate.wasm', import.meta.url));
   const world = {
-    url, base, locks: lockManager(), caches: cacheStorage({ ...Object.fromEntries(wasm), '/': 'page', '/app.js': 'app', ...files }), pages: [], tags: [], registered: 0,
+    url, base, locks: lockManager(), caches: cacheStorage({ '/tidegate.wasm': wasm, '/': 'page', '/app.js': 'app', ...files }), pages: [], tags: [], registered: 0,
     navigator: { onLine: online, connection: { effectiveType: '4g', rtt: 50, downlink: 10, saveData: false } },
   };
   return world;

@@ -1,8 +1,5 @@
-// How choose_batch works. The rule of batch.h needs, for each op, the best key of everything behind it. Looking at all lanes would cost a sort of
-// the queue; but only what is among the best few hundred keys, or stands before such an op, can get into the batch. So: find the K best keys
-// (threshold), add what stands before them (closure), and apply the rule to that subset, for as long as it is certain to decide as it
-// would over all: while the unit in turn has a key within the threshold. If the batch is not closed by then, take 8 times as many.
-// Test: tests/core/batch_test.cpp, which compares with the rule written down plainly, over all candidates.
+// The rule of batch.h: units, their ranks, what each inherits from those behind it, then the smallest available one again and again.
+// Test: tests/core/batch_test.cpp, which compares with the rule written down plainly.
 #include "tidegate/batch.h"
 
 #include <algorithm>
@@ -10,7 +7,6 @@
 #include <limits>
 #include <map>
 #include <queue>
-#include <set>
 #include <tuple>
 
 #include "tidegate/sort.h"
@@ -20,7 +16,6 @@ namespace tidegate {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int kMaxClosurePasses = 8;
 
 using Index = std::uint32_t;
 
@@ -39,89 +34,10 @@ Rank own_rank(std::span<const Candidate> all, Index i, bool short_window) {
     return {std::isnan(key) ? kInfinity : key, i};
 }
 
-// The K smallest ranks, in no order; `edge` becomes the largest of them. One pass: a buffer of 4 K is cut back to K whenever it is full.
-std::vector<Index> smallest(std::span<const Candidate> all, bool short_window, std::size_t k, Rank& edge) {
-    std::vector<Rank> kept;
-    kept.reserve(4 * k);
-    edge = Rank{};
-    const auto cut = [&] {
-        if (kept.size() <= k) return;
-        put_smallest_first(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(k) - 1, kept.end());
-        kept.resize(k);
-        edge = kept.back();
-    };
-    for (Index i = 0; i < all.size(); ++i) {
-        const Rank rank = own_rank(all, i, short_window);
-        if (!(rank < edge)) continue;
-        kept.push_back(rank);
-        if (kept.size() == 4 * k) cut();
-    }
-    cut();
-    std::vector<Index> indexes;
-    indexes.reserve(kept.size());
-    for (const Rank& rank : kept) indexes.push_back(rank.lender);
-    return indexes;
-}
-
-// Adds to a subset what stands before its members in their lanes, and whole groups with what stands before those.
-class Closure {
-public:
-    Closure(std::span<const Candidate> all, std::vector<Index>& subset) : all_(all), subset_(subset), member_(all.size()) {
-        std::size_t bits = 64;
-        while (bits < 2 * subset.size() * 8) bits *= 2;
-        maybe_lane_.resize(bits);
-        for (const Index i : subset) want(i);
-    }
-
-    // False when it did not come to an end within kMaxClosurePasses.
-    bool run() {
-        for (int pass = 0; pass < kMaxClosurePasses; ++pass) {
-            if (!needed_) return true;
-            needed_ = false;
-            for (Index i = 0; i < all_.size(); ++i)
-                if (!member_[i] && is_wanted(all_[i])) {
-                    subset_.push_back(i);
-                    want(i, all_[i].group == 0);
-                }
-        }
-        return !needed_;
-    }
-
-private:
-    // known: stands before a member of its lane, so the lane needs no further look.
-    void want(Index i, bool known = false) {
-        member_[i] = 1;
-        const Candidate& c = all_[i];
-        if (!known && c.chain > 0) {
-            const auto [it, fresh] = reach_.try_emplace(c.lane, c.chain);
-            if (fresh || it->second < c.chain) needed_ = true;
-            it->second = std::max(it->second, c.chain);
-            maybe_lane_[c.lane & (maybe_lane_.size() - 1)] = true;
-        }
-        if (c.group != 0 && groups_.insert(c.group).second) needed_ = true;
-    }
-
-    // The bit field answers most candidates without a look into the map.
-    bool is_wanted(const Candidate& c) const {
-        if (c.group != 0 && groups_.count(c.group)) return true;
-        if (!maybe_lane_[c.lane & (maybe_lane_.size() - 1)]) return false;
-        const auto it = reach_.find(c.lane);
-        return it != reach_.end() && c.chain < it->second;
-    }
-
-    std::span<const Candidate> all_;
-    std::vector<Index>& subset_;
-    std::vector<char> member_;
-    std::vector<char> maybe_lane_;                  // by lane modulo its size
-    std::map<Index, Index> reach_;                  // lane → the largest place wanted in it
-    std::set<Index> groups_;
-    bool needed_ = false;
-};
-
-// The rule of batch.h, applied to a subset that holds everything standing before each of its members.
 class Chooser {
 public:
-    Chooser(std::span<const Candidate> all, std::vector<Index> subset, const BatchBudget& budget) : all_(all), ops_(std::move(subset)), budget_(budget) {
+    Chooser(std::span<const Candidate> all, const BatchBudget& budget) : all_(all), ops_(all.size()), budget_(budget) {
+        for (Index i = 0; i < all.size(); ++i) ops_[i] = i;
         sort_all(ops_.begin(), ops_.end(), [&](Index a, Index b) {
             return std::tie(all_[a].lane, all_[a].chain, a) < std::tie(all_[b].lane, all_[b].chain, b);
         });
@@ -130,8 +46,8 @@ public:
         inherit();
     }
 
-    // Chooses while units rank up to `edge`. True when the batch is closed: nothing beyond the edge could get in.
-    bool run(const Rank& edge, std::vector<std::size_t>& chosen) {
+    std::vector<std::size_t> run() {
+        std::vector<std::size_t> chosen;
         std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns;
         for (std::size_t u = 0; u < units_.size(); ++u)
             if (units_[u].waits_for == 0) turns.push(turn(u));
@@ -140,24 +56,23 @@ public:
         while (!turns.empty()) {
             const std::size_t u = std::get<3>(turns.top());
             const Unit& unit = units_[u];
-            if (edge < unit.rank) return false;
             turns.pop();
             const bool count_fits = chosen.size() + unit.ops.size() <= budget_.max_ops;
             if (!count_fits || bytes + unit.bytes > budget_.max_bytes) {
                 if (chosen.empty() && passed_over == 0 && count_fits && budget_.oversize_alone) {
                     take(unit, chosen);
-                    return true;
+                    break;
                 }
-                if (++passed_over > kMaxPassedOver) return true;
+                if (++passed_over > kMaxPassedOver) break;
                 continue;
             }
             take(unit, chosen);
             bytes += unit.bytes;
-            if (chosen.size() == budget_.max_ops) return true;
+            if (chosen.size() == budget_.max_ops) break;
             for (const std::size_t place : unit.ops)
                 if (const std::size_t next = unit_behind(place); next != kNone && --units_[next].waits_for == 0) turns.push(turn(next));
         }
-        return edge.key == kInfinity && edge.lender == Rank{}.lender;
+        return chosen;
     }
 
 private:
@@ -288,37 +203,17 @@ private:
     }
 
     std::span<const Candidate> all_;
-    std::vector<Index> ops_;                // of the subset, by lane and place
+    std::vector<Index> ops_;                // by lane and place
     std::vector<std::size_t> unit_of_;      // by place in ops_
     std::vector<Unit> units_;
     BatchBudget budget_;
 };
 
-std::vector<Index> everything(std::size_t n) {
-    std::vector<Index> indexes(n);
-    for (Index i = 0; i < n; ++i) indexes[i] = i;
-    return indexes;
-}
-
 }  // namespace
 
 std::vector<std::size_t> choose_batch(std::span<const Candidate> candidates, const BatchBudget& budget) {
-    std::vector<std::size_t> chosen;
-    if (!(budget.max_bytes > 0.0) || budget.max_ops == 0 || candidates.empty()) return chosen;
-    for (std::size_t k = 2 * (std::min(budget.max_ops, candidates.size()) + kMaxPassedOver);; k *= 8) {
-        Rank edge;
-        std::vector<Index> subset;
-        if (k < candidates.size() / 4) {
-            subset = smallest(candidates, budget.short_window, k, edge);
-            if (!Closure(candidates, subset).run()) subset.clear();
-        }
-        if (subset.empty()) {
-            subset = everything(candidates.size());
-            edge = Rank{};
-        }
-        chosen.clear();
-        if (Chooser(candidates, std::move(subset), budget).run(edge, chosen)) return chosen;
-    }
+    if (!(budget.max_bytes > 0.0) || budget.max_ops == 0 || candidates.empty()) return {};
+    return Chooser(candidates, budget).run();
 }
 
 }  // namespace tidegate

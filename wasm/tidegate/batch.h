@@ -7,8 +7,7 @@
 // In a short window the key is the cost of delay per byte instead (Smith 1956); a run of ops in a lane counts by the best ratio of a prefix of it
 // (Sidney's decomposition for chains, 1975).
 //
-// Cost: one pass over the candidates to find those that can matter (a threshold, not a sort), one more when lanes have followers; then work on
-// a few hundred. O(n) time, O(batch) memory plus two bits per candidate, unless long lanes or interlocking groups near the head make it look further.
+// Cost: O(n log n) over the candidates; the planner looks at kMaxCandidates at most.
 #pragma once
 
 #include <cstddef>

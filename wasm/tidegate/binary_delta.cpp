@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tidegate/say.h"
 #include "tidegate/simd.h"
 #include "tidegate/vcdiff.h"
 
@@ -124,7 +125,7 @@ private:
     Error read_window(Window& w) {
         const std::uint8_t indicator = in_.byte();
         if (indicator & ~(kHasSource | kHasTarget | kHasChecksum) || (indicator & kHasSource && indicator & kHasTarget))
-            return refuse("delta-syntax", "the window indicator " + std::to_string(indicator) + " is not known");
+            return refuse("delta-syntax", say("the window indicator ", indicator, " is not known"));
         if (indicator & (kHasSource | kHasTarget)) {
             w.source_size = in_.integer();
             w.source_at = in_.integer();
@@ -150,7 +151,7 @@ private:
     }
 
     Error write_window(const Window& w) {
-        if (w.target_size > max_ - out_.size()) return refuse("delta-limit", "the result would have more than " + std::to_string(max_) + " bytes");
+        if (w.target_size > max_ - out_.size()) return refuse("delta-limit", say("the result would have more than ", max_, " bytes"));
         const std::size_t start = out_.size();
         out_.reserve(start + w.target_size);
         sum_ = 1;
@@ -239,7 +240,7 @@ private:
 
 Result<std::string> apply_delta(std::string_view base, std::string_view delta, std::size_t max_output) {
     max_output = std::min(max_output, kMaxBlobBytes);
-    if (base.size() > kMaxBlobBytes) return refuse("delta-size", "the base has more than " + std::to_string(kMaxBlobBytes) + " bytes");
+    if (base.size() > kMaxBlobBytes) return refuse("delta-size", say("the base has more than ", kMaxBlobBytes, " bytes"));
     return Decoder(base, delta, max_output).run();
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tidegate/binary_delta.h"
+#include "tidegate/say.h"
 #include "tidegate/simd.h"
 #include "tidegate/vcdiff.h"
 
@@ -42,12 +43,10 @@ std::size_t common_suffix(std::string_view a, std::size_t i, std::string_view b,
 std::size_t find_anchor(std::string_view text, std::size_t from, std::size_t to, std::string_view needle) {
     if (text.size() < needle.size()) return std::string_view::npos;
     to = std::min(to, text.size() - needle.size() + 1);
-    const simd::V16 first = simd::splat(needle.front()), last = simd::splat(needle.back());
     const std::size_t reach = needle.size() - 1;
     std::size_t i = from;
     for (; i + 16 <= to && i + reach + 16 <= text.size(); i += 16) {
-        std::uint32_t hits = simd::mask(simd::both(simd::equal(simd::load16(text.data() + i), first),
-                                                   simd::equal(simd::load16(text.data() + i + reach), last)));
+        std::uint32_t hits = simd::pairs16(text.data() + i, needle.front(), text.data() + i + reach, needle.back());
         for (; hits; hits &= hits - 1) {
             const std::size_t at = i + static_cast<std::size_t>(__builtin_ctz(hits));
             if (std::memcmp(text.data() + at, needle.data(), needle.size()) == 0) return at;
@@ -123,7 +122,7 @@ private:
         // Overwritten: the same distance on in both.
         const std::size_t left = std::min({base_.size() - from, next_.size() - at, kNearby});
         for (std::size_t k = 0; k + kAnchor <= left; k += 16) {
-            if (simd::mask(simd::equal(simd::load16(base_.data() + from + k), simd::load16(next_.data() + at + k))) != 0xffff) continue;
+            if (!simd::same16(base_.data() + from + k, next_.data() + at + k)) continue;
             const std::size_t back = common_suffix(base_, from + k, next_, at + k, k);
             offer(from + k - back, at + k - back);
             if (best.size) break;
@@ -251,7 +250,7 @@ private:
 
 Result<std::string> encode_delta(std::string_view base, std::string_view next, const BinaryDeltaOptions& options) {
     if (base.size() > kMaxBlobBytes || next.size() > kMaxBlobBytes)
-        return Error{"delta-size", "", "a blob has more than " + std::to_string(kMaxBlobBytes) + " bytes"};
+        return Error{"delta-size", "", say("a blob has more than ", kMaxBlobBytes, " bytes")};
     std::string out("\xd6\xc3\xc4\0\0", 5);
     Matcher matcher(base, next);
     std::size_t from = 0;  // where in the base the last run ended

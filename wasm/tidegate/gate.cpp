@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstddef>
 
+#include "tidegate/say.h"
+
 namespace tidegate {
 
 namespace {
@@ -18,10 +20,9 @@ constexpr std::uint32_t kManualIgnores =
 // A whole number without decimals, for sentences.
 std::string whole(double value) { return std::to_string(static_cast<long long>(std::clamp(std::floor(value), -1e15, 1e15))); }
 
-std::string clock_of(double minute) {
-    const int m = static_cast<int>(std::clamp(minute, 0.0, 1439.0));
-    const auto two = [](int n) { return (n < 10 ? "0" : "") + std::to_string(n); };
-    return two(m / 60) + ":" + two(m % 60);
+std::string clock_of(std::int64_t m) {
+    const auto two = [](std::int64_t n) { return say(n < 10 ? "0" : "", n); };
+    return say(two(m / 60), ":", two(m % 60));
 }
 
 bool fresh(const std::optional<double>& at_ms, double now_ms, double stale_ms) {
@@ -29,18 +30,18 @@ bool fresh(const std::optional<double>& at_ms, double now_ms, double stale_ms) {
     return *at_ms >= 0.0 && *at_ms <= now_ms + kClockSlackMs && now_ms - *at_ms <= stale_ms;
 }
 
-std::optional<double> battery_of(const Readings& r, double now_ms) {
+std::optional<double> battery_of(const ReadingsIn& r, double now_ms) {
     if (!r.battery_level || !(*r.battery_level >= 0.0 && *r.battery_level <= 100.0)) return std::nullopt;
-    return fresh(r.battery_at_ms, now_ms, kBatteryStaleMs) ? r.battery_level : std::nullopt;
+    return fresh(r.at_ms, now_ms, kBatteryStaleMs) ? r.battery_level : std::nullopt;
 }
 
-std::optional<bool> charging_of(const Readings& r, double now_ms) {
-    return fresh(r.battery_at_ms, now_ms, kBatteryStaleMs) ? r.charging : std::nullopt;
+std::optional<bool> charging_of(const ReadingsIn& r, double now_ms) {
+    return fresh(r.at_ms, now_ms, kBatteryStaleMs) ? r.charging : std::nullopt;
 }
 
-std::optional<bool> idle_of(const Readings& r, double now_ms) { return fresh(r.idle_at_ms, now_ms, kIdleStaleMs) ? r.idle : std::nullopt; }
+std::optional<bool> idle_of(const ReadingsIn& r, double now_ms) { return fresh(r.at_ms, now_ms, kIdleStaleMs) ? r.idle : std::nullopt; }
 
-std::optional<bool> metered_of(const Readings& r) {
+std::optional<bool> metered_of(const ReadingsIn& r) {
     if (r.metered) return r.metered;
     if (r.connection_type == "cellular") return true;
     if (r.connection_type == "wifi" || r.connection_type == "ethernet") return false;
@@ -52,7 +53,7 @@ bool is_offset(double minutes) { return std::isfinite(minutes) && std::fabs(minu
 // Walks the conditions in order and keeps what is closed.
 class Walk {
 public:
-    Walk(const GateSettings& settings, const Readings& readings, const GateState& state, double now_ms, bool manual)
+    Walk(const Settings& settings, const ReadingsIn& readings, const GateState& state, double now_ms, bool manual)
         : s_(settings), r_(readings), state_(state), now_ms_(now_ms), manual_(manual) {}
 
     GateResult run() {
@@ -83,13 +84,13 @@ private:
     void unknown(Condition condition, const char* reading, const char* what) {
         if (manual_ && (kManualIgnores & condition_bit(condition))) return;
         if (std::find(result_.unknown.begin(), result_.unknown.end(), reading) == result_.unknown.end()) result_.unknown.emplace_back(reading);
-        if (s_.unknown_readings == UnknownReadings::strict)
-            close(condition, std::string(what) + " is not known and unknownReadings is strict");
+        if (s_.unknown_readings == "strict")
+            close(condition, say(what, " is not known and unknownReadings is strict"));
     }
 
     void decisions() {
         if (!s_.enabled) close(Condition::enabled, "Sync is switched off (enabled is false)");
-        if (!s_.consent) close(Condition::consent, "Consent to sync was withdrawn");
+        if (s_.consent != "granted") close(Condition::consent, "Consent to sync was withdrawn");
         if (state_.paused) close(Condition::paused, "Sync is paused");
     }
 
@@ -109,11 +110,11 @@ private:
         const double least = std::isfinite(s_.minimum_battery_level) ? std::clamp(s_.minimum_battery_level, 0.0, 100.0) : 20.0;
         if (least > 0.0 && charging != true) {
             if (level && *level < least)
-                close(Condition::battery, "The battery is at " + whole(*level) + " %, at least " + whole(least) + " % are required");
+                close(Condition::battery, say("The battery is at ", whole(*level), " %, at least ", whole(least), " % are required"));
             else if (!level) unknown(Condition::battery, "battery", "The battery level");
         }
         if (const auto budget = s_.battery_budget_per_day; budget && state_.battery_used_today >= *budget && charging != true)
-            close(Condition::battery_budget, "Today's battery budget of " + whole(*budget) + " % is used up", midnight());
+            close(Condition::battery_budget, say("Today's battery budget of ", whole(*budget), " % is used up"), midnight());
     }
 
     void money() {
@@ -124,7 +125,7 @@ private:
         }
         if (s_.respect_save_data && r_.save_data == true) close(Condition::save_data, "The browser's data saver is on and respectSaveData is set");
         if (const auto budget = s_.data_budget_per_day; budget && state_.bytes_today >= *budget)
-            close(Condition::data_budget, "Today's data budget of " + whole(*budget) + " bytes is used up", midnight());
+            close(Condition::data_budget, say("Today's data budget of ", whole(*budget), " bytes is used up"), midnight());
     }
 
     void comfort() {
@@ -135,24 +136,24 @@ private:
             if (idle == false) close(Condition::idle, "The device is in use and requiresIdle is set");
             else if (!idle) unknown(Condition::idle, "idle", "Whether the device is idle");
         }
-        if (!state_.last_session_end_ms || !(s_.min_interval_ms > 0.0)) return;
-        const double interval = std::min(s_.min_interval_ms, kMaxWaitMs);
+        const double interval = std::min(std::max(s_.min_interval, state_.paced_interval_ms), kMaxWaitMs);
+        if (!state_.last_session_end_ms || !(interval > 0.0)) return;
         const double left = remaining_ms(*state_.last_session_end_ms + interval, now_ms_, interval);
         if (left > 0.0)
-            close(Condition::interval, "The last session ended less than minInterval (" + whole(interval / kSecondMs) + " s) ago", now_ms_ + left);
+            close(Condition::interval, say("The last session ended less than minInterval (", whole(interval / kSecondMs), " s) ago"), now_ms_ + left);
     }
 
     void quiet() {
         if (!s_.quiet_hours) return;
-        const double from = s_.quiet_hours->from_minute, to = s_.quiet_hours->to_minute;
-        if (!(from >= 0.0 && from < 1440.0 && to >= 0.0 && to < 1440.0) || from == to) return;
+        const std::int64_t from = s_.quiet_hours->from_minute, to = s_.quiet_hours->to_minute;
+        if (from < 0 || from > 1439 || to < 0 || to > 1439 || from == to) return;
         if (!r_.utc_offset_minutes || !is_offset(*r_.utc_offset_minutes))
             return unknown(Condition::quiet_hours, "utcOffset", "The local time");
-        const double minute = local_minute_of_day(now_ms_, *r_.utc_offset_minutes);
-        const bool inside = from < to ? minute >= from && minute < to : minute >= from || minute < to;
+        const double minute = local_minute_of_day(now_ms_, *r_.utc_offset_minutes), first = static_cast<double>(from), end = static_cast<double>(to);
+        const bool inside = from < to ? minute >= first && minute < end : minute >= first || minute < end;
         if (!inside) return;
-        const double left = to > minute ? to - minute : to - minute + 1440.0;
-        close(Condition::quiet_hours, "It is within the quiet hours, " + clock_of(from) + " to " + clock_of(to), now_ms_ + left * kMinuteMs);
+        const double left = end > minute ? end - minute : end - minute + 1440.0;
+        close(Condition::quiet_hours, say("It is within the quiet hours, ", clock_of(from), " to ", clock_of(to)), now_ms_ + left * kMinuteMs);
     }
 
     // Low ops prefer an idle device even where it is not required, for a bounded time, where idleness is known at all.
@@ -161,8 +162,8 @@ private:
     }
 
     void finish() {
-        const Band threshold = manual_ ? Band::low : s_.priority_threshold;
-        const std::uint32_t critical_passes = s_.critical_passes & ~kHard;
+        const Band threshold = manual_ ? Band::low : parse_band(s_.priority_threshold).value_or(Band::low);
+        const std::uint32_t critical_passes = state_.critical_passes & ~kHard;
         result_.open = closed_ == 0;
         if (closed_ == 0) result_.min_band = threshold;
         else if ((closed_ & ~critical_passes) == 0) result_.min_band = Band::critical;
@@ -172,8 +173,8 @@ private:
     // Without a known offset the day is taken to end at midnight UTC.
     double midnight() const { return next_local_midnight_ms(now_ms_, r_.utc_offset_minutes.value_or(0.0)); }
 
-    const GateSettings& s_;
-    const Readings& r_;
+    const Settings& s_;
+    const ReadingsIn& r_;
     const GateState& state_;
     double now_ms_;
     bool manual_;
@@ -187,7 +188,7 @@ private:
 
 const char* name(Condition condition) { return kNames[static_cast<std::size_t>(condition)]; }
 
-GateResult check_gate(const GateSettings& settings, const Readings& readings, const GateState& state, double now_ms, bool manual) {
+GateResult check_gate(const Settings& settings, const ReadingsIn& readings, const GateState& state, double now_ms, bool manual) {
     return Walk(settings, readings, state, now_ms, manual).run();
 }
 
@@ -196,7 +197,7 @@ bool may_pass(const GateResult& gate, Band band, double accepted_ms) {
     return band != Band::low || !gate.low_accepted_before_ms || !(accepted_ms > *gate.low_accepted_before_ms);
 }
 
-double session_interval_ms(double base_ms, Quality quality, const Readings& readings, double now_ms) {
+double session_interval_ms(double base_ms, Quality quality, const ReadingsIn& readings, double now_ms) {
     double interval = std::isfinite(base_ms) && base_ms > 0.0 ? base_ms : 5.0 * kMinuteMs;
     const std::optional<bool> charging = charging_of(readings, now_ms);
     const std::optional<double> level = battery_of(readings, now_ms);

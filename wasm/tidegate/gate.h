@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tidegate/protocol.h"
 #include "tidegate/time.h"
 #include "tidegate/words.h"
 
@@ -39,59 +40,20 @@ const char* name(Condition condition);
 
 constexpr std::uint32_t condition_bit(Condition condition) { return 1u << static_cast<unsigned>(condition); }
 
-// Local wall time in minutes of the day, [0, 1440). from > to runs over midnight; from == to is never quiet.
-struct QuietHours {
-    double from_minute = 0;
-    double to_minute = 0;
-};
-
-enum class UnknownReadings { open, strict };
-
-struct GateSettings {
-    bool enabled = true;
-    bool consent = true;
-    bool requires_network = true;
-    bool requires_charging = false;
-    double minimum_battery_level = 20;  // percent; not asked while charging; 0 = off
-    bool unmetered_only = false;
-    bool respect_save_data = true;
-    bool requires_idle = false;
-    std::optional<QuietHours> quiet_hours;
-    UnknownReadings unknown_readings = UnknownReadings::open;
-    double min_interval_ms = 0;
-    Band priority_threshold = Band::low;
-    bool pause_on_poor = false;
-    std::optional<double> data_budget_per_day;     // bytes
-    std::optional<double> battery_budget_per_day;  // percent
-    // Which closed conditions a critical op passes. The four hard ones can not be chosen: their bits are ignored.
-    std::uint32_t critical_passes =
-        condition_bit(Condition::poor_link) | condition_bit(Condition::idle) | condition_bit(Condition::interval);
-};
-
 // A page posts battery and idleness; the worker cannot read them itself. Older readings are unknown (so are those of the future: the clock jumped).
 inline constexpr double kBatteryStaleMs = 15.0 * kMinuteMs;
 inline constexpr double kIdleStaleMs = 2.0 * kMinuteMs;
 
-// Nullopt is unknown. A number that is not one, or a level outside 0–100, is unknown too.
-struct Readings {
-    std::optional<bool> online;
-    std::string connection_type;            // "wifi", "cellular", "ethernet"; anything else is unknown
-    std::optional<bool> metered;            // unknown: cellular counts as metered, wifi and ethernet as not
-    std::optional<bool> save_data;          // unknown counts as off: only Chromium has it
-    std::optional<double> battery_level;    // percent
-    std::optional<bool> charging;
-    std::optional<double> battery_at_ms;    // when the two above were read; nullopt: now
-    std::optional<bool> idle;
-    std::optional<double> idle_at_ms;       // nullopt: now
-    std::optional<double> utc_offset_minutes;
-};
-
 struct GateState {
     bool paused = false;
     std::optional<double> last_session_end_ms;
+    double paced_interval_ms = 0;       // the interval between sessions is no shorter than this
     double bytes_today = 0;             // sent and received since local midnight (time.h: local_day tells when it begins anew)
     double battery_used_today = 0;      // percent
     Quality quality = Quality::good;
+    // Which closed conditions a critical op passes. The four hard ones can not be chosen: their bits are ignored.
+    std::uint32_t critical_passes =
+        condition_bit(Condition::poor_link) | condition_bit(Condition::idle) | condition_bit(Condition::interval);
 };
 
 struct GateResult {
@@ -109,7 +71,9 @@ struct GateResult {
 inline constexpr double kLowIdleWaitMs = 4.0 * kHourMs;
 
 // manual: a person asked for this session. It ignores quiet hours, idleness, the interval and the priority threshold.
-GateResult check_gate(const GateSettings& settings, const Readings& readings, const GateState& state, double now_ms, bool manual);
+// A reading of no sense (a battery level outside 0–100, a number that is none) is unknown. Where the browser does not say whether the connection is
+// metered, cellular counts as metered, wifi and ethernet as not.
+GateResult check_gate(const Settings& settings, const ReadingsIn& readings, const GateState& state, double now_ms, bool manual);
 
 // May an op of this effective band, accepted then, pass?
 bool may_pass(const GateResult& gate, Band band, double accepted_ms);
@@ -118,6 +82,6 @@ bool may_pass(const GateResult& gate, Band band, double accepted_ms);
 // excellent link while charging. Always within [kMinSessionIntervalMs, kMaxSessionIntervalMs]. Stale readings are unknown and change nothing.
 inline constexpr double kMinSessionIntervalMs = kMinuteMs;
 inline constexpr double kMaxSessionIntervalMs = 2.0 * kHourMs;
-double session_interval_ms(double base_ms, Quality quality, const Readings& readings, double now_ms);
+double session_interval_ms(double base_ms, Quality quality, const ReadingsIn& readings, double now_ms);
 
 }  // namespace tidegate

@@ -1,6 +1,7 @@
 #include "tidegate/history.h"
 
 #include "tidegate/fields.h"
+#include "tidegate/say.h"
 
 namespace tidegate {
 
@@ -118,7 +119,7 @@ Totals Totals::from_json(const Json& value) {
 std::string numbered_key(const char* kind, std::uint64_t number) {
     std::string digits = std::to_string(number);
     digits.insert(0, digits.size() < 12 ? 12 - digits.size() : 0, '0');
-    return std::string(kind) + "/" + digits;
+    return say(kind, "/", digits);
 }
 
 void append_record(std::vector<Write>& writes, const char* kind, std::uint64_t number, std::uint64_t limit, Json value) {

@@ -6,6 +6,7 @@
 
 #include "tidegate/json_text.h"
 #include "tidegate/json_value.h"
+#include "tidegate/say.h"
 
 namespace tidegate {
 namespace {
@@ -199,7 +200,7 @@ ObjectBuilder& ObjectBuilder::set(const char* key, std::string_view value) { ret
 
 std::string quote_value(const Json& value) {
     std::string text = dump_json(value);
-    if (text.size() > 60) text = text.substr(0, 57) + "...";
+    if (text.size() > 60) text = say(text.substr(0, 57), "...");
     return text;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "tidegate/say.h"
 #include "tidegate/simd.h"
 
 namespace tidegate {
@@ -186,7 +187,7 @@ bool read_child(std::string_view text, std::size_t from, std::size_t to, bool ob
 }  // namespace
 
 Error text_error(const TextFault& fault, std::string_view what) {
-    std::string message = std::string(what) + " is not taken: at byte " + std::to_string(fault.at) + " expected " + fault.expected;
+    std::string message = say(what, " is not taken: at byte ", fault.at, " expected ", fault.expected);
     return Error{fault.code, "", message};
 }
 
@@ -195,10 +196,7 @@ std::size_t check_string(std::string_view text, std::size_t at, TextFault& fault
     const std::size_t end = text.size();
     for (++at; at < end;) {
         if (end - at >= 16) {
-            const simd::V16 v = simd::load16(s + at);
-            const simd::V16 special = simd::either(simd::either(simd::equal(v, simd::splat('"')), simd::equal(v, simd::splat('\\'))),
-                                                   simd::either(simd::below(v, 0x20), v));
-            const std::uint32_t m = simd::mask(special);
+            const std::uint32_t m = simd::specials16(s + at);
             if (m == 0) {
                 at += 16;
                 continue;
@@ -267,8 +265,7 @@ std::size_t check_value(std::string_view text, std::size_t at, int max_depth, Te
 
 Result<std::string_view> validate_json(std::string_view text, int max_depth, std::string_view what) {
     if (text.size() > kMaxTextBytes)
-        return Error{"json-size", "", std::string(what) + " has " + std::to_string(text.size()) + " bytes, at most " +
-                                          std::to_string(kMaxTextBytes) + " are taken"};
+        return Error{"json-size", "", say(what, " has ", text.size(), " bytes, at most ", kMaxTextBytes, " are taken")};
     TextFault fault;
     const std::size_t from = skip_space(text, 0);
     const std::size_t to = check_value(text, from, max_depth, fault);
@@ -289,8 +286,7 @@ std::size_t string_end(std::string_view text, std::size_t at) {
     const char* s = text.data();
     for (++at; at < text.size();) {
         if (text.size() - at >= 16) {
-            const simd::V16 v = simd::load16(s + at);
-            const std::uint32_t m = simd::mask(simd::either(simd::equal(v, simd::splat('"')), simd::equal(v, simd::splat('\\'))));
+            const std::uint32_t m = simd::string_ends16(s + at);
             if (m == 0) {
                 at += 16;
                 continue;

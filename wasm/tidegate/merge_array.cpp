@@ -4,6 +4,7 @@
 #include "tidegate/hash.h"
 #include "tidegate/json_value.h"
 #include "tidegate/merge_engine.h"
+#include "tidegate/say.h"
 #include "tidegate/simd.h"
 #include "tidegate/sort.h"
 
@@ -148,7 +149,7 @@ bool Merger::keeps(std::string_view base, std::string_view present, bool by_id, 
     if (base.empty()) return true;
     if (!by_id || same_value(base, present)) return false;
     clash = static_cast<std::int32_t>(result_->clashes.size());
-    result_->clashes.push_back({path_ + "/-", std::string(base), side == Side::ours ? std::string(present) : std::string(),
+    result_->clashes.push_back({say(path_, "/-"), std::string(base), side == Side::ours ? std::string(present) : std::string(),
                                side == Side::theirs ? std::string(present) : std::string(), options_->prefer});
     return options_->prefer == side;
 }
@@ -243,7 +244,7 @@ void Merger::array(std::string_view base, std::string_view ours, std::string_vie
         // Kept by order(): there is nothing left to decide.
         if (!first) result_->document.push_back(',');
         first = false;
-        if (slot.clash >= 0) result_->clashes[static_cast<std::size_t>(slot.clash)].path = path_ + "/" + std::to_string(index);
+        if (slot.clash >= 0) result_->clashes[static_cast<std::size_t>(slot.clash)].path = say(path_, "/", index);
         ++index;
         put(slot.ours >= 0 ? item_or_nothing(o, slot.ours) : item_or_nothing(t, slot.theirs));
     }

@@ -5,6 +5,7 @@
 
 #include "tidegate/hash.h"
 #include "tidegate/json_text.h"
+#include "tidegate/say.h"
 #include "tidegate/simd.h"
 
 namespace tidegate {
@@ -191,7 +192,7 @@ private:
 
 Result<TextMerge> merge_text(std::string_view base, std::string_view ours, std::string_view theirs, Side prefer) {
     for (const std::string_view text : {base, ours, theirs})
-        if (text.size() > kMaxTextBytes) return Error{"json-size", "", "a text has more than " + std::to_string(kMaxTextBytes) + " bytes"};
+        if (text.size() > kMaxTextBytes) return Error{"json-size", "", say("a text has more than ", kMaxTextBytes, " bytes")};
     TextMerger merger(prefer);
     merger.merge(base, ours, theirs, Unit::line);
     return merger.take();

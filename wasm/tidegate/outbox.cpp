@@ -2,20 +2,22 @@
 
 #include <algorithm>
 
+#include "tidegate/say.h"
+#include "tidegate/words.h"
+
 namespace tidegate {
 namespace {
 
 const OpExtra kNoExtra{};
 
 Error refuse(const OpRow& row, const char* code, const char* path, const std::string& sentence) {
-    return {code, path, "op " + (row.id.empty() ? "(without id)" : row.id) + ": " + sentence};
+    return {code, path, say("op ", row.id.empty() ? "(without id)" : row.id, ": ", sentence)};
 }
 
 std::uint8_t band_of(const std::string& priority) {
-    const std::string names[] = {"low", "normal", "high", "critical"};
-    for (std::uint8_t i = 0; i < 4; ++i)
-        if (priority == names[i]) return i;
-    return 4;
+    std::uint8_t band = 0;
+    while (band < 4 && priority != name(static_cast<Band>(band))) ++band;
+    return band;
 }
 
 }  // namespace
@@ -47,12 +49,12 @@ Result<Op*> Outbox::add(OpRow row) {
     if (row.id.empty() || row.id.size() > 128) return refuse(row, "out-of-range", "/id", "id: expected 1 to 128 characters");
     if (row.lane.empty()) return refuse(row, "missing", "/lane", "lane: expected owner:entity/entityId");
     const std::uint8_t band = band_of(row.priority);
-    if (band > 3) return refuse(row, "wrong-value", "/priority", "priority: expected critical, high, normal or low, got \"" + row.priority + "\"");
+    if (band > 3) return refuse(row, "wrong-value", "/priority", say("priority: expected critical, high, normal or low, got \"", row.priority, "\""));
     if (row.depends_on.size() > kMaxDependencies)
-        return refuse(row, "limit", "/dependsOn", "dependsOn: at most " + std::to_string(kMaxDependencies) + " ops");
-    if (ops_.count(row.seq)) return refuse(row, "duplicate", "/seq", "seq " + std::to_string(row.seq) + " is already in the outbox");
+        return refuse(row, "limit", "/dependsOn", say("dependsOn: at most ", kMaxDependencies, " ops"));
+    if (ops_.count(row.seq)) return refuse(row, "duplicate", "/seq", say("seq ", row.seq, " is already in the outbox"));
     if (ids_.count(row.id)) return refuse(row, "duplicate", "/id", "this id is already in the outbox");
-    if (ops_.size() >= kMaxQueuedOps + 1000) return refuse(row, "limit", "", "more than " + std::to_string(kMaxQueuedOps) + " ops are queued");
+    if (ops_.size() >= kMaxQueuedOps + 1000) return refuse(row, "limit", "", say("more than ", kMaxQueuedOps, " ops are queued"));
 
     auto [lane_it, fresh_lane] = lanes_.try_emplace(row.lane);
     Lane& lane = lane_it->second;
@@ -106,7 +108,6 @@ Result<Op*> Outbox::add(OpRow row) {
 }
 
 OpRow Outbox::row_of(const Op& op) const {
-    static const char* const kBands[] = {"low", "normal", "high", "critical"};
     const OpExtra& rare = op.rare();
     OpRow row;
     row.seq = op.seq;
@@ -116,7 +117,7 @@ OpRow Outbox::row_of(const Op& op) const {
     row.entity = op.lane->entity;
     row.entity_id = op.lane->entity_id;
     row.action = op.action;
-    row.priority = kBands[op.band];
+    row.priority = name(static_cast<Band>(op.band));
     if (!rare.fields.empty())
         if (auto fields = parse_json(rare.fields)) row.fields = std::move(fields.value());
     row.schema_version = op.schema_version;

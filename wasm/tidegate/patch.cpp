@@ -5,6 +5,7 @@
 #include "tidegate/json_text.h"
 #include "tidegate/json_value.h"
 #include "tidegate/patch_tree.h"
+#include "tidegate/say.h"
 #include "tidegate/simd.h"
 
 namespace tidegate {
@@ -82,7 +83,7 @@ public:
     Result<std::string_view> run(std::string_view patch) {
         std::vector<Child>&ops = ops_, &members = members_;
         ops.clear();
-        if (patch[0] != '[') return Error{"patch-syntax", "", "a JSON Patch is an array of operations, this is " + kind_of(patch)};
+        if (patch[0] != '[') return Error{"patch-syntax", "", say("a JSON Patch is an array of operations, this is ", kind_of(patch))};
         split(patch, 0, ops);
         for (std::size_t i = 0; i < ops.size(); ++i) {
             const std::string_view text = value_of(patch, ops[i]);
@@ -119,16 +120,16 @@ private:
     }
 
     static Error at_op(const Error& problem, std::size_t index, const Op& op) {
-        std::string place = "op " + std::to_string(index);
-        if (!op.name.empty()) place += " (" + std::string(op.name) + (op.has_path ? " \"" + std::string(op.path.substr(0, 120)) + "\"" : "") + ")";
-        return Error{problem.code, "/" + std::to_string(index), place + ": " + problem.message};
+        std::string place = say("op ", index);
+        if (!op.name.empty()) place += say(" (", op.name, op.has_path ? say(" \"", op.path.substr(0, 120), "\"") : "", ")");
+        return Error{problem.code, say("/", index), say(place, ": ", problem.message)};
     }
 
     static Error refuse(const char* code, std::string message) { return Error{code, "", std::move(message)}; }
     Error limit() const { return refuse("patch-limit", tree_.problem()); }
 
     static Error read_op(std::string_view text, std::vector<Child>& members, Op& op) {
-        if (text[0] != '{') return refuse("patch-syntax", "an operation is an object, this is " + kind_of(text));
+        if (text[0] != '{') return refuse("patch-syntax", say("an operation is an object, this is ", kind_of(text)));
         members.clear();
         split(text, 0, members);
         for (const Child& m : members) {
@@ -136,14 +137,14 @@ private:
             const auto inside = [&] { return value.substr(1, value.size() - 2); };
             const bool string = value[0] == '"';
             if (same_string(key, "op")) {
-                if (!string) return refuse("patch-syntax", "\"op\" is a string, this is " + kind_of(value));
+                if (!string) return refuse("patch-syntax", say("\"op\" is a string, this is ", kind_of(value)));
                 op.name = inside();
             } else if (same_string(key, "path")) {
-                if (!string) return refuse("patch-syntax", "\"path\" is a string, this is " + kind_of(value));
+                if (!string) return refuse("patch-syntax", say("\"path\" is a string, this is ", kind_of(value)));
                 op.path = inside();
                 op.has_path = true;
             } else if (same_string(key, "from")) {
-                if (!string) return refuse("patch-syntax", "\"from\" is a string, this is " + kind_of(value));
+                if (!string) return refuse("patch-syntax", say("\"from\" is a string, this is ", kind_of(value)));
                 op.from = inside();
                 op.has_from = true;
             } else if (same_string(key, "value")) {
@@ -184,7 +185,7 @@ private:
         if (!tree_.ok()) return limit();
         if (same_value(actual, value)) return {};
         std::string shown(actual.substr(0, 60));
-        return refuse("patch-test", "the value there is " + shown + (actual.size() > 60 ? "…" : ""));
+        return refuse("patch-test", say("the value there is ", shown, actual.size() > 60 ? "…" : ""));
     }
 
     Error relocate(const Op& op, bool move) {
@@ -216,7 +217,7 @@ private:
         }
         parent = tree_.open(*item);
         if (!tree_.ok()) return limit();
-        if (!parent) return refuse("patch-path", "there is no container at " + shown(pointer, pointer.tokens.size() - 1));
+        if (!parent) return refuse("patch-path", say("there is no container at ", shown(pointer, pointer.tokens.size() - 1)));
         return {};
     }
 
@@ -225,7 +226,7 @@ private:
         PatchNode* node = tree_.open(*item);
         if (!tree_.ok()) return limit();
         const std::size_t at = !node ? kNoOffset : place(*node, pointer.tokens[i]);
-        if (at == kNoOffset) return refuse("patch-path", "there is nothing at " + shown(pointer, i + 1));
+        if (at == kNoOffset) return refuse("patch-path", say("there is nothing at ", shown(pointer, i + 1)));
         item = &node->items[at];
         return {};
     }
@@ -263,7 +264,7 @@ private:
         } else {
             const std::size_t n = parent->items.size();
             const std::size_t at = token == "-" ? n : read_index(token, n);
-            if (at == kNoOffset) return refuse("patch-path", "the index is not one from 0 to " + std::to_string(n));
+            if (at == kNoOffset) return refuse("patch-path", say("the index is not one from 0 to ", n));
             value.key = {};
             tree_.insert(*parent, at, value);
         }
@@ -276,7 +277,7 @@ private:
         const Error problem = find_parent(pointer, parent);
         if (!problem.code.empty()) return problem;
         const std::size_t at = place(*parent, pointer.tokens.back());
-        if (at == kNoOffset) return refuse("patch-path", "there is nothing at " + shown(pointer, pointer.tokens.size()));
+        if (at == kNoOffset) return refuse("patch-path", say("there is nothing at ", shown(pointer, pointer.tokens.size())));
         if (taken) *taken = parent->items[at];
         if (parent->object) tree_.erase_key(*parent, pointer.tokens.back());
         else tree_.erase(*parent, at);
@@ -286,7 +287,7 @@ private:
     static std::string shown(const Pointer& pointer, std::size_t tokens) {
         std::string text = "\"";
         for (std::size_t i = 0; i < tokens && text.size() < 120; ++i) text.append("/").append(pointer.tokens[i].substr(0, 60));
-        return text + "\"";
+        return say(text, "\"");
     }
 
     // RFC 7396 section 2. Recursion is bounded by the depth the patch was validated for.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tidegate/fields.h"
+#include "tidegate/say.h"
 #include "tidegate/snapshot.h"
 #include "tidegate/throttle.h"
 #include "tidegate/time.h"
@@ -24,12 +25,12 @@ Result<std::uint64_t> Planner::restore(std::string_view snapshot, const Json& st
         if (state.contains("settings") && !state["settings"].is_null()) {
             auto read = patch_settings(Settings{}, state["settings"], unknown_settings_);
             if (read) settings_ = read.value();
-            else warnings_.push_back("Stored settings could not be read (" + read.error().message + "): defaults are used");
+            else warnings_.push_back(say("Stored settings could not be read (", read.error().message, "): defaults are used"));
         }
         if (state.contains("rules") && !state["rules"].is_null()) {
             auto read = RuleSet::parse(state["rules"]);
             if (read) rules_ = std::move(read.value());
-            else warnings_.push_back("Stored rules could not be read (" + read.error().message + "): none are used");
+            else warnings_.push_back(say("Stored rules could not be read (", read.error().message, "): none are used"));
         }
         if (state.contains("core")) read_core_state(state["core"]);
     }
@@ -138,7 +139,7 @@ Result<Plan> Planner::step(const Json& json) {
     if (!decoded) return decoded.error();
     const Input& input = decoded.value();
     if (!is_instant(input.now_ms))
-        return Error{"out-of-range", "/nowMs", "nowMs: expected milliseconds since 1970, got " + quote_value(Json(input.now_ms))};
+        return Error{"out-of-range", "/nowMs", say("nowMs: expected milliseconds since 1970, got ", quote_value(Json(input.now_ms)))};
     now_ms_ = clamp_clock(now_ms_, input.now_ms);
     random_ = Random(input.seed);
     Plan plan;
@@ -187,8 +188,8 @@ void Planner::take_rows(const std::vector<Json>& rows) {
 // Refuses what would wait in a circle, by name. Constant work per edge.
 void Planner::check_row(Op& op, CommitSpec& spec) {
     for (Op* child; (child = outbox_.waits_from_before(op)) && !child->lane->reserved_by;)
-        quarantine(*child, "It waits for op " + op.id + (child == &op ? ", itself" : ", which did not exist when it was accepted"), spec);
-    if (outbox_.entangled(op)) quarantine(op, "Other changes were accepted in the middle of its group " + op.rare().group, spec);
+        quarantine(*child, say("It waits for op ", op.id, child == &op ? ", itself" : ", which did not exist when it was accepted"), spec);
+    if (outbox_.entangled(op)) quarantine(op, say("Other changes were accepted in the middle of its group ", op.rare().group), spec);
 }
 
 void Planner::score_op(Op& op) {
@@ -281,7 +282,7 @@ void Planner::take_outcome(const OutcomeIn& outcome) {
     const auto it = pending_.find(outcome.id);
     if (it == pending_.end()) {
         plan_->rejected.push_back({std::nullopt, std::nullopt, "unknown-effect", "/outcomes",
-                                   "outcome " + std::to_string(outcome.id) + " belongs to no effect of this planner"});
+                                   say("outcome ", outcome.id, " belongs to no effect of this planner")});
         return;
     }
     const Continuation then = std::move(it->second);
@@ -470,7 +471,7 @@ void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind,
     spec.failed = [release](bool) { release(); };
     const std::vector<std::string> ids = spec.left;
     emit_commit(std::move(spec));
-    for (const std::string& id : ids) emit_notify(std::string("op.") + kind, object().set("id", id));
+    for (const std::string& id : ids) emit_notify(say("op.", kind), object().set("id", id));
 }
 
 // What was not sent by its time leaves. What may have been applied stays until that is known; a group goes as one.
@@ -585,7 +586,7 @@ void Planner::finish_turn(Plan& plan) {
 
     Status now = status();
     now.current_progress.next_scheduled_sync = wake;
-    const std::string new_class = std::string(name_of(now.state)) + "|" + now.reason.value_or("") + "|" + name(link_.quality).data();
+    const std::string new_class = say(name_of(now.state), "|", now.reason.value_or(""), "|", name(link_.quality).data());
     const bool changed = new_class != status_class_ || plan.idle;
     if (!should_emit(status_at_ms_, now_ms_, kStatusIntervalMs, changed)) return;
     Json as_json = encode(now);

@@ -39,6 +39,7 @@ namespace tidegate {
 inline constexpr int kMaxConflictRounds = 3;
 inline constexpr double kMaxLoadBytes = 16.0 * 1024 * 1024;   // payload bytes one batch may bring into memory
 inline constexpr std::size_t kMaxHeadsLookedAt = 1024;        // lanes one choice looks at, besides those that …
+inline constexpr std::size_t kMaxCandidates = 4096;           // ops one choice looks at: no further lane once there are as many
 inline constexpr std::size_t kMaxHeadsPassedOver = 16384;     // … may not go now
 inline constexpr std::size_t kMaxPreviewed = 1000;
 inline constexpr std::size_t kMaxExpiredAtOnce = 100;         // commits under way before one more op expires
@@ -220,7 +221,6 @@ private:
     double time_left_ms() const;
     double least_time_ms() const;
     double request_timeout_ms(double bytes) const;
-    Readings gate_readings() const;
     bool held(const Op& op, const GateResult& gate, Json* why = nullptr) const;
     int requests_at_once(const Profile& link) const;
     void network_is_back();

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tidegate/planner.h"
+#include "tidegate/say.h"
 #include "tidegate/time.h"
 
 namespace tidegate {
@@ -45,27 +46,27 @@ Json Planner::take_command(const CommandIn& command) {
     }
     if (type == "op") {
         const Op* op = outbox_.find_id(command.id);
-        return op ? fine(shown(*op)) : failure("unknown-op", "/id", "no op " + command.id + " is in the outbox");
+        return op ? fine(shown(*op)) : failure("unknown-op", "/id", say("no op ", command.id, " is in the outbox"));
     }
     if (type == "ops") return fine(list_ops(command.value));
     if (type == "preview") return fine(preview(command.value));
     if (type == "isSyncRecommended") return is_recommended(command.value);
-    return failure("unknown-command", "/type", "type: expected a command, got \"" + type.substr(0, 60) + "\"");
+    return failure("unknown-command", "/type", say("type: expected a command, got \"", type.substr(0, 60), "\""));
 }
 
 Json Planner::cancel_op(const std::string& id) {
     Op* op = outbox_.find_id(id);
-    if (!op) return failure("unknown-op", "/id", "no op " + id + " is in the outbox");
+    if (!op) return failure("unknown-op", "/id", say("no op ", id, " is in the outbox"));
     const std::vector<std::uint64_t> unit = outbox_.unit(*op);   // a group as one
     for (const std::uint64_t seq : unit) {
         const Op& member = *outbox_.find(seq);
         if (member.lane->reserved_by || member.state == OpState::sending)
-            return failure("in-flight", "/id", "op " + member.id + " is being sent: it can be cancelled when its answer is known");
+            return failure("in-flight", "/id", say("op ", member.id, " is being sent: it can be cancelled when its answer is known"));
         if (member.unknown)
-            return failure("in-flight", "/id", "op " + member.id + " was sent and had no answer: it may have been applied, so it cannot be cancelled");
+            return failure("in-flight", "/id", say("op ", member.id, " was sent and had no answer: it may have been applied, so it cannot be cancelled"));
         const Op* later = member.parked() ? nullptr : outbox_.after(member);
         if (later && std::find(unit.begin(), unit.end(), later->seq) == unit.end())
-            return failure("has-later", "/id", "later changes of the same entity build on op " + member.id + ": cancel those first");
+            return failure("has-later", "/id", say("later changes of the same entity build on op ", member.id, ": cancel those first"));
     }
     withdraw(unit, "cancelled", "user");
     return fine();
@@ -73,10 +74,10 @@ Json Planner::cancel_op(const std::string& id) {
 
 Json Planner::retry_op(const std::string& id, bool drop) {
     Op* op = outbox_.find_id(id);
-    if (!op) return failure("unknown-op", "/id", "no op " + id + " is in the outbox");
-    if (op->lane->reserved_by) return failure("in-flight", "/id", "op " + id + " is being worked on");
+    if (!op) return failure("unknown-op", "/id", say("no op ", id, " is in the outbox"));
+    if (op->lane->reserved_by) return failure("in-flight", "/id", say("op ", id, " is being worked on"));
     if (drop && !op->parked() && op->state != OpState::conflict)
-        return failure("not-parked", "/id", "op " + id + " is still on its way: cancel it instead");
+        return failure("not-parked", "/id", say("op ", id, " is still on its way: cancel it instead"));
     const std::vector<std::uint64_t> unit = outbox_.unit(*op);   // a group as one
     if (drop) {
         withdraw(unit, "cancelled", "user");
@@ -106,9 +107,9 @@ Json Planner::retry_op(const std::string& id, bool drop) {
 
 Json Planner::set_priority(const std::string& id, const std::string& priority) {
     Op* op = outbox_.find_id(id);
-    if (!op) return failure("unknown-op", "/id", "no op " + id + " is in the outbox");
+    if (!op) return failure("unknown-op", "/id", say("no op ", id, " is in the outbox"));
     const auto band = parse_band(priority);
-    if (!band) return failure("wrong-value", "/priority", "priority: expected critical, high, normal or low, got \"" + priority.substr(0, 60) + "\"");
+    if (!band) return failure("wrong-value", "/priority", say("priority: expected critical, high, normal or low, got \"", priority.substr(0, 60), "\""));
     outbox_.change(*op, [&](Op& o) { o.band = static_cast<std::uint8_t>(*band); });
     score_op(*op);
     CommitSpec spec;
@@ -152,7 +153,7 @@ Json Planner::is_recommended(const std::optional<Json>& weight) const {
     static const char* const kWeights[] = {"light", "medium", "heavy"};
     for (int i = 0; i < 3; ++i)
         if (weight && *weight == kWeights[i]) return fine(is_sync_recommended(link_, static_cast<Weight>(i)));
-    return failure("wrong-value", "/weight", "weight: expected light, medium or heavy, got " + quote_value(weight.value_or(Json())));
+    return failure("wrong-value", "/weight", say("weight: expected light, medium or heavy, got ", quote_value(weight.value_or(Json()))));
 }
 
 Json Planner::list_ops(const std::optional<Json>& options) const {

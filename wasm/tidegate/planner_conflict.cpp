@@ -6,6 +6,7 @@
 #include "tidegate/hash.h"
 #include "tidegate/planner.h"
 #include "tidegate/retry_after.h"
+#include "tidegate/say.h"
 #include "tidegate/time.h"
 
 namespace tidegate {
@@ -17,7 +18,7 @@ constexpr std::size_t kMaxAuditValueBytes = 4096;
 
 Json audit_text(std::string_view text, bool whole) {
     if (text.empty()) return nullptr;
-    if (!whole && text.size() > kMaxAuditValueBytes) return std::string(text.substr(0, kMaxAuditValueBytes)) + "…";
+    if (!whole && text.size() > kMaxAuditValueBytes) return say(text.substr(0, kMaxAuditValueBytes), "…");
     return std::string(text);
 }
 
@@ -48,7 +49,7 @@ void Planner::fetch_theirs(const TaskPtr& task) {
     const Op& op = *outbox_.find(task->seq);
     Effect get;
     get.method = "GET";
-    get.url = "entities/" + op.lane->name.substr(op.lane->name.find(':') + 1);
+    get.url = say("entities/", op.lane->name.substr(op.lane->name.find(':') + 1));
     get.headers = object().set("accept", "application/json, application/problem+json");
     get.timeout_ms = request_timeout_ms(op.size_bytes);
     get.owner = op.lane->owner;

@@ -12,6 +12,7 @@
 
 #include "tidegate/fields.h"
 #include "tidegate/planner.h"
+#include "tidegate/say.h"
 #include "tidegate/time.h"
 
 namespace tidegate {
@@ -151,7 +152,7 @@ void Planner::fetch_page(const PullPtr& run) {
     run->acked.clear();
     Effect get;
     get.method = "GET";
-    get.url = "changes?limit=" + std::to_string(kPageChanges) + (run->cursor.empty() ? "" : "&cursor=" + encode_component(run->cursor));
+    get.url = say("changes?limit=", kPageChanges, run->cursor.empty() ? "" : say("&cursor=", encode_component(run->cursor)));
     get.headers = object().set("accept", "application/x-ndjson, application/problem+json");
     get.timeout_ms = request_timeout_ms(kExpectedPageBytes);
     get.owner = run->owner;
@@ -176,10 +177,10 @@ void Planner::take_page(const PullPtr& run, const OutcomeIn& outcome) {
             origin_answered();
             run->cursor = page.value().cursor;
             run->more = page.value().more;
-            const std::string prefix = encode_component(run->owner) + ":";
+            const std::string prefix = say(encode_component(run->owner), ":");
             for (Change& change : page.value().changes) {
                 Pulled item;
-                item.lane = prefix + change.entity + "/" + encode_component(change.entity_id);
+                item.lane = say(prefix, change.entity, "/", encode_component(change.entity_id));
                 item.change = std::move(change);
                 run->items.push_back(std::move(item));
             }
@@ -325,7 +326,7 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
     const Change& change = run->items[index].change;
     Effect get;
     get.method = "GET";
-    get.url = "entities/" + change.entity + "/" + encode_component(change.entity_id);
+    get.url = say("entities/", change.entity, "/", encode_component(change.entity_id));
     get.headers = object().set("accept", "*/*");
     get.timeout_ms = request_timeout_ms(kExpectedPageBytes);
     get.owner = run->owner;
@@ -416,7 +417,7 @@ void Planner::sweep(const PullPtr& run) {
     Effect list;
     list.type = "list";
     list.id = next_effect_++;
-    list.items.push_back({0, "bases", encode_component(run->owner) + ":"});
+    list.items.push_back({0, "bases", say(encode_component(run->owner), ":")});
     if (!run->swept.empty()) list.after = run->swept;
     pending_[list.id] = [this, run](const OutcomeIn& found) {
         if (found.error || !pulls_.count(run->owner)) return end_pull(run);

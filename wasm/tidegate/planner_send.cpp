@@ -5,6 +5,7 @@
 #include "tidegate/fields.h"
 #include "tidegate/form.h"
 #include "tidegate/planner.h"
+#include "tidegate/say.h"
 #include "tidegate/time.h"
 
 namespace tidegate {
@@ -34,45 +35,11 @@ void lanes_together(const std::vector<Candidate>& candidates, std::vector<std::s
 
 }  // namespace
 
-Readings Planner::gate_readings() const {
-    Readings r;
-    r.online = readings_.online;
-    r.connection_type = readings_.connection_type.value_or("");
-    r.metered = readings_.metered;
-    r.save_data = readings_.save_data;
-    r.battery_level = readings_.battery_level;
-    r.charging = readings_.charging;
-    r.battery_at_ms = readings_.at_ms;
-    r.idle = readings_.idle;
-    r.utc_offset_minutes = readings_.utc_offset_minutes;
-    return r;
-}
-
 GateResult Planner::gate() const {
-    GateSettings g;
-    g.enabled = settings_.enabled;
-    g.consent = settings_.consent == "granted";
-    g.requires_network = settings_.requires_network;
-    g.requires_charging = settings_.requires_charging;
-    g.minimum_battery_level = settings_.minimum_battery_level;
-    g.unmetered_only = settings_.unmetered_only;
-    g.respect_save_data = settings_.respect_save_data;
-    g.requires_idle = settings_.requires_idle;
-    if (settings_.quiet_hours)
-        g.quiet_hours = QuietHours{static_cast<double>(settings_.quiet_hours->from_minute), static_cast<double>(settings_.quiet_hours->to_minute)};
-    g.unknown_readings = settings_.unknown_readings == "strict" ? UnknownReadings::strict : UnknownReadings::open;
-    g.min_interval_ms = settings_.min_interval;
-    g.priority_threshold = parse_band(settings_.priority_threshold).value_or(Band::low);
-    g.pause_on_poor = settings_.pause_on_poor;
-    g.data_budget_per_day = settings_.data_budget_per_day;
-    g.battery_budget_per_day = settings_.battery_budget_per_day;
-
-    const Readings r = gate_readings();
+    GateState s;
     // What comes by itself while no page is open keeps the pace of automatic sessions.
     const bool paced = event_ && (event_->type == EventType::periodicsync || (event_->type == EventType::timer && readings_.foreground == false));
-    if (paced) g.min_interval_ms = std::max(g.min_interval_ms, session_interval_ms(settings_.sync_interval_minutes * kMinuteMs, link_.quality, r, now_ms_));
-
-    GateState s;
+    if (paced) s.paced_interval_ms = session_interval_ms(settings_.sync_interval_minutes * kMinuteMs, link_.quality, readings_, now_ms_);
     s.paused = paused_;
     const bool under_way = session_ && session_->requests > 0;  // the interval is between sessions, not inside one
     if (last_session_end_ms_ > 0 && !under_way) s.last_session_end_ms = last_session_end_ms_;
@@ -80,7 +47,7 @@ GateResult Planner::gate() const {
     s.battery_used_today = battery_today_;
     // Failures alone never close the gate: waiting after them is the origin's backoff. Only the platform's "offline" closes it.
     s.quality = link_.quality == Quality::offline && !link_.reading_offline ? Quality::poor : link_.quality;
-    return check_gate(g, r, s, now_ms_, manual_ || (session_ && session_->manual));
+    return check_gate(settings_, readings_, s, now_ms_, manual_ || (session_ && session_->manual));
 }
 
 bool Planner::may_send(std::string* why) const {
@@ -151,7 +118,7 @@ bool Planner::held(const Op& op, const GateResult& gate, Json* why) const {
     if (op.parked()) return no(name_of(op.state), op.rare().reason);
     if (op.state == OpState::sending) return no("sending", "It is being sent");
     if (op.state == OpState::conflict) return no("conflict", "The server has another version; it is being resolved or waits for a decision");
-    if (const Op* parent = outbox_.blocked_by(op)) return no("blocked", why ? "It waits for op " + parent->id : "");
+    if (const Op* parent = outbox_.blocked_by(op)) return no("blocked", why ? say("It waits for op ", parent->id) : "");
     if (op.lane->reserved_by) return no("lane", "A change of the same entity is being worked on");
     if (!may_pass(gate, shown_band(op), op.created_at)) {
         if (!gate.closed_by.empty()) return no(gate.closed_by.c_str(), gate.sentence, gate.look_again_ms);
@@ -220,7 +187,7 @@ void Planner::collect_lane(Op& head, const GateResult& gate, Choice& choice, Bat
 void Planner::collect(const GateResult& gate, Choice& choice, Batch& batch) {
     std::size_t looked_at = 0, passed_over = 0;
     for (const auto& [key, seq] : outbox_.ready()) {
-        if (looked_at == kMaxHeadsLookedAt >> restraint_ || passed_over == kMaxHeadsPassedOver) break;
+        if (looked_at == kMaxHeadsLookedAt >> restraint_ || choice.candidates.size() >= kMaxCandidates || passed_over == kMaxHeadsPassedOver) break;
         Op& head = *outbox_.find(seq);
         if (held(head, gate)) {
             ++passed_over;
@@ -344,8 +311,8 @@ void Planner::load_batch(const BatchPtr& batch) {
             if (run.survivor == op.seq) action = run.action;
         const bool frozen = op.codec != Codec::none;
         const bool delta = !frozen && action == Action::update && op.is_json() && settings_.delta && delta_ok_;
-        if (frozen && op.codec != Codec::full) want(item.body_slot, "payloads", stem + ":body");
-        else if (action != Action::remove) want(item.next_slot, "payloads", stem + ":next");
+        if (frozen && op.codec != Codec::full) want(item.body_slot, "payloads", say(stem, ":body"));
+        else if (action != Action::remove) want(item.next_slot, "payloads", say(stem, ":next"));
         if (item.chained && delta) want(before->next_slot, "payloads", payload_key(before->seq, "next"));
         if (!item.chained && action != Action::create) want(item.base_slot, "bases", op.lane->name);
         before = &item;
@@ -628,7 +595,7 @@ Effect Planner::single_request(Batch& batch) {
     const Op& op = *outbox_.find(item.seq);
     static constexpr const char* kTypes[] = {"", "application/json", "application/merge-patch+json", "application/json-patch+json"};
     Effect send;
-    Json headers = object().set("idempotency-key", "\"" + std::string(op.key()) + "\"").set("accept", "application/json, application/problem+json");
+    Json headers = object().set("idempotency-key", say("\"", op.key(), "\"")).set("accept", "application/json, application/problem+json");
     const bool unseen = op.action == Action::create || (op.action == Action::update && (item.base_missing || item.base_deleted));
     if (unseen) headers["if-none-match"] = "*";
     else if (!item.base_etag.empty()) headers["if-match"] = item.base_etag;
@@ -640,7 +607,7 @@ Effect Planner::single_request(Batch& batch) {
         batch.slots.push_back(batch.frame_slot = keep(std::string(item.body)));
         send.slot = batch.frame_slot;
     }
-    send.url = "entities/" + op.lane->name.substr(op.lane->name.find(':') + 1);
+    send.url = say("entities/", op.lane->name.substr(op.lane->name.find(':') + 1));
     send.headers = std::move(headers);
     batch.body_bytes = static_cast<double>(item.body.size());
     batch.gzip = settings_.compression && gzip_ok_ && op.is_json() && item.body.size() >= kGzipFromBytes;

@@ -7,6 +7,7 @@
 #include "tidegate/conflict.h"
 #include "tidegate/planner.h"
 #include "tidegate/retry_after.h"
+#include "tidegate/say.h"
 #include "tidegate/time.h"
 
 namespace tidegate {
@@ -108,7 +109,7 @@ std::optional<double> Planner::asked_wait(const OutcomeIn& outcome) const { retu
 void Planner::note_error(const Ruling& ruling, std::int64_t status, const std::string& detail) {
     ++totals_.errors_by_class[static_cast<std::size_t>(ruling.error_class)];
     last_error_ = OpError{ruling.error_class, ruling.sentence, status ? std::optional(status) : std::nullopt};
-    if (session_) session_->note_error(detail.empty() ? ruling.sentence : std::string(ruling.sentence) + ": " + detail);
+    if (session_) session_->note_error(detail.empty() ? ruling.sentence : say(ruling.sentence, ": ", detail));
 }
 
 // The request failed as a whole: the origin waits, and no op is charged for it.
@@ -143,7 +144,7 @@ void Planner::unfreeze(Op& op, CommitSpec& spec) {
     const std::string& old = op.rare().key;
     int n = 1;
     if (old.size() > op.id.size() + 1) std::from_chars(old.data() + op.id.size() + 1, old.data() + old.size(), n);
-    op.make_rare().key = op.id + "." + std::to_string(n + 1);
+    op.make_rare().key = say(op.id, ".", n + 1);
     op.codec = Codec::none;
     op.body_bytes = 0;
 }
@@ -337,14 +338,14 @@ void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
 void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec) {
     note_error(ruling, status, detail);
     std::string reason = ruling.sentence;
-    if (!detail.empty()) reason += ": " + detail.substr(0, 200);
+    if (!detail.empty()) reason += say(": ", detail.substr(0, 200));
     for (const std::uint64_t seq : outbox_.unit(op)) {   // a group as one
         Op& member = *outbox_.find(seq);
         mark_undo(member, Undo::take_out);
         outbox_.change(member, [&](Op& o) {
             o.state = OpState::dead;
             OpExtra& rare = o.make_rare();
-            rare.reason = &o == &op ? reason : "Another change of its group: " + reason;
+            rare.reason = &o == &op ? reason : say("Another change of its group: ", reason);
             if (o.unknown) rare.reason += " (an earlier send had no answer: it may have been applied)";
             rare.error = OpError{ruling.error_class, rare.reason, status ? std::optional(status) : std::nullopt};
         });
@@ -367,7 +368,7 @@ void Planner::op_again(Op& op, const Ruling& ruling, std::int64_t status, bool c
     note_error(ruling, status, "");
     if (counts && op.attempts + 1 >= settings_.max_retry_attempts) {
         outbox_.change(op, [](Op& o) { ++o.attempts; });
-        op_dead(op, ruling, status, "refused " + std::to_string(op.attempts) + " times while others succeeded", spec);
+        op_dead(op, ruling, status, say("refused ", op.attempts, " times while others succeeded"), spec);
         return;
     }
     outbox_.change(op, [&](Op& o) {

@@ -4,6 +4,7 @@
 #include "tidegate/batch.h"
 #include "tidegate/fields.h"
 #include "tidegate/planner.h"
+#include "tidegate/say.h"
 #include "tidegate/time.h"
 
 namespace tidegate {
@@ -74,7 +75,7 @@ Status Planner::status() const {
     if (!batches_.empty() && !batches_.begin()->second->items.empty()) {
         if (const Op* op = outbox_.find(batches_.begin()->second->items.front().seq)) {
             CurrentOperation current;
-            current.type = std::string(name_of(op->action)) + " " + op->lane->entity;
+            current.type = say(name_of(op->action), " ", op->lane->entity);
             current.entity_id = op->lane->entity_id;
             const double total = static_cast<double>(std::max<std::int64_t>(1, p.total_items));
             current.progress = 100.0 * static_cast<double>(p.completed_items + p.failed_items) / total;
@@ -104,7 +105,7 @@ Status Planner::status() const {
     if (const double again = origin_again_ms(); again > now_ms_) s.next_retry_time = again;
     s.unknown_readings = gate().unknown;
     s.warnings = warnings_;
-    for (const std::string& key : unknown_settings_) s.warnings.push_back("Setting \"" + key + "\" is not known; it is kept and has no effect");
+    for (const std::string& key : unknown_settings_) s.warnings.push_back(say("Setting \"", key, "\" is not known; it is kept and has no effect"));
     // Critical used for everything is critical for nothing.
     if (tally.unfinished >= 10 && tally.critical * 5 > tally.unfinished)
         s.warnings.push_back("More than 20 % of the queue is critical: priorities have little effect");
@@ -172,7 +173,7 @@ bool Planner::goes_next(const Op& op, const GateResult& gate) {
 
 Result<Json> Planner::explain(std::string_view op_id) {
     const Op* op = outbox_.find_id(op_id);
-    if (!op) return Error{"unknown-op", "/id", "no op " + std::string(op_id.substr(0, 128)) + " is in the outbox"};
+    if (!op) return Error{"unknown-op", "/id", say("no op ", op_id.substr(0, 128), " is in the outbox")};
     Json out = object().set("id", op->id).set("state", name_of(op->state));
     const auto because = [&out](const char* reason, std::string_view sentence, std::optional<double> until = std::nullopt) {
         out["reason"] = reason;
@@ -183,9 +184,9 @@ Result<Json> Planner::explain(std::string_view op_id) {
     const GateResult g = gate();
     if (held(*op, g, &out)) return out;
     for (const Op* first = outbox_.head(*op->lane); first && first->seq < op->seq; first = outbox_.after(*first))
-        if (held(*first, g)) return because("lane", "An earlier change of the same entity goes first: op " + first->id);
+        if (held(*first, g)) return because("lane", say("An earlier change of the same entity goes first: op ", first->id));
     for (const std::uint64_t seq : outbox_.unit(*op))
-        if (const Op* member = outbox_.find(seq); member != op && held(*member, g)) return because("group", "Op " + member->id + " of its group cannot go yet");
+        if (const Op* member = outbox_.find(seq); member != op && held(*member, g)) return because("group", say("Op ", member->id, " of its group cannot go yet"));
     std::string why;
     if (!may_send(&why)) {
         const double again = std::max(origin_again_ms(), storage_retry_ms_);

@@ -9,6 +9,8 @@
 #include <set>
 #include <utility>
 
+#include "tidegate/say.h"
+
 #include "tidegate/priority.h"
 
 namespace tidegate {
@@ -61,27 +63,27 @@ struct RuleSet::Parser {
     bool only(const Json& object, const std::string& path, std::initializer_list<std::string_view> allowed) {
         for (auto it = object.begin(); it != object.end(); ++it)
             if (std::find(allowed.begin(), allowed.end(), std::string_view(it.key())) == allowed.end())
-                return fail("unknown-field", path + "/" + it.key(), "a rule has no field \"" + it.key() + "\"");
+                return fail("unknown-field", say(path, "/", it.key()), say("a rule has no field \"", it.key(), "\""));
         return true;
     }
 
     // A non-empty string member of at most kMaxRuleTextBytes.
     bool text(const Json& object, const std::string& path, const char* key, std::string& into) {
         const auto it = object.find(key);
-        if (it == object.end()) return fail("missing-field", path + "/" + key, std::string(key) + " is missing, expected a string");
+        if (it == object.end()) return fail("missing-field", say(path, "/", key), say(key, " is missing, expected a string"));
         if (!it->is_string())
-            return fail("wrong-type", path + "/" + key, std::string(key) + " is " + quote_value(*it) + ", expected a string");
+            return fail("wrong-type", say(path, "/", key), say(key, " is ", quote_value(*it), ", expected a string"));
         into = *it->get_ptr<const std::string*>();
         if (into.empty() || into.size() > kMaxRuleTextBytes)
-            return fail("limit", path + "/" + key,
-                        std::string(key) + " has " + std::to_string(into.size()) + " bytes, expected 1 to " + std::to_string(kMaxRuleTextBytes));
+            return fail("limit", say(path, "/", key),
+                        say(key, " has ", into.size(), " bytes, expected 1 to ", kMaxRuleTextBytes));
         return true;
     }
 
     bool scalar(const Json& value, const std::string& path) {
-        if (!is_scalar(value)) return fail("wrong-type", path, "value is " + quote_value(value) + ", expected a string, number, boolean or null");
+        if (!is_scalar(value)) return fail("wrong-type", path, say("value is ", quote_value(value), ", expected a string, number, boolean or null"));
         if (value.is_string() && value.get_ptr<const std::string*>()->size() > kMaxRuleTextBytes)
-            return fail("limit", path, "a string to compare with has more than " + std::to_string(kMaxRuleTextBytes) + " bytes");
+            return fail("limit", path, say("a string to compare with has more than ", kMaxRuleTextBytes, " bytes"));
         return true;
     }
 
@@ -89,20 +91,20 @@ struct RuleSet::Parser {
         const OpName& op = kOps[static_cast<std::size_t>(node.op)];
         const auto it = when.find("value");
         if (it == when.end()) {
-            if (!op.wants_bool) return fail("missing-field", path + "/value", "value is missing, operator \"" + std::string(op.text) + "\" needs one");
+            if (!op.wants_bool) return fail("missing-field", say(path, "/value"), say("value is missing, operator \"", op.text, "\" needs one"));
             node.value = true;
             return true;
         }
         node.value = *it;
-        const std::string at = path + "/value";
-        if (op.wants_bool && !it->is_boolean()) return fail("wrong-type", at, "value is " + quote_value(*it) + ", expected true or false");
-        if (op.wants_string && !it->is_string()) return fail("wrong-type", at, "value is " + quote_value(*it) + ", expected a string");
+        const std::string at = say(path, "/value");
+        if (op.wants_bool && !it->is_boolean()) return fail("wrong-type", at, say("value is ", quote_value(*it), ", expected true or false"));
+        if (op.wants_string && !it->is_string()) return fail("wrong-type", at, say("value is ", quote_value(*it), ", expected a string"));
         if (!op.wants_list) return scalar(*it, at);
-        if (!it->is_array()) return fail("wrong-type", at, "value is " + quote_value(*it) + ", expected a list");
+        if (!it->is_array()) return fail("wrong-type", at, say("value is ", quote_value(*it), ", expected a list"));
         if (it->size() > kMaxRuleValues)
-            return fail("limit", at, "the list has " + std::to_string(it->size()) + " values, at most " + std::to_string(kMaxRuleValues) + " are taken");
+            return fail("limit", at, say("the list has ", it->size(), " values, at most ", kMaxRuleValues, " are taken"));
         for (std::size_t i = 0; i < it->size(); ++i)
-            if (!scalar((*it)[i], at + "/" + std::to_string(i))) return false;
+            if (!scalar((*it)[i], say(at, "/", i))) return false;
         return true;
     }
 
@@ -111,8 +113,8 @@ struct RuleSet::Parser {
         if (!only(when, path, {"field", "op", "value"}) || !text(when, path, "field", node.field) || !text(when, path, "op", op)) return false;
         const OpName* const known = std::find_if(std::begin(kOps), std::end(kOps), [&](const OpName& o) { return o.text == op; });
         if (known == std::end(kOps))
-            return fail("unknown-operator", path + "/op",
-                        "op is " + quote_value(op) + ", expected one of == != < <= > >= in contains exists starts-with");
+            return fail("unknown-operator", say(path, "/op"),
+                        say("op is ", quote_value(op), ", expected one of == != < <= > >= in contains exists starts-with"));
         node.kind = Kind::test;
         node.op = static_cast<Op>(known - std::begin(kOps));
         node.path = split_path(node.field);
@@ -121,10 +123,10 @@ struct RuleSet::Parser {
 
     // Compiles one condition; its index in nodes_ goes into `index`.
     bool condition(const Json& when, const std::string& path, int depth, std::size_t& index) {
-        if (depth > kMaxRuleDepth) return fail("limit", path, "conditions are nested deeper than " + std::to_string(kMaxRuleDepth) + " levels");
+        if (depth > kMaxRuleDepth) return fail("limit", path, say("conditions are nested deeper than ", kMaxRuleDepth, " levels"));
         if (++conditions > kMaxRuleConditions)
-            return fail("limit", path, "the rule has more than " + std::to_string(kMaxRuleConditions) + " conditions");
-        if (!when.is_object()) return fail("wrong-type", path, "the condition is " + quote_value(when) + ", expected an object");
+            return fail("limit", path, say("the rule has more than ", kMaxRuleConditions, " conditions"));
+        if (!when.is_object()) return fail("wrong-type", path, say("the condition is ", quote_value(when), ", expected an object"));
         Node node;
         const char* key = nullptr;
         for (const char* candidate : {"all", "any", "not"})
@@ -132,7 +134,7 @@ struct RuleSet::Parser {
         if (!key) {
             if (!leaf(when, path, node)) return false;
         } else {
-            const std::string at = path + "/" + key;
+            const std::string at = say(path, "/", key);
             const Json& inner = when[key];
             if (!only(when, path, {key})) return false;
             node.kind = key[0] == 'n' ? Kind::negate : key[1] == 'l' ? Kind::all : Kind::any;
@@ -140,13 +142,13 @@ struct RuleSet::Parser {
                 node.children.push_back(0);
                 if (!condition(inner, at, depth + 1, node.children[0])) return false;
             } else if (!inner.is_array()) {
-                return fail("wrong-type", at, std::string(key) + " is " + quote_value(inner) + ", expected a list of conditions");
+                return fail("wrong-type", at, say(key, " is ", quote_value(inner), ", expected a list of conditions"));
             } else if (inner.size() > kMaxRuleConditions) {
-                return fail("limit", at, "the rule has more than " + std::to_string(kMaxRuleConditions) + " conditions");
+                return fail("limit", at, say("the rule has more than ", kMaxRuleConditions, " conditions"));
             } else {
                 node.children.resize(inner.size());
                 for (std::size_t i = 0; i < inner.size(); ++i)
-                    if (!condition(inner[i], at + "/" + std::to_string(i), depth + 1, node.children[i])) return false;
+                    if (!condition(inner[i], say(at, "/", i), depth + 1, node.children[i])) return false;
             }
         }
         index = out.nodes_.size();
@@ -155,25 +157,25 @@ struct RuleSet::Parser {
     }
 
     bool rule(const Json& json, const std::string& path) {
-        if (!json.is_object()) return fail("wrong-type", path, "the rule is " + quote_value(json) + ", expected an object");
+        if (!json.is_object()) return fail("wrong-type", path, say("the rule is ", quote_value(json), ", expected an object"));
         std::string rule_name;
         if (!only(json, path, {"name", "enabled", "points", "when"}) || !text(json, path, "name", rule_name)) return false;
-        if (!names.insert(rule_name).second) return fail("duplicate", path + "/name", "two rules are named " + quote_value(rule_name));
+        if (!names.insert(rule_name).second) return fail("duplicate", say(path, "/name"), say("two rules are named ", quote_value(rule_name)));
         Rule r;
         if (const auto it = json.find("enabled"); it != json.end()) {
-            if (!it->is_boolean()) return fail("wrong-type", path + "/enabled", "enabled is " + quote_value(*it) + ", expected true or false");
+            if (!it->is_boolean()) return fail("wrong-type", say(path, "/enabled"), say("enabled is ", quote_value(*it), ", expected true or false"));
             r.enabled = it->get<bool>();
         }
         const auto points = json.find("points");
-        if (points == json.end()) return fail("missing-field", path + "/points", "points is missing, expected a number");
-        if (!points->is_number()) return fail("wrong-type", path + "/points", "points is " + quote_value(*points) + ", expected a number");
+        if (points == json.end()) return fail("missing-field", say(path, "/points"), "points is missing, expected a number");
+        if (!points->is_number()) return fail("wrong-type", say(path, "/points"), say("points is ", quote_value(*points), ", expected a number"));
         r.points = points->get<double>();
         if (!(std::fabs(r.points) <= kMaxRulePoints))
-            return fail("out-of-range", path + "/points", "points is " + quote_value(*points) + ", expected -100 to 100");
+            return fail("out-of-range", say(path, "/points"), say("points is ", quote_value(*points), ", expected -100 to 100"));
         const auto when = json.find("when");
-        if (when == json.end()) return fail("missing-field", path + "/when", "when is missing, expected a condition");
+        if (when == json.end()) return fail("missing-field", say(path, "/when"), "when is missing, expected a condition");
         conditions = 0;
-        if (!condition(*when, path + "/when", 1, r.root)) return false;
+        if (!condition(*when, say(path, "/when"), 1, r.root)) return false;
         out.rules_.push_back(r);
         return true;
     }
@@ -181,12 +183,12 @@ struct RuleSet::Parser {
 
 Result<RuleSet> RuleSet::parse(const Json& rules, std::string_view base_path) {
     const std::string base(base_path);
-    if (!rules.is_array()) return Error{"wrong-type", base, "rules is " + quote_value(rules) + ", expected a list of rules"};
+    if (!rules.is_array()) return Error{"wrong-type", base, say("rules is ", quote_value(rules), ", expected a list of rules")};
     if (rules.size() > kMaxRules)
-        return Error{"limit", base, "there are " + std::to_string(rules.size()) + " rules, at most " + std::to_string(kMaxRules) + " are taken"};
+        return Error{"limit", base, say("there are ", rules.size(), " rules, at most ", kMaxRules, " are taken")};
     Parser parser;
     for (std::size_t i = 0; i < rules.size(); ++i)
-        if (!parser.rule(rules[i], base + "/" + std::to_string(i))) return *parser.error;
+        if (!parser.rule(rules[i], say(base, "/", i))) return *parser.error;
     parser.out.source_ = rules;
     return std::move(parser.out);
 }

@@ -191,7 +191,7 @@ void describe(V& v, ReadingsIn& r) {
     v.field("downlink", r.downlink, "Mbit/s.");
     v.field("rtt", r.rtt, "ms.");
     v.field("batteryLevel", r.battery_level, "0–100.");
-    v.field("atMs", r.at_ms, "When battery and charging were read.");
+    v.field("atMs", r.at_ms, "When battery, charging and idleness were read.");
     v.field("utcOffsetMinutes", r.utc_offset_minutes, "For quiet hours: minutes to add to UTC for local time.");
     v.field("stepMs", r.step_ms, "How long the last step of the core took.");
     v.field("timerLateMs", r.timer_late_ms, "How late the last timer came.");

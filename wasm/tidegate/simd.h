@@ -1,5 +1,5 @@
-// Sixteen and sixty-four bytes at a time: the few operations the text scanners need, once for Wasm SIMD, once for SSE2, once in
-// plain 64-bit arithmetic. All three give the same bits for the same bytes; the baseline Wasm file uses the last one.
+// Sixteen and sixty-four bytes at a time: the few operations the text scanners need, once in lanes of Wasm SIMD or SSE2, once byte by byte.
+// All give the same bits for the same bytes. The Wasm files that have to be small, or run without SIMD, use the last one.
 #pragma once
 
 #include <cstddef>
@@ -44,43 +44,19 @@ inline std::uint32_t mask(V16 a) { return static_cast<std::uint32_t>(_mm_movemas
 inline bool any(V16 a) { return _mm_movemask_epi8(a) != 0; }
 
 #else
-
-struct V16 {
-    std::uint64_t low, high;
-};
-inline V16 load16(const char* p) {
-    V16 v;
-    std::memcpy(&v, p, 16);
-    return v;
-}
-inline V16 splat(char c) {
-    const std::uint64_t all = 0x0101010101010101ull * static_cast<std::uint8_t>(c);
-    return {all, all};
-}
-// 0xff in every byte of x that is zero (exact: no carry leaves its byte).
-inline std::uint64_t zero_bytes(std::uint64_t x) {
-    const std::uint64_t low7 = 0x7f7f7f7f7f7f7f7full;
-    const std::uint64_t high = ~(((x & low7) + low7) | x | low7);
-    return (high >> 7) * 0xff;
-}
-// 0xff in every byte of x that is less than limit. REQUIRES: 0 < limit <= 128.
-inline std::uint64_t small_bytes(std::uint64_t x, std::uint8_t limit) {
-    const std::uint64_t low7 = 0x7f7f7f7f7f7f7f7full;
-    const std::uint64_t reaches = ((x & low7) + 0x0101010101010101ull * (128u - limit)) | x;
-    return ((~reaches & ~low7) >> 7) * 0xff;
-}
-inline std::uint32_t gather(std::uint64_t x) {
-    return static_cast<std::uint32_t>(((x & 0x0101010101010101ull) * 0x0102040810204080ull) >> 56);
-}
-inline V16 equal(V16 a, V16 b) { return {zero_bytes(a.low ^ b.low), zero_bytes(a.high ^ b.high)}; }
-inline V16 below(V16 a, std::uint8_t limit) { return {small_bytes(a.low, limit), small_bytes(a.high, limit)}; }
-inline V16 either(V16 a, V16 b) { return {a.low | b.low, a.high | b.high}; }
-inline V16 both(V16 a, V16 b) { return {a.low & b.low, a.high & b.high}; }
-// The top bit of each byte, as SSE2 and Wasm define it.
-inline std::uint32_t mask(V16 a) { return gather(a.low >> 7) | gather(a.high >> 7) << 8; }
-inline bool any(V16 a) { return (a.low | a.high) != 0; }
-
+#define TIDEGATE_BYTES
 #endif
+
+inline int lowest(std::uint64_t x) { return __builtin_ctzll(x); }
+inline int highest(std::uint64_t x) { return 63 - __builtin_clzll(x); }
+inline int count(std::uint64_t x) { return __builtin_popcountll(x); }
+
+// Of { [ alone, and of } ] alone; exact.
+struct Brackets {
+    std::uint64_t open, close;
+};
+
+#ifndef TIDEGATE_BYTES
 
 // Sixty-four bytes of text.
 struct Block {
@@ -111,10 +87,6 @@ inline std::uint64_t brackets(const Block& x) {
                 equal(either(x.v[3], fold), s));
 }
 
-// The same for { [ alone, and for } ] alone; exact.
-struct Brackets {
-    std::uint64_t open, close;
-};
 inline Brackets brackets_by_kind(const Block& x) {
     const V16 fold = splat(0x20), o = splat('{'), c = splat('}');
     const V16 a = either(x.v[0], fold), b = either(x.v[1], fold), d = either(x.v[2], fold), e = either(x.v[3], fold);
@@ -151,6 +123,28 @@ inline std::uint64_t same(const Block& a, const Block& b) {
 inline bool all_same(const Block& a, const Block& b) {
     const V16 x = both(both(equal(a.v[0], b.v[0]), equal(a.v[1], b.v[1])), both(equal(a.v[2], b.v[2]), equal(a.v[3], b.v[3])));
     return mask(x) == 0xffff;
+}
+
+// Bit i is set where byte i of the sixteen equals c.
+inline std::uint32_t where16(const char* p, char c) { return mask(equal(load16(p), splat(c))); }
+
+// Bit i is set where byte i of p equals c and byte i of q equals d.
+inline std::uint32_t pairs16(const char* p, char c, const char* q, char d) {
+    return mask(both(equal(load16(p), splat(c)), equal(load16(q), splat(d))));
+}
+
+inline bool same16(const char* p, const char* q) { return mask(equal(load16(p), load16(q))) == 0xffff; }
+
+// Bit i is set where byte i may end a string: quotes and backslashes.
+inline std::uint32_t string_ends16(const char* p) {
+    const V16 v = load16(p);
+    return mask(either(equal(v, splat('"')), equal(v, splat('\\'))));
+}
+
+// Bit i is set where byte i of a string has to be looked at: quotes, backslashes, control characters, what is not ASCII.
+inline std::uint32_t specials16(const char* p) {
+    const V16 v = load16(p);
+    return mask(either(either(equal(v, splat('"')), equal(v, splat('\\'))), either(below(v, 0x20), v)));
 }
 
 // The same bytes. What std::string_view's == does; but that is memcmp, which Emscripten's C library does byte by byte.
@@ -202,39 +196,101 @@ inline void copy_bytes(char* to, const char* from, std::size_t n) {
     }
 }
 
-inline int lowest(std::uint64_t x) { return __builtin_ctzll(x); }
-inline int highest(std::uint64_t x) { return 63 - __builtin_clzll(x); }
-inline int count(std::uint64_t x) { return __builtin_popcountll(x); }
-
 // The first place of c, or the size. The last bytes are looked at together with some before them, not one by one.
 inline std::size_t find_byte(std::string_view text, char c) {
     const std::size_t n = text.size();
     const char* p = text.data();
     std::size_t i = 0;
     if (n >= 16) {
-        const V16 s = splat(c);
         for (; i + 16 <= n; i += 16)
-            if (const std::uint32_t hits = mask(equal(load16(p + i), s))) return i + static_cast<std::size_t>(__builtin_ctz(hits));
-        const std::uint32_t hits = mask(equal(load16(p + n - 16), s));
+            if (const std::uint32_t hits = where16(p + i, c)) return i + static_cast<std::size_t>(__builtin_ctz(hits));
+        const std::uint32_t hits = where16(p + n - 16, c);
         return hits ? n - 16 + static_cast<std::size_t>(__builtin_ctz(hits)) : n;
     }
     if (n >= 4) {
         char bytes[16];
         std::memset(bytes, ~c, sizeof bytes);
         copy_bytes(bytes, p, n);
-        const std::uint32_t hits = mask(equal(load16(bytes), splat(c)));
+        const std::uint32_t hits = where16(bytes, c);
         return hits ? static_cast<std::size_t>(__builtin_ctz(hits)) : n;
     }
     while (i < n && p[i] != c) ++i;
     return i;
 }
 
+#else  // the same, byte by byte
+
+struct Block {
+    char at[kBlock];
+};
+
+inline Block load(const char* p) {
+    Block x;
+    std::memcpy(x.at, p, kBlock);
+    return x;
+}
+
+// Bit i is set where is(p[i]), for n bytes.
+template <typename Is>
+std::uint64_t bits(const char* p, int n, Is is) {
+    std::uint64_t found = 0;
+    for (int i = 0; i < n; ++i) found |= static_cast<std::uint64_t>(is(p[i])) << i;
+    return found;
+}
+
+inline std::uint64_t where(const Block& x, char c) {
+    return bits(x.at, kBlock, [c](char b) { return b == c; });
+}
+inline bool contains(const Block& x, char c) { return where(x, c) != 0; }
+inline std::uint64_t brackets(const Block& x) {
+    return bits(x.at, kBlock, [](char b) { return (b | 0x26) == 0x7f; });
+}
+inline Brackets brackets_by_kind(const Block& x) {
+    return {bits(x.at, kBlock, [](char b) { return (b | 0x20) == '{'; }), bits(x.at, kBlock, [](char b) { return (b | 0x20) == '}'; })};
+}
+inline std::uint64_t spaces(const Block& x) {
+    return bits(x.at, kBlock, [](char b) { return b == ' ' || b == '\n' || b == '\r' || b == '\t'; });
+}
+inline std::uint64_t structure(const Block& x) {
+    return bits(x.at, kBlock, [](char b) { return (b | 0x20) == '{' || (b | 0x20) == '}' || b == ',' || b == ':'; });
+}
+inline std::uint64_t controls(const Block& x) {
+    return bits(x.at, kBlock, [](char b) { return static_cast<unsigned char>(b) < 0x20; });
+}
+inline std::uint64_t non_ascii(const Block& x) {
+    return bits(x.at, kBlock, [](char b) { return static_cast<signed char>(b) < 0; });
+}
+inline std::uint64_t same(const Block& a, const Block& b) {
+    std::uint64_t found = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) found |= static_cast<std::uint64_t>(a.at[i] == b.at[i]) << i;
+    return found;
+}
+inline bool all_same(const Block& a, const Block& b) { return std::memcmp(a.at, b.at, kBlock) == 0; }
+
+inline std::uint32_t where16(const char* p, char c) {
+    return static_cast<std::uint32_t>(bits(p, 16, [c](char b) { return b == c; }));
+}
+inline std::uint32_t pairs16(const char* p, char c, const char* q, char d) { return where16(p, c) & where16(q, d); }
+inline bool same16(const char* p, const char* q) { return std::memcmp(p, q, 16) == 0; }
+inline std::uint32_t string_ends16(const char* p) { return where16(p, '"') | where16(p, '\\'); }
+inline std::uint32_t specials16(const char* p) {
+    return string_ends16(p) | static_cast<std::uint32_t>(bits(p, 16, [](char b) { return static_cast<signed char>(b) < 0x20; }));
+}
+
+inline bool same_bytes(std::string_view a, std::string_view b) { return a == b; }
+inline void copy_bytes(char* to, const char* from, std::size_t n) { std::memcpy(to, from, n); }
+inline std::size_t find_byte(std::string_view text, char c) {
+    const std::size_t found = text.find(c);
+    return found == std::string_view::npos ? text.size() : found;
+}
+
+#endif
+
 // The last place of c in text, or the size.
 inline std::size_t find_last_byte(std::string_view text, char c) {
-    const V16 s = splat(c);
     std::size_t end = text.size();
     for (; end >= 16; end -= 16)
-        if (const std::uint32_t hits = mask(equal(load16(text.data() + end - 16), s))) return end - 16 + static_cast<std::size_t>(31 - __builtin_clz(hits));
+        if (const std::uint32_t hits = where16(text.data() + end - 16, c)) return end - 16 + static_cast<std::size_t>(31 - __builtin_clz(hits));
     while (end > 0)
         if (text[--end] == c) return end;
     return text.size();

@@ -1,6 +1,7 @@
 #include "tidegate/snapshot.h"
 
 #include "tidegate/hash.h"
+#include "tidegate/say.h"
 
 namespace tidegate {
 namespace {
@@ -27,7 +28,7 @@ bool take_varint(std::string_view& in, std::uint64_t& value) {
     return false;
 }
 
-Error damaged(const char* what) { return {"snapshot-damaged", "", std::string("the snapshot is damaged: ") + what}; }
+Error damaged(const char* what) { return {"snapshot-damaged", "", say("the snapshot is damaged: ", what)}; }
 
 }  // namespace
 
@@ -51,8 +52,7 @@ Result<Snapshot> read_snapshot(std::string_view bytes) {
     if (bytes.size() < kHeaderBytes || bytes.substr(0, 4) != kMagic) return damaged("it does not begin as one");
     const auto version = static_cast<std::uint8_t>(bytes[4]);
     if (version != kSnapshotVersion)
-        return Error{"snapshot-version", "", "the snapshot has version " + std::to_string(version) + ", this code reads " +
-                                                 std::to_string(kSnapshotVersion)};
+        return Error{"snapshot-version", "", say("the snapshot has version ", version, ", this code reads ", kSnapshotVersion)};
     std::uint64_t sum = 0;
     for (int i = 0; i < 8; ++i) sum |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[5 + i])) << (8 * i);
     std::string_view body = bytes.substr(kHeaderBytes);

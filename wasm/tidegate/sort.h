@@ -17,14 +17,4 @@ void sort_all(Iterator first, Iterator last, Less less = {}) {
 #endif
 }
 
-// std::nth_element with the total order of <: the smallest stand in front of nth, nothing smaller behind it.
-template <class Iterator>
-void put_smallest_first(Iterator first, Iterator nth, Iterator last) {
-#ifdef __OPTIMIZE_SIZE__
-    std::partial_sort(first, nth + 1, last);
-#else
-    std::nth_element(first, nth, last);
-#endif
-}
-
 }  // namespace tidegate

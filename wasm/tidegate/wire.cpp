@@ -1,5 +1,7 @@
 #include "tidegate/wire.h"
 
+#include "tidegate/say.h"
+
 namespace tidegate {
 namespace {
 
@@ -58,7 +60,7 @@ bool read_result(const Json& line, std::string_view& rest, WireResult& out) {
 }  // namespace
 
 void append_head(std::string& frame) {
-    frame += "{\"protocol\":" + std::to_string(kWireVersion) + "}\n";
+    frame += say("{\"protocol\":", kWireVersion, "}\n");
 }
 
 void append_op(std::string& frame, const WireOp& op) {
@@ -94,7 +96,7 @@ Result<WireAnswer> parse_answer(std::string_view text) {
         return Error{"wire-head", "", "the answer does not begin with a protocol head line"};
     const Json& h = head.value();
     if (number_of(h, "protocol") != kWireVersion)
-        return Error{"wire-version", "/protocol", "protocol: expected " + std::to_string(kWireVersion) + ", got " + quote_value(h["protocol"])};
+        return Error{"wire-version", "/protocol", say("protocol: expected ", kWireVersion, ", got ", quote_value(h["protocol"]))};
     WireAnswer answer;
     answer.promised = static_cast<std::int64_t>(number_of(h, "results"));
     answer.idempotency_retention_s = number_of(h, "idempotencyRetention");

@@ -5,7 +5,7 @@
 import { html, nothing, render } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import { keyed } from 'lit/directives/keyed.js';
-import { connect, wasmFile } from 'tidegate';
+import { connect } from 'tidegate';
 import '../elements/index.js';
 import { kAssessment, kMedia, kResponse, assessmentFrom, priorityFor, responseFrom, sampleRecords } from './model.js';
 import { shrinkPhoto } from './photo.js';
@@ -66,7 +66,7 @@ export class App {
     this.paint();
     try {
       this.client = await connect({
-        worker: new URL('sw.js', document.baseURI), endpoint: new URL('api/v1/', document.baseURI), wasm: new URL(DEMO_CORE[wasmFile()], document.baseURI),
+        worker: new URL('sw.js', document.baseURI), endpoint: new URL('api/v1/', document.baseURI), wasm: new URL(DEMO_CORE['tidegate.wasm'], document.baseURI),
       });
     } catch (error) {
       this.say(`Sync could not be started: ${messageOf(error)}`);

@@ -1,8 +1,8 @@
 // The service worker under test. The site replaces the version, as a build does.
-import { createSyncWorker, wasmFile } from 'tidegate/sw';
+import { createSyncWorker } from 'tidegate/sw';
 
 createSyncWorker({
-  endpoint: '/api/v1', wasm: wasmFile(), skipWaiting: true,
+  endpoint: '/api/v1', wasm: 'tidegate.wasm', skipWaiting: true,
   shell: { version: 'SHELL_VERSION', assets: ['page.js'], navigate: 'index.html' },
 });
 

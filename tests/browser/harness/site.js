@@ -18,7 +18,7 @@ async function files() {
   });
   const found = new Map(outputFiles.map(({ path, contents }) => [path.slice(kApp.length), Buffer.from(contents)]));
   found.set('/index.html', readFileSync(join(kApp, 'index.html')));
-  for (const name of ['tidegate.wasm', 'tidegate.simd.wasm']) found.set(`/${name}`, readFileSync(at('dist', name)));
+  found.set('/tidegate.wasm', readFileSync(at('dist/tidegate.wasm')));
   found.set('/empty.js', Buffer.from("self.addEventListener('install', () => self.skipWaiting());"));   // a worker that does nothing, to measure against
   return found;
 }

@@ -1,10 +1,10 @@
 // One page for every library: it registers the worker that the address names, and hands it what to queue.
-import { connect, wasmFile } from 'tidegate';
+import { connect } from 'tidegate';
 
 const library = new URLSearchParams(location.search).get('library');
 
 if (library === 'tidegate') {
-  window.client = connect({ endpoint: '/api/v1', wasm: wasmFile(), worker: 'tidegate-sw.js' });
+  window.client = connect({ endpoint: '/api/v1', wasm: 'tidegate.wasm', worker: 'tidegate-sw.js' });
 } else {
   const registering = navigator.serviceWorker.register(`${library}-sw.js`, { type: 'module' });
   const worker = registering.then(() => navigator.serviceWorker.ready).then(({ active }) => active);

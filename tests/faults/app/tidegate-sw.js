@@ -1,5 +1,5 @@
-import { createSyncWorker, wasmFile } from 'tidegate/sw';
+import { createSyncWorker } from 'tidegate/sw';
 import { nameTheStart } from './start-id.js';
 
 nameTheStart();
-createSyncWorker({ endpoint: '/api/v1', wasm: wasmFile(), skipWaiting: true });
+createSyncWorker({ endpoint: '/api/v1', wasm: 'tidegate.wasm', skipWaiting: true });
