@@ -342,12 +342,11 @@ void Planner::emit_commit(CommitSpec spec) {
         append_record(effect.writes, "left", ++totals_.left_records, kMaxLeftRecords, object().set("at", now_ms_).set("ids", spec.left));
     add_write(effect.writes, "state", "core").value = core_state();
     core_dirty_ = false;
-    auto shared = std::make_shared<CommitSpec>(std::move(spec));
-    pending_[effect.id] = [this, shared](const OutcomeIn& outcome) {
+    pending_[effect.id] = [this, spec = std::move(spec)](const OutcomeIn& outcome) mutable {
         if (outcome.commit && *outcome.commit == "ok") {
             snapshot_stored_ = false;
-            drop_slots(shared->slots);
-            if (shared->ok) shared->ok();
+            drop_slots(spec.slots);
+            if (spec.ok) spec.ok();
             return;
         }
         // Not performed because a commit before it in the plan was not: it wrote nothing, and nothing is wrong with the store.
@@ -359,11 +358,11 @@ void Planner::emit_commit(CommitSpec spec) {
             last_error_ = OpError{outcome.error && outcome.error->code == "quota" ? ErrorClass::quota : ErrorClass::storage,
                                   outcome.error ? outcome.error->message : "The device could not store a change", std::nullopt};
         }
-        if (shared->failed) {
-            drop_slots(shared->slots);
-            shared->failed(stale);
+        if (spec.failed) {
+            drop_slots(spec.slots);
+            spec.failed(stale);
         } else {
-            failed_commits_.push_back(std::move(*shared));
+            failed_commits_.push_back(std::move(spec));
         }
     };
     plan_->effects.push_back(std::move(effect));

@@ -11,7 +11,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -22,6 +21,7 @@
 
 #include "tidegate/batch.h"
 #include "tidegate/budget.h"
+#include "tidegate/callback.h"
 #include "tidegate/conflict.h"
 #include "tidegate/connectivity.h"
 #include "tidegate/eta.h"
@@ -78,7 +78,7 @@ public:
     std::uint64_t known_seq() const { return outbox_.known_seq(); }
 
 private:
-    using Continuation = std::function<void(const OutcomeIn&)>;
+    using Continuation = Callback<const OutcomeIn&>;
 
     // One op of a batch.
     struct Item {
@@ -176,8 +176,8 @@ private:
         std::vector<std::string> lanes;
         std::vector<std::uint64_t> slots;          // freed when it is over
         std::vector<std::string> left;             // ids of the ops that leave the outbox by it
-        std::function<void()> ok;
-        std::function<void(bool stale)> failed;    // empty: the same commit is tried again until it is stored
+        Callback<> ok;
+        Callback<bool> failed;                     // (stale). Empty: the same commit is tried again until it is stored
     };
 
     // planner.cpp
