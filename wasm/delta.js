@@ -213,7 +213,7 @@ export function diffMany(pairs, options = kNone) {
 }
 
 /**
- * What the patch makes of the document, in the shape of the document.
+ * What the patch makes of the document, in the shape of the document. `trustedDocument`: it is known to be valid JSON without duplicate keys.
  * @param {Document} document @param {Document} patch
  * @param {{format?: 'json-patch' | 'merge-patch', maxOutputBytes?: number, trustedDocument?: boolean}} [options] @returns {any} @throws {DeltaError}
  */

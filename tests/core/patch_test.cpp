@@ -9,6 +9,48 @@
 using namespace tidegate;
 using namespace tidegate::delta_test;
 
+namespace {
+
+// A pointer to some place of the value, or to one that is not there.
+std::string random_pointer(TextGenerator& generate, const Json& value) {
+    std::string path;
+    const Json* at = &value;
+    while (at->is_structured() && generate.below(5)) {
+        const std::size_t n = generate.below(at->size() + 1);
+        if (at->is_array()) {
+            path += "/" + (generate.below(6) ? std::to_string(n) : std::string("-"));
+            if (n >= at->size()) break;
+            at = &(*at)[n];
+        } else {
+            auto it = at->begin();
+            std::advance(it, static_cast<std::ptrdiff_t>(n));
+            if (it == at->end()) return path + "/new";
+            std::string key;
+            for (const char c : it.key()) key += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+            path += "/" + key;
+            at = &*it;
+        }
+    }
+    return path;
+}
+
+Json random_patch(TextGenerator& generate, const Json& value, std::uint64_t ops) {
+    static const char* const kOps[] = {"add", "replace", "remove", "move", "copy", "test"};
+    Json patch = Json::array();
+    for (; ops > 0; --ops)
+        patch.push_back({{"op", kOps[generate.below(6)]}, {"path", random_pointer(generate, value)}, {"from", random_pointer(generate, value)}, {"value", generate.below(9)}});
+    return patch;
+}
+
+// A trusted document is patched in one pass over its text, any other through the tree: the answer must be the same, refusals to the letter.
+bool same_both_ways(const std::string& document, const std::string& patch) {
+    const Result<std::string> tree = apply_json_patch(document, patch), pass = apply_json_patch(document, patch, PatchOptions{kMaxPatchedBytes, true});
+    if (tree.ok() != pass.ok()) return false;
+    return tree.ok() ? same_value(tree.value(), trim_space(pass.value())) : tree.error() == pass.error();
+}
+
+}  // namespace
+
 TEST_SUITE("patch") {
     TEST_CASE("json-patch-tests: every enabled case applies, or is refused, as the suite says") {
         int cases = 0;
@@ -136,36 +178,8 @@ TEST_SUITE("patch") {
             TextGenerator generate(seed);
             const std::string document = drop_duplicate_keys(generate.value(3));
             const Json parsed = Json::parse(document, nullptr, false);
-            Json patch = Json::array();
-            const auto pointer = [&] {
-                std::string path;
-                const Json* at = &parsed;
-                while (at->is_structured() && generate.below(5)) {
-                    const std::size_t n = generate.below(at->size() + 1);
-                    if (at->is_array()) {
-                        path += "/" + (generate.below(6) ? std::to_string(n) : std::string("-"));
-                        if (n >= at->size()) break;
-                        at = &(*at)[n];
-                    } else {
-                        auto it = at->begin();
-                        std::advance(it, static_cast<std::ptrdiff_t>(n));
-                        if (it == at->end()) {
-                            path += "/new";
-                            break;
-                        }
-                        std::string key;
-                        for (const char c : it.key()) key += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-                        path += "/" + key;
-                        at = &*it;
-                    }
-                }
-                return path;
-            };
-            // nlohmann aborts on a bad patch when exceptions are off: only ops that it is known to take are generated.
-            for (std::uint64_t ops = 1 + generate.below(3); ops > 0; --ops) {
-                static const char* const kOps[] = {"add", "replace", "remove", "move", "copy", "test"};
-                patch.push_back({{"op", kOps[generate.below(6)]}, {"path", pointer()}, {"from", pointer()}, {"value", generate.below(9)}});
-            }
+            // nlohmann aborts on a bad patch when exceptions are off: only what we take is given to it.
+            const Json patch = random_patch(generate, parsed, 1 + generate.below(3));
             const Result<std::string> result = apply_json_patch(document, dump_json(patch));
             if (!result.ok()) {
                 ++refused;
@@ -180,6 +194,41 @@ TEST_SUITE("patch") {
         }
         CHECK(applied > 1500);
         CHECK(refused > 2000);
+    }
+
+    TEST_CASE("one pass over a trusted document does what the tree does") {
+        for (std::uint64_t seed = 0; seed < 20000; ++seed) {
+            TextGenerator generate(seed);
+            const std::string document = drop_duplicate_keys(generate.value(4));
+            const Json parsed = Json::parse(document, nullptr, false);
+            Json patch = Json::array();
+            // Refusals end a patch early: mostly ops that are taken, so that many meet in one document.
+            for (std::uint64_t tries = generate.below(24); tries > 0; --tries) {
+                Json more = patch;
+                more.push_back(random_patch(generate, parsed, 1)[0]);
+                if (generate.below(20) == 0 || apply_json_patch(document, dump_json(more)).ok()) patch = std::move(more);
+            }
+            CAPTURE(document);
+            CAPTURE(dump_json(patch));
+            REQUIRE(same_both_ways(document, dump_json(patch)));
+        }
+    }
+
+    TEST_CASE("a patch that jumps about in a large trusted document is applied, in about the time of the tree") {
+        std::string document = "[0", patch;
+        for (int i = 1; i < 20000; ++i) document += "," + std::to_string(i);
+        for (int i = 0; i < 2000; ++i) {
+            const int at = i % 2 ? i : 19999 - i;
+            patch += std::string(i ? "," : "[") + R"({"op":"replace","path":"/)" + std::to_string(at) + R"(","value":"x"})";
+        }
+        CHECK(same_both_ways(document + "]", patch + "]"));
+        CHECK(same_both_ways(R"({"list":)" + document + R"(],"b":{"c":1}})", R"([{"op":"add","path":"/b/c","value":[2]},{"op":"add","path":"/b/c/0","value":3},)"
+                             R"({"op":"remove","path":"/list/19999"},{"op":"move","from":"/b/c","path":"/list/0"},{"op":"add","path":"/b","value":{}}])"));
+    }
+
+    TEST_CASE("an index beyond 32 bits is no index") {
+        CHECK(apply_json_patch("[1]", R"([{"op":"remove","path":"/4294967296"}])").error().code == "patch-path");
+        CHECK(apply_json_patch("[1]", R"([{"op":"add","path":"/4294967297","value":1}])").error().code == "patch-path");
     }
 
     TEST_CASE("naughty strings are keys and values like any other") {

@@ -109,7 +109,7 @@ public:
     ReadBlocks(std::string_view text, std::size_t from) : text_(text), first_(from) {}
     std::size_t first() const { return first_; }
     std::uint64_t valid() const { return ~0ull; }  // of the first block
-    simd::Brackets brackets(std::size_t at) {
+    TG_HOT simd::Brackets brackets(std::size_t at) {
         const std::size_t left = text_.size() - at;
         block_ = left >= simd::kBlock ? simd::load(text_.data() + at) : load_tail(text_, at);
         outside_ = ~strings_.step(block_, ~0ull);
@@ -299,13 +299,15 @@ std::size_t string_end(std::string_view text, std::size_t at) {
     return kNoOffset;
 }
 
+std::size_t container_end(std::string_view text, std::size_t at) {
+    const std::size_t close = walk_container<false>(ReadBlocks(text, at), text.size(), [](std::size_t) { return true; });
+    return close == kNoOffset ? kNoOffset : close + 1;
+}
+
 std::size_t value_end(std::string_view text, std::size_t at) {
     if (at >= text.size()) return kNoOffset;
     if (text[at] == '"') return string_end(text, at);
-    if (text[at] == '{' || text[at] == '[') {
-        const std::size_t close = walk_container<false>(ReadBlocks(text, at + 1), text.size(), [](std::size_t) { return true; });
-        return close == kNoOffset ? kNoOffset : close + 1;
-    }
+    if (text[at] == '{' || text[at] == '[') return container_end(text, at + 1);
     const std::size_t from = at;
     while (at < text.size() && !is_space(text[at]) && text[at] != ',' && text[at] != '}' && text[at] != ']') ++at;
     return at > from ? at : kNoOffset;

@@ -57,6 +57,9 @@ std::size_t string_end(std::string_view text, std::size_t at);
 // Offset behind the value that starts at `at`; kNoOffset if there is none.
 std::size_t value_end(std::string_view text, std::size_t at);
 
+// Offset behind the bracket that closes the container in which `at` lies, between two of its members; kNoOffset if none does.
+std::size_t container_end(std::string_view text, std::size_t at);
+
 // One member of an object, or one element of an array (then key == key_end == 0). Offsets into the text; the key without quotes.
 struct Child {
     std::uint32_t key, key_end, value, value_end;

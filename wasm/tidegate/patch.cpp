@@ -1,125 +1,54 @@
 #include "tidegate/patch.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "tidegate/json_text.h"
 #include "tidegate/json_value.h"
+#include "tidegate/patch_ops.h"
+#include "tidegate/patch_regions.h"
 #include "tidegate/patch_tree.h"
 #include "tidegate/say.h"
 #include "tidegate/simd.h"
 
 namespace tidegate {
 
-namespace {
-
-// A JSON Pointer (RFC 6901), its tokens as characters.
-struct Pointer {
-    std::string storage;
-    std::vector<std::string_view> tokens;
-};
-
-// REQUIRES: `inside` is the inside of a checked string literal. False when it is not a pointer.
-bool read_pointer(std::string_view inside, Pointer& pointer) {
-    pointer.tokens.clear();
-    pointer.storage.clear();
-    std::string_view text = inside;
-    if (simd::find_byte(inside, '\\') < inside.size() || simd::find_byte(inside, '~') < inside.size()) {
-        std::string characters;
-        append_unescaped(characters, inside);
-        std::vector<std::size_t> ends;  // where each token begins in storage
-        for (std::size_t i = 0; i < characters.size(); ++i) {
-            if (characters[i] == '/' || i == 0) {
-                if (characters[i] != '/') return false;
-                ends.push_back(pointer.storage.size());
-            } else if (characters[i] == '~') {
-                const char next = i + 1 < characters.size() ? characters[i + 1] : '\0';
-                if (next != '0' && next != '1') return false;
-                pointer.storage.push_back(next == '0' ? '~' : '/');
-                ++i;
-            } else {
-                pointer.storage.push_back(characters[i]);
-            }
-        }
-        ends.push_back(pointer.storage.size());
-        for (std::size_t i = 0; i + 1 < ends.size(); ++i)
-            pointer.tokens.push_back(std::string_view(pointer.storage).substr(ends[i], ends[i + 1] - ends[i]));
-        return true;
-    }
-    if (!text.empty() && text[0] != '/') return false;
-    while (!text.empty()) {
-        const std::size_t length = simd::find_byte(text.substr(1), '/');
-        pointer.tokens.push_back(text.substr(1, length));
-        text = text.substr(1 + length);
-    }
-    return true;
-}
-
-// The array index a token names, at most `limit`; kNoOffset otherwise. No leading zeros, no sign (RFC 6901 section 4).
-std::size_t read_index(std::string_view token, std::size_t limit) {
-    if (token.empty() || token.size() > 10 || (token.size() > 1 && token[0] == '0')) return kNoOffset;
-    std::size_t index = 0;
-    for (const char c : token) {
-        if (c < '0' || c > '9') return kNoOffset;
-        index = index * 10 + static_cast<std::size_t>(c - '0');
-    }
-    return index <= limit ? index : kNoOffset;
-}
-
-struct Op {
-    std::string_view name, path, from, value;  // path and from: insides of string literals
-    bool has_path = false, has_from = false;
-};
-
-}  // namespace
-
 class Patcher {
 public:
-    void start(std::string_view document, std::size_t max_bytes) {
-        tree_.start(document, max_bytes);
+    // `unique`: no object of the document has a key twice.
+    void start(std::string_view document, std::size_t max_bytes, bool unique) {
+        tree_.limit(max_bytes);
+        regions_.start(document, unique);
         nested_ = false;
     }
     std::size_t kept_bytes() const { return out_.capacity(); }
 
-    Result<std::string_view> run(std::string_view patch) {
-        std::vector<Child>&ops = ops_, &members = members_;
-        ops.clear();
-        if (patch[0] != '[') return Error{"patch-syntax", "", say("a JSON Patch is an array of operations, this is ", kind_of(patch))};
-        split(patch, 0, ops);
-        for (std::size_t i = 0; i < ops.size(); ++i) {
-            const std::string_view text = value_of(patch, ops[i]);
-            Op op;
-            const Error problem = step(text, members, op);
-            if (!problem.code.empty()) return at_op(problem, i, op);
+    PatchOps& ops() { return ops_; }
+
+    // REQUIRES: read_patch filled ops().
+    Result<std::string_view> run() {
+        for (std::size_t i = 0; i < ops_.list.size(); ++i) {
+            const bool none = i + 1 == ops_.list.size() && !ops_.problem.code.empty();
+            const Error problem = none ? ops_.problem : step(ops_.list[i]);
+            if (!problem.code.empty()) return at_op(problem, i, ops_.list[i]);
         }
         return finish();
     }
 
     Result<std::string_view> run_merge(std::string_view patch) {
-        merge(tree_.root(), patch);
+        merge(*regions_.region({}, 0).item, patch);
         return finish();
     }
 
 private:
     Result<std::string_view> finish() {
-        if (tree_.ok()) tree_.write(out_);
+        if (tree_.ok()) regions_.write(out_);
         if (!tree_.ok()) return Error{"patch-limit", "", tree_.problem()};
         if (nested_ && !nested_within(out_.view(), kMaxTextDepth)) return Error{"patch-limit", "", "the result is nested deeper than is taken"};
         return out_.view();
     }
 
-    static std::string kind_of(std::string_view value) {
-        switch (value[0]) {
-            case '{': return "an object";
-            case '[': return "an array";
-            case '"': return "a string";
-            case 't':
-            case 'f': return "a boolean";
-            case 'n': return "null";
-            default: return "a number";
-        }
-    }
-
-    static Error at_op(const Error& problem, std::size_t index, const Op& op) {
+    static Error at_op(const Error& problem, std::size_t index, const PatchOp& op) {
         std::string place = say("op ", index);
         if (!op.name.empty()) place += say(" (", op.name, op.has_path ? say(" \"", op.path.substr(0, 120), "\"") : "", ")");
         return Error{problem.code, say("/", index), say(place, ": ", problem.message)};
@@ -128,56 +57,49 @@ private:
     static Error refuse(const char* code, std::string message) { return Error{code, "", std::move(message)}; }
     Error limit() const { return refuse("patch-limit", tree_.problem()); }
 
-    static Error read_op(std::string_view text, std::vector<Child>& members, Op& op) {
-        if (text[0] != '{') return refuse("patch-syntax", say("an operation is an object, this is ", kind_of(text)));
-        members.clear();
-        split(text, 0, members);
-        for (const Child& m : members) {
-            const std::string_view key = key_of(text, m), value = value_of(text, m);
-            const auto inside = [&] { return value.substr(1, value.size() - 2); };
-            const bool string = value[0] == '"';
-            if (same_string(key, "op")) {
-                if (!string) return refuse("patch-syntax", say("\"op\" is a string, this is ", kind_of(value)));
-                op.name = inside();
-            } else if (same_string(key, "path")) {
-                if (!string) return refuse("patch-syntax", say("\"path\" is a string, this is ", kind_of(value)));
-                op.path = inside();
-                op.has_path = true;
-            } else if (same_string(key, "from")) {
-                if (!string) return refuse("patch-syntax", say("\"from\" is a string, this is ", kind_of(value)));
-                op.from = inside();
-                op.has_from = true;
-            } else if (same_string(key, "value")) {
-                op.value = value;
-            }
-        }
-        if (op.name.empty()) return refuse("patch-syntax", "\"op\" is missing");
-        if (!op.has_path) return refuse("patch-syntax", "\"path\" is missing");
+    Error step(const PatchOp& op) {
+        using Kind = PatchOp::Kind;
+        if (!read_pointer(op.path, path_)) return refuse("patch-syntax", "\"path\" is not a JSON Pointer");
+        if (path_.tokens.size() > static_cast<std::size_t>(kMaxTextDepth)) return refuse("patch-limit", "\"path\" is longer than documents are deep");
+        const bool two_places = op.kind == Kind::move || op.kind == Kind::copy;
+        if (two_places && !read_pointer(op.from, from_)) return refuse("patch-syntax", "\"from\" is not a JSON Pointer");
+        const Error problem = two_places ? relocate(op.kind == Kind::move) : change(op);
+        if (!path_.storage.empty() || (two_places && !from_.storage.empty())) regions_.forget();
+        return problem;
+    }
+
+    // add, remove, replace, test.
+    Error change(const PatchOp& op) {
+        using Kind = PatchOp::Kind;
+        const std::size_t n = path_.tokens.size();
+        if (op.kind == Kind::add || op.kind == Kind::replace) note_depth(op.value);
+        if (n > 0 && op.kind != Kind::remove)
+            if (PatchItem* const item = regions_.value(path_.tokens, op.kind == Kind::add)) return replace_or_test(op, *item);
+        enter_region(n > 0 ? n - 1 : 0);
+        if (op.kind == Kind::add) return put(PatchItem{{}, op.value, -1});
+        if (op.kind == Kind::remove) return take(path_, nullptr);
+        PatchItem* item = nullptr;
+        const Error problem = find(path_, item);
+        return problem.code.empty() ? replace_or_test(op, *item) : problem;
+    }
+
+    Error replace_or_test(const PatchOp& op, PatchItem& item) {
+        if (op.kind == PatchOp::Kind::test) return expect(item, op.value);
+        item.text = op.value;
+        item.node = -1;
         return {};
     }
 
-    Error step(std::string_view text, std::vector<Child>& members, Op& op) {
-        Error problem = read_op(text, members, op);
-        if (!problem.code.empty()) return problem;
-        const bool test = same_string(op.name, "test"), add = same_string(op.name, "add"), replace = same_string(op.name, "replace");
-        const bool remove = same_string(op.name, "remove"), move = same_string(op.name, "move"), copy = same_string(op.name, "copy");
-        if (!test && !add && !replace && !remove && !move && !copy)
-            return refuse("patch-syntax", "the op is none of add, remove, replace, move, copy, test");
-        if ((test || add || replace) && op.value.empty()) return refuse("patch-syntax", "\"value\" is missing");
-        if ((move || copy) && !op.has_from) return refuse("patch-syntax", "\"from\" is missing");
-        if (!read_pointer(op.path, path_)) return refuse("patch-syntax", "\"path\" is not a JSON Pointer");
-        if (path_.tokens.size() > static_cast<std::size_t>(kMaxTextDepth)) return refuse("patch-limit", "\"path\" is longer than documents are deep");
-        if (move || copy) return relocate(op, move);
-        if (op.value.size() > 0 && (op.value[0] == '{' || op.value[0] == '[')) nested_ = nested_ || add || replace;
-        if (add) return put(PatchItem{{}, op.value, -1});
-        PatchItem* item = nullptr;
-        if (remove) return take(path_, nullptr);
-        problem = find(path_, item);
-        if (!problem.code.empty()) return problem;
-        if (test) return expect(*item, op.value);
-        item->text = op.value;
-        item->node = -1;
-        return {};
+    // What is done next lies behind the first `count` tokens of the path.
+    void enter_region(std::size_t count) {
+        const PatchRegions::Found found = regions_.region(path_.tokens, count);
+        top_ = found.item;
+        skip_ = found.used;
+    }
+
+    // A value goes to the path: a text of n bytes is at most n / 2 levels deep.
+    void note_depth(std::string_view value) {
+        if (path_.tokens.size() + value.size() / 2 > static_cast<std::size_t>(kMaxTextDepth)) nested_ = true;
     }
 
     Error expect(const PatchItem& item, std::string_view value) {
@@ -188,13 +110,17 @@ private:
         return refuse("patch-test", say("the value there is ", shown, actual.size() > 60 ? "…" : ""));
     }
 
-    Error relocate(const Op& op, bool move) {
-        if (!read_pointer(op.from, from_)) return refuse("patch-syntax", "\"from\" is not a JSON Pointer");
-        nested_ = true;
+    Error relocate(bool move) {
+        const std::size_t shortest = std::min(from_.tokens.size(), path_.tokens.size());
+        std::size_t shared = 0;
+        while (shared + 1 < shortest && from_.tokens[shared] == path_.tokens[shared]) ++shared;
+        enter_region(shared);
         PatchItem* source = nullptr;
         const Error missing = find(from_, source);
         if (!missing.code.empty()) return missing;
         PatchItem value = *source;
+        if (value.node >= 0) nested_ = true;
+        else note_depth(value.text);
         if (!move) {
             value.text = tree_.text_of(value);
             value.node = -1;
@@ -210,8 +136,8 @@ private:
 
     // The container that holds the last token.
     Error find_parent(const Pointer& pointer, PatchNode*& parent) {
-        PatchItem* item = &tree_.root();
-        for (std::size_t i = 0; i + 1 < pointer.tokens.size(); ++i) {
+        PatchItem* item = top_;
+        for (std::size_t i = skip_; i + 1 < pointer.tokens.size(); ++i) {
             const Error problem = enter(pointer, i, item);
             if (!problem.code.empty()) return problem;
         }
@@ -238,8 +164,8 @@ private:
     }
 
     Error find(const Pointer& pointer, PatchItem*& item) {
-        item = &tree_.root();
-        for (std::size_t i = 0; i < pointer.tokens.size(); ++i) {
+        item = top_;
+        for (std::size_t i = skip_; i < pointer.tokens.size(); ++i) {
             const Error problem = enter(pointer, i, item);
             if (!problem.code.empty()) return problem;
         }
@@ -249,7 +175,7 @@ private:
     Error put(PatchItem value) {
         if (path_.tokens.empty()) {
             value.key = {};
-            tree_.root() = value;
+            *top_ = value;
             return {};
         }
         PatchNode* parent = nullptr;
@@ -317,26 +243,23 @@ private:
         }
     }
 
+    PatchOps ops_;
     PatchTree tree_;
+    PatchRegions regions_{tree_};
+    PatchItem* top_ = nullptr;  // the region that the op works in
+    std::size_t skip_ = 0;      // and how many tokens lead to it
     Pointer path_, from_;
-    std::vector<Child> ops_, members_;
     TextBuffer out_;
     bool nested_ = false;  // a container was put somewhere: the result may be too deep
 };
 
 namespace {
 
-// Validates what has to be, then runs.
-template <class Run>
-Result<std::string_view> with_checked(Patcher& patcher, std::string_view document, std::string_view patch, const PatchOptions& options, Run run) {
-    const Result<std::string_view> base =
-        options.trusted_document ? Result<std::string_view>(trim_space(document)) : validate_json(document, kMaxTextDepth, "document");
-    if (!base) return base.error();
-    if (base.value().empty() || base.value().size() > kMaxTextBytes) return text_error({"json-syntax", "a value", 0}, "document");
-    const Result<std::string_view> change = validate_json(patch, kMaxTextDepth, "patch");
-    if (!change) return change.error();
-    patcher.start(base.value(), options.max_output_bytes);
-    return run(change.value());
+Result<std::string_view> checked_document(std::string_view document, const PatchOptions& options) {
+    if (!options.trusted_document) return validate_json(document, kMaxTextDepth, "document");
+    const std::string_view value = trim_space(document);
+    if (value.empty() || value.size() > kMaxTextBytes) return text_error({"json-syntax", "a value", 0}, "document");
+    return value;
 }
 
 Result<std::string> owned(const Result<std::string_view>& result) {
@@ -356,17 +279,24 @@ Patcher& JsonPatcher::engine() {
 }
 
 Result<std::string_view> JsonPatcher::json_patch(std::string_view document, std::string_view patch, const PatchOptions& options) {
+    const Result<std::string_view> base = checked_document(document, options);
+    if (!base) return base.error();
     Patcher& patcher = engine();
-    return with_checked(patcher, document, patch, options, [&](std::string_view change) { return patcher.run(change); });
+    if (const Error problem = read_patch(patch, patcher.ops()); !problem.code.empty()) return problem;
+    patcher.start(base.value(), options.max_output_bytes, options.trusted_document);
+    return patcher.run();
 }
 
 Result<std::string_view> JsonPatcher::merge_patch(std::string_view document, std::string_view patch, const PatchOptions& options) {
+    const Result<std::string_view> base = checked_document(document, options);
+    if (!base) return base.error();
+    const Result<std::string_view> change = validate_json(patch, kMaxTextDepth, "patch");
+    if (!change) return change.error();
     Patcher& patcher = engine();
-    return with_checked(patcher, document, patch, options, [&](std::string_view change) {
-        if (!has_duplicate_keys(change)) return patcher.run_merge(change);
-        const std::string last_wins = drop_duplicate_keys(change);
-        return patcher.run_merge(last_wins);
-    });
+    patcher.start(base.value(), options.max_output_bytes, false);
+    if (!has_duplicate_keys(change.value())) return patcher.run_merge(change.value());
+    const std::string last_wins = drop_duplicate_keys(change.value());
+    return patcher.run_merge(last_wins);
 }
 
 Result<std::string> apply_json_patch(std::string_view document, std::string_view patch, const PatchOptions& options) {

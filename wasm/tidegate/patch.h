@@ -1,6 +1,6 @@
 // Applying patches, bytes to bytes: JSON Patch (RFC 6902) and JSON Merge Patch (RFC 7396).
 //
-// Containers are opened only along the paths that the patch names; everything else is copied as it lies in the document. A patch
+// Only the places that the patch names are opened; everything else is copied as it lies in the document. A patch
 // is applied whole or not at all. `__proto__` is a key like any other. Of equal keys in one object the last counts.
 #pragma once
 
@@ -20,7 +20,9 @@ inline constexpr std::size_t kMaxPatchWork = std::size_t{1} << 29;
 
 struct PatchOptions {
     std::size_t max_output_bytes = kMaxPatchedBytes;
-    // The document is known to be valid JSON (it was validated when it was stored): it is not validated again.
+    // The document is known to be valid JSON without a key twice in one object (it was checked when it was stored): it is not checked
+    // again, and a patch that walks forward through it, as those of diff do, is applied in one pass over the text. A false promise gives a
+    // wrong document or an error, never more.
     bool trusted_document = false;
 };
 

@@ -23,11 +23,9 @@ bool key_is(std::string_view inside, std::string_view characters) {
 
 }  // namespace
 
-void PatchTree::start(std::string_view document, std::size_t max_bytes) {
-    root_ = {{}, document, -1};
-    index_.read(document);
+void PatchTree::start(std::string_view indexed) {
+    index_.read(indexed);
     nodes_used_ = work_ = 0;
-    max_bytes_ = max_bytes;
     problem_ = nullptr;
     owned_.clear();
 }
@@ -101,18 +99,23 @@ std::string_view PatchTree::make_key(std::string_view characters) {
 std::string_view PatchTree::text_of(const PatchItem& item) {
     if (item.node < 0) return item.text;
     TextBuffer out;
-    append(out, item, 0);
-    work(out.size() / 8);
-    return *owned_.emplace_back(std::make_unique<std::string>(out.view()));
+    append(out, item);
+    return keep(out.view());
+}
+
+std::string_view PatchTree::keep(std::string_view text) {
+    work(text.size() / 8);
+    return *owned_.emplace_back(std::make_unique<std::string>(text));
+}
+
+void PatchTree::append(TextBuffer& out, std::string_view text) {
+    if (out.size() + text.size() > max_bytes_) problem_ = "the result is larger than is taken";
+    else out.put(text);
 }
 
 void PatchTree::append(TextBuffer& out, const PatchItem& item, int depth) {
     if (!ok()) return;
-    if (item.node < 0) {
-        if (out.size() + item.text.size() > max_bytes_) problem_ = "the result is larger than is taken";
-        else out.put(item.text);
-        return;
-    }
+    if (item.node < 0) return append(out, item.text);
     if (depth >= kMaxTextDepth) {
         problem_ = "the result is nested deeper than is taken";
         return;
@@ -126,8 +129,7 @@ void PatchTree::append(TextBuffer& out, const PatchItem& item, int depth) {
         const char* start = node.object ? child.key.data() - 1 : child.text.data();
         if (child.node < 0 && behind && start == behind + 1 && *behind == ',' && (!node.object || child.key.data() + child.key.size() + 2 == child.text.data())) {
             const char* end = child.text.data() + child.text.size();
-            if (out.size() + static_cast<std::size_t>(end - behind) > max_bytes_) problem_ = "the result is larger than is taken";
-            else out.put(std::string_view(behind, static_cast<std::size_t>(end - behind)));
+            append(out, std::string_view(behind, static_cast<std::size_t>(end - behind)));
             behind = end;
             continue;
         }
@@ -137,13 +139,6 @@ void PatchTree::append(TextBuffer& out, const PatchItem& item, int depth) {
         behind = child.node < 0 ? child.text.data() + child.text.size() : nullptr;
     }
     out.put(node.object ? '}' : ']');
-}
-
-void PatchTree::write(TextBuffer& out) {
-    out.clear();
-    if (root_.node >= 0) out.room(root_.text.size() + 256);
-    append(out, root_, 0);
-    if (out.size() > max_bytes_ && ok()) problem_ = "the result is larger than is taken";
 }
 
 }  // namespace tidegate

@@ -26,10 +26,12 @@ struct PatchNode {
 
 class PatchTree {
 public:
-    // Begins anew, with the memory it has. REQUIRES: `document` is valid, without whitespace around it, and outlives the use of the tree.
-    void start(std::string_view document, std::size_t max_bytes);
+    // Largest text that is written.
+    void limit(std::size_t max_bytes) { max_bytes_ = max_bytes; }
 
-    PatchItem& root() { return root_; }
+    // Begins anew, with the memory it has. Parts of `indexed` are opened fast; it may be empty. REQUIRES: it is valid and outlives the use
+    // of the tree.
+    void start(std::string_view indexed);
 
     // The container of `item`, opened; nullptr for a scalar.
     PatchNode* open(PatchItem& item);
@@ -50,8 +52,12 @@ public:
     // The value as text: its own bytes, or an opened container written into storage that lives as long as the tree.
     std::string_view text_of(const PatchItem& item);
 
-    // The whole document. `ok()` must still be true after it.
-    void write(TextBuffer& out);
+    // Keeps a text as long as the tree.
+    std::string_view keep(std::string_view text);
+
+    // Appends a value, or a piece of text, to what is written. `ok()` must still be true after it.
+    void append(TextBuffer& out, const PatchItem& item, int depth = 0);
+    void append(TextBuffer& out, std::string_view text);
 
     // False once a limit was hit: what the tree holds is then of no use.
     bool ok() const { return problem_ == nullptr; }
@@ -60,10 +66,8 @@ public:
 private:
     bool work(std::size_t units);
     PatchNode& fresh_node(bool object, int& number);
-    void append(TextBuffer& out, const PatchItem& item, int depth);
 
-    PatchItem root_;
-    TextIndex index_;  // of the document
+    TextIndex index_;
     std::vector<std::unique_ptr<PatchNode>> nodes_;  // each for itself: an item may be looked at while another is opened
     std::vector<std::unique_ptr<std::string>> owned_;
     std::vector<Child> children_;

@@ -13,6 +13,13 @@
 #include <emmintrin.h>
 #endif
 
+// A loop over blocks wants its step inlined wherever it stands; where size counts (-Os, -Oz) once is enough.
+#if defined(__OPTIMIZE_SIZE__)
+#define TG_HOT
+#else
+#define TG_HOT [[gnu::always_inline]]
+#endif
+
 namespace tidegate::simd {
 
 inline constexpr std::size_t kBlock = 64;
