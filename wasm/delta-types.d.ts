@@ -32,7 +32,11 @@ export interface Trust {
   /** What `seal(base)` gave: trusts exactly those bytes. */
   baseSeal?: string;
 }
-export interface DiffOptions extends Trust {
+export interface Identity {
+  /** Members by which elements of arrays are known, in order of preference, at most 16. Default id, _id, uuid, key. */
+  idKeys?: readonly string[];
+}
+export interface DiffOptions extends Trust, Identity {
   /** A `test` before every op that takes something away. */
   tests?: boolean;
   format?: 'json-patch';
@@ -45,7 +49,7 @@ export function diff<N extends Document>(base: Document, next: N, options?: Diff
 export function diff<N extends Document>(base: Document, next: N, options: MergePatchOptions): InShapeOf<N, any> | null;
 
 /** diff of many pairs. A pair that is refused has its error in its place. Patches that come as bytes are views of one buffer. */
-export function diffMany<N extends Document>(pairs: Array<[base: Document, next: N]>, options?: { trustedBase?: boolean; tests?: boolean }):
+export function diffMany<N extends Document>(pairs: Array<[base: Document, next: N]>, options?: Identity & { trustedBase?: boolean; tests?: boolean }):
   Array<InShapeOf<N, JsonPatch> | DeltaError>;
 
 export interface ApplyOptions {
@@ -60,7 +64,7 @@ export function apply<D extends Document>(document: D, patch: Document, options?
 
 /** A place that both changed differently. A side that has nothing there is left out. */
 export interface Clash { path: string; base?: any; ours?: any; theirs?: any; winner: 'ours' | 'theirs' }
-export interface MergeOptions { prefer?: 'ours' | 'theirs'; /** All three are valid JSON without a key twice in one object. */ trusted?: boolean }
+export interface MergeOptions extends Identity { prefer?: 'ours' | 'theirs'; /** All three are valid JSON without a key twice in one object. */ trusted?: boolean }
 /** Three-way merge; the document comes in the shape of `ours`. */
 export function merge3<D extends Document>(base: Document, ours: D, theirs: Document, options?: MergeOptions): { document: InShapeOf<D, D>; clashes: Clash[] };
 

@@ -9,7 +9,7 @@ import { CoreUnavailable, compileOnce } from './compile.js';
 
 /** @typedef {string | Uint8Array | ArrayBuffer | object | number | boolean | null} Document  JSON text, its UTF-8 bytes, or a live value */
 /** @typedef {{path: string, base?: unknown, ours?: unknown, theirs?: unknown, winner: 'ours' | 'theirs'}} Clash */
-/** @typedef {{trustedBase?: boolean, baseSeal?: string, tests?: boolean, format?: 'json-patch' | 'merge-patch'}} DiffOptions */
+/** @typedef {{trustedBase?: boolean, baseSeal?: string, tests?: boolean, format?: 'json-patch' | 'merge-patch', idKeys?: readonly string[]}} DiffOptions */
 
 /** A document or patch was refused. Nothing was changed. */
 export class DeltaError extends Error {
@@ -27,11 +27,15 @@ const kTrusted = 1, kTests = 2, kSealed = 4, kPreferTheirs = 8, kChecksum = 16;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+const kMaxIdKeys = 16;
+
 const compile = compileOnce();
 /** @type {WebAssembly.Module | undefined} */
 let module;
 /** @type {any} */
 let core;
+/** The id keys that this core was told, joined; '': none, it uses its own. */
+let toldIdKeys = '';
 
 /** A function with one v128 value: engines without SIMD refuse it. */
 const kSimdProbe = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
@@ -65,6 +69,7 @@ function instantiate(compiled) {
     printErr() {},
   };
   createModule(made);
+  toldIdKeys = '';
   if (!('_delta_reserve' in made)) throw new CoreUnavailable('the Wasm file has no delta functions');
   return made;
 }
@@ -99,6 +104,18 @@ function reserve(bytes) {
   const at = guarded(() => core._delta_reserve(bytes)) >>> 0;
   if (at === 0) throw new DeltaError({ code: 'memory', path: '', message: `there is no memory for ${bytes} bytes` });
   return at;
+}
+
+/** Tells the core by which members elements of arrays are known. To be called before the inputs are written. @param {readonly string[] | undefined} keys */
+function useIdKeys(keys) {
+  if (keys === undefined && toldIdKeys === '') return;
+  if (keys !== undefined && (!Array.isArray(keys) || keys.length === 0 || keys.length > kMaxIdKeys || !keys.every((key) => typeof key === 'string' && /^[^\0]+$/.test(key))))
+    throw new TypeError(`idKeys is a list of 1 to ${kMaxIdKeys} names of members, this is ${JSON.stringify(keys)}`);
+  const joined = keys === undefined ? '' : keys.join('\0'), names = encoder.encode(joined), at = reserve(names.length);
+  if (joined === toldIdKeys) return;   // asked behind reserve, which may have made a new core
+  write(names, at);
+  core._delta_id_keys(names.length);
+  toldIdKeys = joined;
 }
 
 /** The most bytes a text can take. @param {string | Uint8Array} text */
@@ -153,11 +170,12 @@ const kNone = Object.freeze({});
 /**
  * The patch that makes `next` of `base`, in the shape of `next`: bytes, text, or a live array. RFC 6902, or RFC 7396 with
  * `format: 'merge-patch'` (then null when it cannot say the change). `trustedBase`: base is known to be valid JSON without duplicate keys;
- * `baseSeal`: what seal(base) gave then, checked here.
+ * `baseSeal`: what seal(base) gave then, checked here. `idKeys`: members by which elements of arrays are known, in order of preference.
  * @param {Document} base @param {Document} next @param {DiffOptions} [options] @returns {any} @throws {DeltaError}
  */
 export function diff(base, next, options = kNone) {
   const a = textOf(base), b = textOf(next);
+  useIdKeys(options.idKeys);
   const at = reserve(room(a) + room(b));
   const baseLength = write(a, at), nextLength = write(b, at + baseLength);
   if (options.format === 'merge-patch') {
@@ -186,6 +204,7 @@ function alone(base, next, options) {
 export function diffMany(pairs, options = kNone) {
   if (options.format === 'merge-patch' || options.baseSeal !== undefined) throw new TypeError('diffMany makes JSON Patches and takes no seal');
   const texts = pairs.map(([base, next]) => [textOf(base), textOf(next)]);
+  useIdKeys(options.idKeys);
   const at = reserve(texts.reduce((most, [base, next]) => Math.max(most, room(base) + room(next)), 0));
   const flags = diffFlags(options);
   let answer;
@@ -227,11 +246,12 @@ export function apply(document, patch, options = kNone) {
 
 /**
  * Three-way merge. The document comes in the shape of `ours`; each clash carries the three values, live.
- * @param {Document} base @param {Document} ours @param {Document} theirs @param {{prefer?: 'ours' | 'theirs', trusted?: boolean}} [options]
+ * @param {Document} base @param {Document} ours @param {Document} theirs @param {{prefer?: 'ours' | 'theirs', trusted?: boolean, idKeys?: readonly string[]}} [options]
  * @returns {{document: any, clashes: Clash[]}} @throws {DeltaError}
  */
 export function merge3(base, ours, theirs, options = kNone) {
   const a = textOf(base), b = textOf(ours), c = textOf(theirs);
+  useIdKeys(options.idKeys);
   const at = reserve(room(a) + room(b) + room(c));
   const baseLength = write(a, at), oursLength = write(b, at + baseLength), theirsLength = write(c, at + baseLength + oursLength);
   const flags = (options.prefer === 'theirs' ? kPreferTheirs : 0) | (options.trusted ? kTrusted : 0);

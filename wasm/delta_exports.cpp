@@ -2,6 +2,7 @@
 // fills (delta_reserve), answers stay readable until the next call. wasm/delta.js is the other side.
 #include <emscripten/emscripten.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -39,6 +40,8 @@ JsonDiffer differ;
 JsonPatcher patcher;
 JsonMerger merger;
 DiffOptions diff_settings;
+MergeOptions merge_settings;
+std::string id_keys;  // that the two above name, when they were told
 std::vector<std::uint32_t> table;
 Answer answer;
 
@@ -111,6 +114,19 @@ EMSCRIPTEN_KEEPALIVE char* delta_reserve(unsigned bytes) {
     return input.get();
 }
 
+// The members that identify an element of an array, in order of preference, a NUL between them. None: the usual ones.
+EMSCRIPTEN_KEEPALIVE void delta_id_keys(unsigned length) {
+    id_keys.assign(input.get(), length);
+    std::vector<std::string_view> keys = DiffOptions().id_keys;
+    if (length > 0) keys.clear();
+    for (std::string_view rest = id_keys; !rest.empty();) {
+        const std::size_t end = std::min(rest.find('\0'), rest.size());
+        keys.push_back(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    merge_settings.id_keys = diff_settings.id_keys = std::move(keys);
+}
+
 EMSCRIPTEN_KEEPALIVE const Answer* delta_diff(unsigned base_length, unsigned next_length, unsigned flags, unsigned seal_low, unsigned seal_high) {
     std::size_t at = 0;
     const std::string_view base = taken(at, base_length), next = taken(at, next_length);
@@ -163,10 +179,9 @@ EMSCRIPTEN_KEEPALIVE const Answer* delta_apply(unsigned document_length, unsigne
 EMSCRIPTEN_KEEPALIVE const Answer* delta_merge3(unsigned base_length, unsigned ours_length, unsigned theirs_length, unsigned flags) {
     std::size_t at = 0;
     const std::string_view base = taken(at, base_length), ours = taken(at, ours_length), theirs = taken(at, theirs_length);
-    MergeOptions options;
-    options.prefer = flags & kPreferTheirs ? Side::theirs : Side::ours;
-    options.trusted = flags & kTrusted;
-    Result<MergeResult> result = merger.merge(base, ours, theirs, options);
+    merge_settings.prefer = flags & kPreferTheirs ? Side::theirs : Side::ours;
+    merge_settings.trusted = flags & kTrusted;
+    Result<MergeResult> result = merger.merge(base, ours, theirs, merge_settings);
     if (!result) return refused(result.error());
     shown = output = std::move(result.value().document);
     extra = "[";

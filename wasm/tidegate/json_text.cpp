@@ -371,7 +371,7 @@ void TextIndex::read(std::string_view text) {
     marks_.resize((text.size() + simd::kBlock - 1) / simd::kBlock);
     simd::StringState strings;
     Marks* to = marks_.data();
-    const auto mark = [&](const simd::Block& block) {
+    const auto mark = [&](const simd::Block& block) TG_HOT {
         const std::uint64_t outside = ~strings.step(block, ~0ull);
         const simd::Brackets kinds = simd::brackets_by_kind(block);
         *to++ = {kinds.open & outside, kinds.close & outside, simd::where(block, ',') & outside};

@@ -17,7 +17,7 @@
 #if defined(__OPTIMIZE_SIZE__)
 #define TG_HOT
 #else
-#define TG_HOT [[gnu::always_inline]]
+#define TG_HOT __attribute__((always_inline))
 #endif
 
 namespace tidegate::simd {
