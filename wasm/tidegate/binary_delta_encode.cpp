@@ -254,7 +254,8 @@ Result<std::string> encode_delta(std::string_view base, std::string_view next, c
     std::string out("\xd6\xc3\xc4\0\0", 5);
     Matcher matcher(base, next);
     std::size_t from = 0;  // where in the base the last run ended
-    for (std::size_t start = 0; start < next.size(); start += kDeltaWindowBytes) {
+    // An empty blob has one empty window: the RFC takes none, xdelta3 does not.
+    for (std::size_t start = 0; start == 0 || start < next.size(); start += kDeltaWindowBytes) {
         const std::size_t end = std::min(next.size(), start + kDeltaWindowBytes);
         WindowWriter window(base.size());
         std::uint32_t sum = 1;
