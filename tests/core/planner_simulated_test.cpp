@@ -137,3 +137,58 @@ TEST_CASE("Simulated: an answer that is no document is not taken for the server'
     CHECK(world.queued() == 1);
     CHECK(world.bytes["bases"][":NOTE/a"] == "{\"title\":\"one\",\"n\":1}");
 }
+
+TEST_CASE("Simulated: an atomic group waits while REST mode is on, says why, and goes whole when batches may") {
+    World world;
+    world.command({{"type", "settings"}, {"value", {{"mode", "rest"}}}});
+    for (const char* id : {"a", "b"}) world.accept("FORM", id, "create", "{}", {{"group", "g"}});
+    world.accept("NOTE", "n", "create", "{}");
+    int requests = 0;
+    world.network = [&requests](const Json& send) -> Json {
+        requests += send["method"] != "GET";
+        return send["url"] == "batch" ? Json() : Json{{"status", 201}, {"headers", {{"etag", "\"1\""}}}, {"body", ""}};
+    };
+    world.run(message());
+    CHECK(requests == 1);
+    CHECK(world.queued() == 2);
+    CHECK(!world.wake);   // time alone does not let it go
+    const auto why = world.planner.explain("op-1");
+    REQUIRE(why.ok());
+    CHECK(why.value()["reason"] == "group");
+    world.command({{"type", "settings"}, {"value", {{"mode", "batch"}}}});
+    CHECK(world.queued() == 0);
+    CHECK(world.server.requests.size() == 1);
+}
+
+TEST_CASE("Simulated: a group whose answer says conflict for one member and refused for another is refused whole") {
+    World world;
+    for (const char* id : {"a", "b"}) world.accept("FORM", id, "create", R"({"n":1,"by":"us"})");
+    world.run(message());
+    REQUIRE(world.queued() == 0);
+    world.server.edit("FORM/a", R"({"n":1,"by":"them"})");
+    for (const char* id : {"a", "b"}) world.accept("FORM", id, "update", R"({"n":2,"by":"us"})", {{"group", "g"}});
+    world.server.refuse = [](const Json& line) { return line["entityId"] == "b" ? 422 : 0; };
+    world.run(message());
+    CHECK(world.row(3)["state"] == "dead");
+    CHECK(world.row(4)["state"] == "dead");
+    CHECK(world.bytes["docs"][":FORM/a"] == R"({"n":1,"by":"us"})");
+    CHECK(world.bytes["docs"][":FORM/b"] == R"({"n":1,"by":"us"})");
+}
+
+TEST_CASE("Simulated: a dropped group leaves the lane alone that another change of it is being sent from") {
+    World world;
+    for (const char* id : {"a", "b"}) world.accept("FORM", id, "create", "{}", {{"group", "g"}});
+    world.server.refuse = [](const Json& line) { return line.contains("group") ? 422 : 0; };
+    world.run(message());
+    REQUIRE(world.row(1)["state"] == "dead");
+    world.server.refuse = nullptr;
+    world.accept("FORM", "b", "create", "{}");
+    world.network = [&](const Json&) -> Json { return {{"delay", 3}, {"failure", "network"}}; };
+    world.run(message(), 4);   // on its way
+    REQUIRE(world.row(3)["state"] == "sending");
+    world.answers.clear();
+    world.run({{"commands", Json::array({{{"type", "drop"}, {"id", "op-1"}}})}}, 1);
+    REQUIRE(world.answers.size() == 1);
+    CHECK(world.answers[0]["error"]["code"] == "in-flight");
+    CHECK(world.row(1)["state"] == "dead");
+}

@@ -489,7 +489,7 @@ void Planner::expire_ops() {
 // --- the end of a turn ------------------------------------------------------------------------------------------------------------
 
 // When time alone will let something go, or nullopt.
-std::optional<double> Planner::next_wake() const {
+std::optional<double> Planner::next_wake() {
     std::optional<double> wake;
     const auto at = [&wake](double ms) { wake = wake ? std::min(*wake, ms) : ms; };
     if (!failed_commits_.empty()) at(storage_retry_ms_);
@@ -518,6 +518,7 @@ std::optional<double> Planner::next_wake() const {
             at(std::max(earliest, retry_again_ms(retries_, now_ms_)));
             continue;
         }
+        if (!op->rare().group.empty() && !group_ready(*op, g)) continue;   // what a member waits for has its own time, or none
         any_ready = true;
         break;
     }

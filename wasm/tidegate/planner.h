@@ -189,7 +189,7 @@ private:
     void take_event(const EventIn& event);
     void take_outcome(const OutcomeIn& outcome);
     void finish_turn(Plan& plan);
-    std::optional<double> next_wake() const;
+    std::optional<double> next_wake();
     bool work_waits_for_time() const;
     void end_session();
     std::uint64_t new_slot();

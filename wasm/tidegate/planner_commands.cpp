@@ -75,10 +75,11 @@ Json Planner::cancel_op(const std::string& id) {
 Json Planner::retry_op(const std::string& id, bool drop) {
     Op* op = outbox_.find_id(id);
     if (!op) return failure("unknown-op", "/id", say("no op ", id, " is in the outbox"));
-    if (op->lane->reserved_by) return failure("in-flight", "/id", say("op ", id, " is being worked on"));
     if (drop && !op->parked() && op->state != OpState::conflict)
         return failure("not-parked", "/id", say("op ", id, " is still on its way: cancel it instead"));
     const std::vector<std::uint64_t> unit = outbox_.unit(*op);   // a group as one
+    for (const std::uint64_t seq : unit)
+        if (outbox_.find(seq)->lane->reserved_by) return failure("in-flight", "/id", say("op ", id, " or another of its group is being worked on"));
     if (drop) {
         withdraw(unit, "cancelled", "user");
         return fine();

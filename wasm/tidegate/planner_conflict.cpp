@@ -37,8 +37,8 @@ std::optional<double> age_of_theirs(const OutcomeIn& outcome, double now_ms) {
 
 void Planner::start_conflict(const TaskPtr& task) {
     const Op* op = outbox_.find(task->seq);
-    if (op && !task->missing && strategy_for(*op) == Strategy::last_write_wins) return fetch_theirs(task);   // who wrote last is known from a GET alone
-    if (!op) return end_task(task);
+    if (!op || op->parked()) return end_task(task);   // parked with its group, by what the same answer says of another member
+    if (!task->missing && strategy_for(*op) == Strategy::last_write_wins) return fetch_theirs(task);   // who wrote last is known from a GET alone
     // Theirs came with the answer, or is known to be gone, or what matters is the version alone (a blob).
     if (task->theirs_slot || task->missing || (!op->is_json() && !task->etag.empty())) load_conflict(task);
     else fetch_theirs(task);

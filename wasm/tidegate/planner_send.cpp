@@ -120,6 +120,7 @@ bool Planner::held(const Op& op, const GateResult& gate, Json* why) const {
     if (op.state == OpState::conflict) return no("conflict", "The server has another version; it is being resolved or waits for a decision");
     if (const Op* parent = outbox_.blocked_by(op)) return no("blocked", why ? say("It waits for op ", parent->id) : "");
     if (op.lane->reserved_by) return no("lane", "A change of the same entity is being worked on");
+    if (!op.rare().group.empty() && (settings_.mode == "rest" || !op.is_json())) return no("group", "An atomic group goes in batch mode, and as JSON");
     if (!may_pass(gate, shown_band(op), op.created_at)) {
         if (!gate.closed_by.empty()) return no(gate.closed_by.c_str(), gate.sentence, gate.look_again_ms);
         if (gate.min_band && shown_band(op) < *gate.min_band) return no("priority-threshold", "Its priority is below priorityThreshold");
@@ -138,7 +139,7 @@ bool Planner::group_ready(const Op& op, const GateResult& gate) {
     if (rows_follow_ && unit.back() == outbox_.known_seq()) return false;
     for (const std::uint64_t seq : unit) {
         Op* member = outbox_.find(seq);
-        if (held(*member, gate) || !member->is_json()) return false;
+        if (held(*member, gate)) return false;
         for (Op* before = outbox_.head(*member->lane); before && before->seq < seq; before = outbox_.after(*before))
             if (before->rare().group != op.rare().group) return false;
     }
