@@ -192,3 +192,42 @@ TEST_CASE("Simulated: a dropped group leaves the lane alone that another change 
     CHECK(world.answers[0]["error"]["code"] == "in-flight");
     CHECK(world.row(1)["state"] == "dead");
 }
+
+TEST_CASE("Simulated: a change saved while a conflict's documents are being read is rebased with the others") {
+    World world;
+    synced_note(world);
+    world.server.edit("NOTE/a", R"({"title":"one","n":7})");
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":1})", {{"noFold", true}});
+    bool saved = false;
+    world.on_load = [&](const Json& load) {
+        if (saved || world.server.requests.size() < 2 || load["items"][0]["store"] != "bases") return;   // of the conflict, not of the batch
+        saved = true;
+        world.accept("NOTE", "a", "update", R"({"title":"two","n":1,"more":true})", {{"noFold", true}});
+    };
+    world.run(message());
+    CHECK(saved);
+    CHECK(world.queued() == 0);
+    CHECK(world.doc("NOTE", "a") == R"({"title":"two","n":7,"more":true})");
+}
+
+TEST_CASE("Simulated: a change saved while a page's documents are being read costs nothing of the page") {
+    World world;
+    world.server.edit("NOTE/a", R"({"title":"one","n":1})");
+    world.server.edit("NOTE/b", R"({"title":"one","n":1})");
+    world.pull();
+    REQUIRE(world.shown("NOTE/b") == R"({"title":"one","n":1})");
+    world.server.edit("NOTE/a", R"({"title":"one","n":7})");
+    world.server.edit("NOTE/b", R"({"title":"one","n":7})");
+    bool saved = false;
+    world.on_load = [&](const Json& load) {
+        if (saved || load["items"][0]["store"] != "bases") return;
+        saved = true;
+        world.accept("NOTE", "b", "update", R"({"title":"two","n":1})");
+    };
+    world.pull();
+    CHECK(saved);
+    CHECK(world.shown("NOTE/a") == R"({"title":"one","n":7})");
+    CHECK(world.shown("NOTE/b") == R"({"title":"two","n":7})");
+    world.run(message());
+    CHECK(world.doc("NOTE", "b") == R"({"title":"two","n":7})");
+}

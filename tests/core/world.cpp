@@ -173,6 +173,7 @@ Json World::perform(const Json& effect, bool& good) {
             if (bytes[store].count(key)) planner.put(item["slot"], bytes[store][key]);
             else outcome["missing"].push_back(item["slot"]);
         }
+        if (on_load) on_load(effect);
     } else if (type == "list") {
         outcome["metas"] = Json::array();
         const Json& item = effect["items"][0];

@@ -62,6 +62,7 @@ struct World {
     std::function<Json(const Json& send)> network;                   // overrides the server's answer; null: the server answers
     std::function<std::string(const Json& conflict)> on_ask;         // what the app makes of a conflict
     std::function<std::string(const Json& commit)> on_commit;        // "" ok, "stale", "fenced", "error"
+    std::function<void(const Json& load)> on_load;                   // after its bytes were read
     bool last_idle = true, last_reject = false;
     std::optional<double> wake;
     int steps = 0;

@@ -128,6 +128,7 @@ private:
     // A 412 being worked on.
     struct Task {
         std::uint64_t id = 0, seq = 0;
+        std::uint64_t known_seq = 0;  // when its bytes were asked for
         std::string lane, etag;
         bool missing = false;  // gone from the server
         bool theirs_later = false;  // by the ages of both writes
@@ -268,6 +269,7 @@ private:
     void fetch_theirs(const TaskPtr& task);
     void load_conflict(const TaskPtr& task);
     void want_task(const TaskPtr& task, std::vector<LoadItem>& items);
+    bool outgrown(const Task& task);
     bool decide_conflict(const TaskPtr& task, CommitSpec& spec);
     void resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded);
     void end_task(const TaskPtr& task);

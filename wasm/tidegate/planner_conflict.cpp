@@ -91,10 +91,17 @@ void Planner::want_task(const TaskPtr& task, std::vector<LoadItem>& items) {
         items.push_back({slot, store, std::move(key)});
         return slot;
     };
+    task->known_seq = outbox_.known_seq();
     task->nexts.clear();
     task->base_slot = want("bases", task->lane);
     for (Op* op = outbox_.find(task->seq); op; op = outbox_.after(*op))
         if (op->action != Action::remove && op->is_json()) task->nexts.emplace_back(op->seq, want("payloads", payload_key(op->seq, "next")));
+}
+
+// Ops of the lane came since. They were made on top of what is about to change, so they are wanted too.
+bool Planner::outgrown(const Task& task) {
+    const Lane* lane = outbox_.find_lane(task.lane);
+    return lane && !lane->ops.empty() && lane->ops.back() > task.known_seq;
 }
 
 void Planner::load_conflict(const TaskPtr& task) {
@@ -243,6 +250,7 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
         if (loaded.error) storage_retry_ms_ = now_ms_ + kStorageRetryMs;
         return end_task(task);
     }
+    if (outgrown(*task)) return load_conflict(task);
     const bool document = op->is_json() && op->action != Action::remove && task->theirs_slot && bytes(task->theirs_slot) && !task->nexts.empty();
     if (document && !task->asked && op->rounds < kMaxConflictRounds && strategy_for(*op) == Strategy::custom &&
         !same_document(view(task->nexts.front().second), view(task->theirs_slot)))

@@ -266,6 +266,12 @@ bool Planner::to_apply(PullRun& run, Pulled& item) {
 void Planner::apply_page(const PullPtr& run) {
     if (!pulls_.count(run->owner)) return end_pull(run);
     const Pulls& pulls = pulls_[run->owner];
+    for (const Pulled& item : run->items) {
+        Lane* lane = outbox_.find_lane(item.lane);
+        const Op* head = lane ? outbox_.head(*lane) : nullptr;
+        const bool same = head ? item.task && head->seq == item.task->seq && !outgrown(*item.task) : !item.task;
+        if (!item.over && !same) return load_page(run);   // ops came or went since the load
+    }
     for (std::size_t i = 0; i < run->items.size(); ++i) {
         Pulled& item = run->items[i];
         const bool known = text_of(item.base, "etag") == item.change.etag;
@@ -274,9 +280,6 @@ void Planner::apply_page(const PullPtr& run) {
     CommitSpec spec;
     std::vector<Json> told;
     for (Pulled& item : run->items) {
-        Lane* lane = outbox_.find_lane(item.lane);
-        const Op* head = lane ? outbox_.head(*lane) : nullptr;
-        if (static_cast<bool>(head) != static_cast<bool>(item.task) || (head && head->seq != item.task->seq)) return load_page(run);   // ops came or went since the load
         if (!to_apply(*run, item)) continue;
         item.over = true;
         spec.lanes.push_back(item.lane);

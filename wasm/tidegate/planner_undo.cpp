@@ -52,7 +52,7 @@ void Planner::load_undo(Op& op) {
     emit_load(std::move(items), [this, task](const OutcomeIn& loaded) {
         if (loaded.error) storage_retry_ms_ = now_ms_ + kStorageRetryMs;
         Op* op = outbox_.find(task->seq);
-        if (loaded.error || !op) return end_task(task);
+        if (loaded.error || !op || outgrown(*task)) return end_task(task);   // the mark stays: again
         decide_undo(task, *op);
     });
 }
