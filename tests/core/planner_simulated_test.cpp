@@ -231,3 +231,60 @@ TEST_CASE("Simulated: a change saved while a page's documents are being read cos
     world.run(message());
     CHECK(world.doc("NOTE", "b") == R"({"title":"two","n":7})");
 }
+
+TEST_CASE("Simulated: a cancel that a save made stale is carried out, and what was saved stays") {
+    World world;
+    synced_note(world);
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":1})", {{"noFold", true}});
+    world.command({{"type", "pause"}});
+    bool saved = false;
+    world.on_commit = [&](const Json& commit) -> std::string {
+        if (saved || commit["lanes"].empty()) return "";
+        saved = true;
+        world.accept("NOTE", "a", "update", R"({"title":"three","n":1})", {{"noFold", true}});
+        return "";   // the store finds the new row by itself
+    };
+    CHECK(world.command({{"type", "cancel"}, {"id", "op-2"}}).value("ok", false));
+    CHECK(saved);
+    CHECK(world.values["ops"].count("2") == 0);
+    CHECK(world.values["ops"].count("3") == 1);
+    CHECK(world.bytes["docs"][":NOTE/a"] == R"({"title":"three","n":1})");
+}
+
+TEST_CASE("Simulated: a refused delete that is retried is what the app sees again") {
+    World world;
+    synced_note(world);
+    world.accept("NOTE", "a", "delete", "");
+    world.server.refuse = [](const Json&) { return 422; };
+    world.run(message());
+    REQUIRE(world.row(2)["state"] == "dead");
+    CHECK(world.shown("NOTE/a") == R"({"title":"one","n":1})");
+    world.command({{"type", "pause"}});
+    world.command({{"type", "retry"}, {"id", "op-2"}});
+    CHECK(world.values["docs"][":NOTE/a"]["deleted"] == true);
+    CHECK(world.shown("NOTE/a").empty());
+}
+
+TEST_CASE("Simulated: in REST mode a probe that meets a 412 fetches theirs") {
+    World world;
+    synced_note(world);
+    world.command({{"type", "settings"}, {"value", {{"mode", "rest"}}}});
+    world.server.edit("NOTE/a", R"({"title":"one","n":7})");
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":1})");
+    bool down = true;
+    int fetched = 0;
+    world.network = [&](const Json& send) -> Json {
+        if (down) return {{"failure", "network"}};
+        if (send["method"] == "GET") return ++fetched, Json();
+        return {{"status", 412}, {"headers", {{"content-type", "application/problem+json"}, {"etag", "\"2\""}}}, {"body", "{}"}};
+    };
+    for (int i = 0; i < 12 && world.queued(); ++i) {   // the breaker opens
+        world.run({{"event", {{"type", "timer"}}}});
+        REQUIRE(world.wake);
+        world.now = *world.wake;
+    }
+    down = false;
+    world.run({{"event", {{"type", "timer"}}}});
+    CHECK(fetched >= 1);
+    CHECK(world.bytes["docs"][":NOTE/a"] == R"({"title":"two","n":7})");
+}

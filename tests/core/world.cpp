@@ -158,6 +158,8 @@ void World::write(const Json& w) {
     } else if (w.contains("from")) {
         const std::string from = w["from"]["key"];
         bytes[store][key] = bytes[w["from"]["store"].get<std::string>()][from];
+    } else {
+        bytes[store].erase(key);
     }
 }
 

@@ -467,7 +467,10 @@ void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind,
         for (const std::uint64_t seq : seqs) outbox_.remove(seq);
         release();
     };
-    spec.failed = [release](bool) { release(); };
+    spec.failed = [this, seqs, kind, by, release](bool stale) {
+        release();
+        if (stale) withdraw(seqs, kind, by);   // new ops of the lane came: what the app sees is decided again, that these leave is not
+    };
     const std::vector<std::string> ids = spec.left;
     emit_commit(std::move(spec));
     for (const std::string& id : ids) emit_notify(say("op.", kind), object().set("id", id));
@@ -495,14 +498,13 @@ std::optional<double> Planner::next_wake() {
     if (!failed_commits_.empty()) at(storage_retry_ms_);
     if (outbox_.tally().unfinished == 0 && pulls_.empty()) return wake;
     const GateResult g = gate();
-    if (const auto pull = pull_wake(g)) at(*pull);
+    const double earliest = std::max(origin_again_ms(), due_ms(storage_retry_ms_, now_ms_, kStorageRetryMs));
+    if (const auto pull = pull_wake(g, earliest)) at(*pull);
     if (outbox_.tally().unfinished == 0) return wake;
     if (!g.min_band) {
         if (g.look_again_ms) at(*g.look_again_ms);
         return wake;
     }
-    double earliest = origin_again_ms();
-    if (storage_retry_ms_ > now_ms_) earliest = std::max(earliest, storage_retry_ms_);
     bool any_ready = false;
     std::size_t looked_at = 0;
     for (const auto& [key, seq] : outbox_.ready()) {

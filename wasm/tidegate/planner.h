@@ -294,7 +294,7 @@ private:
     void pulls_due(bool at_once);
     void hint(const std::optional<Json>& value, bool from_now_on);
     void plan_pulls();
-    std::optional<double> pull_wake(const GateResult& gate) const;
+    std::optional<double> pull_wake(const GateResult& gate, double earliest) const;
     void fetch_page(const PullPtr& run);
     void take_page(const PullPtr& run, const OutcomeIn& outcome);
     void load_page(const PullPtr& run);

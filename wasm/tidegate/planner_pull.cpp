@@ -128,11 +128,11 @@ void Planner::plan_pulls() {
 }
 
 // When time alone lets a pull begin.
-std::optional<double> Planner::pull_wake(const GateResult& gate) const {
+std::optional<double> Planner::pull_wake(const GateResult& gate, double earliest) const {
     std::optional<double> wake;
     for (const auto& [owner, pulls] : pulls_) {
         if (!pulls.due || pulls.off || pull_ || pull_off_) continue;
-        double at = std::max(pulls.ended_ms + kPullGapMs, origin_retry_ms_);
+        double at = std::max(pulls.ended_ms + kPullGapMs, earliest);
         if (const auto paused = auth_paused_.find(owner); paused != auth_paused_.end()) at = std::max(at, paused->second);
         if (!may_pass(gate, Band::normal, now_ms_)) {
             if (!gate.look_again_ms) continue;

@@ -261,7 +261,7 @@ void Planner::settle_single(Batch& batch, const OutcomeIn& outcome, CommitSpec& 
         settle_request(batch, ruling, outcome, result.status, spec);
         return;
     }
-    if (ok) origin_answered();
+    if (!about_origin) origin_answered();   // also by a refusal: a probe that met a 412 must not keep theirs from being fetched
     settle_op(batch, item, result, others_succeed, outcome, spec, tasks);
 }
 

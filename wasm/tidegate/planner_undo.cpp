@@ -78,6 +78,8 @@ void Planner::decide_undo(const TaskPtr& task, Op& op) {
         spec.slots.push_back(*next.slot);
         outbox_.change(op, [&](Op& o) { o.size_bytes = static_cast<double>(last_text.size()); });
         rebase_later(task, under, std::string(last_text), last_seq, last_text, spec);
+    } else if (op.action == Action::remove) {
+        write_doc(op, "", spec, true);
     } else if (!outbox_.after(op)) {
         restore_doc(op, StoreRef{"payloads", payload_key(op.seq, "next")}, spec);
     }
