@@ -55,14 +55,16 @@ private:
     void lane_converged(const std::string& lane);
     bool may_remain(std::uint64_t seq, std::set<std::uint64_t>& seen) const;
     std::string name_of_lane(const std::string& lane) const;
+    std::string reasons(Drain& drain) const;
     void fail(int invariant, std::string text);
 
     World& world_;
     std::map<std::uint64_t, std::vector<std::string>> flying_;  // effect → lanes, of the drain with flying_token_
     std::uint64_t flying_token_ = 0;
-    double asked_until_ms_ = 0;       // a server's Retry-After
-    std::uint64_t asked_token_ = 0;   // the drain that heard it
-    bool asked_told_ = false, asked_stored_ = false;   // the core knows; a commit after that holds it
+    // Until when a server asked to wait: as the shell heard it, as the core of that drain was told, and as a commit after that holds it for everybody.
+    double heard_until_ms_ = 0, told_until_ms_ = 0, stored_until_ms_ = 0;
+    std::uint64_t heard_token_ = 0, told_token_ = 0;
+    int idle_at_once_ = 0;            // drains in a row that sent nothing and asked for another one at once
     std::vector<double> failures_;    // starts of requests since the last that was answered well
     std::optional<tidegate::Status> status_;
 };

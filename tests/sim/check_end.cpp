@@ -4,6 +4,12 @@
 #include "world.h"
 
 namespace sim {
+namespace {
+
+constexpr int kMostIdleAtOnce = 3;
+
+}  // namespace
+
 void Check::published(const std::string& type, const Json& detail) {
     if (world_.options.seed % 8 == 0 && dump(detail).find(kCanary) != std::string::npos) fail(20, "the event " + type + " carries a document");
 }
@@ -25,6 +31,15 @@ void Check::status(const tidegate::Status& status) {
     }
 }
 
+// What the core says of every op that is left, for a person who reads the violation.
+std::string Check::reasons(Drain& drain) const {
+    std::string out;
+    for (const auto& [seq, row] : world_.disk.rows())
+        if (drain.planner())
+            if (const auto why = drain.planner()->explain(row.value("id", "")); why.ok()) out += "\n    " + dump(why.value());
+    return out;
+}
+
 void Check::at_idle(Drain& drain, const tidegate::Plan& plan, bool rejects_sync, bool last_chance) {
     std::int64_t unfinished = 0, dead = 0;
     for (const auto& [seq, row] : world_.disk.rows()) {
@@ -38,6 +53,11 @@ void Check::at_idle(Drain& drain, const tidegate::Plan& plan, bool rejects_sync,
                      std::to_string(unfinished) + " and " + std::to_string(dead));
     if (plan.wake_at_ms && (*plan.wake_at_ms < 0 || *plan.wake_at_ms > world_.now() + 25.0 * 3600000) && !world_.dice.on(Fault::clock_jump))
         fail(8, "the core wants to be woken at " + std::to_string(*plan.wake_at_ms));
+    // Once is right: the event's time was over, or the drain was asked for one direction only.
+    const bool at_once = plan.wake_at_ms && *plan.wake_at_ms <= world_.now() && !world_.dice.on(Fault::clock_jump);
+    idle_at_once_ = at_once ? idle_at_once_ + 1 : 0;
+    if (idle_at_once_ >= kMostIdleAtOnce)
+        fail(8, "the core does nothing and wants to be woken at once: it would do so for ever" + reasons(drain));
     // Whatever was loaded or formed is forgotten by now.
     if (tidegate::Planner* planner = drain.planner(); planner && !world_.dice.on(Fault::quota))
         for (std::uint64_t slot = 1; slot <= world_.last_slot; ++slot)
@@ -53,6 +73,8 @@ bool Check::may_remain(std::uint64_t seq, std::set<std::uint64_t>& seen) const {
     if (row == world_.disk.rows().end()) return false;
     if (parked(row->second) || (state_of(row->second) == "conflict" && !row->second.value("reason", "").empty())) return true;
     const Known* op = world_.ledger.find(seq);
+    const Record* settings = world_.disk.get("state", "settings");
+    if (!op->group.empty() && settings && settings->value.value("mode", "") == "rest") return true;   // an atomic group needs the batch
     for (const std::string& parent : op->depends_on)
         if (const Known* p = world_.ledger.find_id(parent); p && may_remain(p->seq, seen)) return true;
     for (const std::uint64_t before : world_.disk.lane(op->lane))

@@ -13,6 +13,7 @@ constexpr std::size_t kMostFailuresAMinute = 20;
 
 void Check::at_send(Drain& drain, const tidegate::Effect& effect, const std::string& body) {
     may_start(drain, effect);
+    idle_at_once_ = 0;
     if (effect.method == std::optional<std::string>("GET")) {
         if (effect.url.value_or("").rfind("changes", 0) == 0) ++world_.ledger.counts.pulls;
         return;
@@ -97,8 +98,9 @@ void Check::may_start(Drain& drain, const tidegate::Effect& effect) {
     if (world_.ledger.paused) fail(10, "a request left although sync is paused");
     if (clock_holds && !world_.dice.on(Fault::freeze) && drain.deadline() && now + effect.timeout_ms.value_or(60000) > *drain.deadline() + kClockSlackMs + 200)
         fail(10, "a request may still be under way after the event's deadline");
-    if (clock_holds && now + kClockSlackMs < asked_until_ms_ && (asked_stored_ || asked_token_ == drain.token()))
-        fail(8, "a request left " + std::to_string(asked_until_ms_ - now) + " ms before the time the server asked for");
+    const double asked_until_ms = std::max(stored_until_ms_, told_token_ == drain.token() ? told_until_ms_ : 0);
+    if (clock_holds && now + kClockSlackMs < asked_until_ms)
+        fail(8, "a request left " + std::to_string(asked_until_ms - now) + " ms before the time the server asked for");
     while (!failures_.empty() && failures_.front() < world_.timeline.now() - 60000) failures_.erase(failures_.begin());
     if (failures_.size() > kMostFailuresAMinute) fail(9, "more than " + std::to_string(kMostFailuresAMinute) + " failing requests within a minute");
 }
@@ -131,14 +133,16 @@ void Check::heard(const Json& outcome) {
     else failures_.clear();
     if ((status == 429 || status == 503) && outcome["headers"].contains("retry-after")) {
         const double until = world_.now() + 1000 * std::stod(outcome["headers"]["retry-after"].get<std::string>());
-        asked_until_ms_ = std::max(asked_until_ms_, until);
-        asked_token_ = world_.disk.lease().token;
-        asked_told_ = asked_stored_ = false;
+        const std::uint64_t token = world_.disk.lease().token;
+        heard_until_ms_ = heard_token_ == token ? std::max(heard_until_ms_, until) : until;
+        heard_token_ = token;
     }
 }
 
 void Check::told(std::uint64_t token) {
-    if (asked_until_ms_ > 0 && token == asked_token_) asked_told_ = true;
+    if (token != heard_token_ || heard_until_ms_ == 0) return;
+    told_until_ms_ = heard_until_ms_;
+    told_token_ = token;
 }
 
 }  // namespace sim

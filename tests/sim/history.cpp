@@ -57,7 +57,7 @@ void World::choose_device() {
     for (std::uint32_t i = 0, n = 2 + rng.below(14); i < n; ++i) entities_.push_back("e " + std::to_string(i));
     owners_ = rng.chance(0.7) ? std::vector<std::string>{""} : std::vector<std::string>{"ann", "bob b"};
     target_ops_ = 60 + static_cast<int>(rng.below(90));
-    if (dice.on(Fault::too_large)) server.max_batch_bytes = 1500 + rng.below(6000);
+    if (dice.on(Fault::too_large)) server.max_batch_bytes = small_batch_bytes();
     server.tells_limits = rng.chance(0.5);
     server.op_fault = [this](const std::string& key) -> OpFault {
         if (!dice.roll(Fault::op_error, 0.02)) return {};

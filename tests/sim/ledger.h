@@ -26,6 +26,8 @@ struct Known {
     int effects = 0;             // of all its keys
     int effect_version = 0;      // the version its last effect made
     std::string effect_key;
+    bool edits_all = false;         // nothing was shown that could have been edited
+    std::set<std::string> edited;   // members whose value the save changed
     bool asked_cancel = false, asked_retry = false, absorbed = false;  // absorbed: others were folded into it
 };
 
@@ -91,6 +93,7 @@ public:
 
     Counts counts;
     std::optional<Violation> violation;
+    bool ours_wins = false;   // a strategy was set that puts whole documents over theirs
     bool paused = false;   // a pause was answered and no resume asked since
 
 private:

@@ -59,6 +59,8 @@ void World::end_exchange(const std::shared_ptr<Exchange>& exchange, Json outcome
     exchange->then({std::move(outcome), std::move(body), 0});
 }
 
+std::size_t World::small_batch_bytes() { return 1000 + dice.rng(Fault::too_large).below(3000); }
+
 // An answer for the whole request, given before anything of it is looked at.
 bool World::refused_whole(const std::shared_ptr<Exchange>& exchange, Answer& answer) {
     const auto refuse = [&answer](int status, const char* type) {
@@ -82,6 +84,7 @@ bool World::refused_whole(const std::shared_ptr<Exchange>& exchange, Answer& ans
         static constexpr int kStatuses[] = {500, 502, 503, 504, 408, 425};
         return refuse(kStatuses[dice.rng(Fault::server_error).below(6)], "internal");
     }
+    if (dice.roll(Fault::too_large, 0.05)) server.max_batch_bytes = small_batch_bytes();   // a proxy with a limit of its own, a deployment
     if (exchange->request.body.size() > server.max_batch_bytes) ++ledger.counts.too_large;
     return false;
 }

@@ -107,12 +107,26 @@ std::pair<Accepted, Known> World::item(const std::string& owner, const std::stri
     return {std::move(accepted), std::move(known)};
 }
 
+// What the save changes of what the app sees at that moment.
+void World::note_edits(const Accepted& item, Known& known) const {
+    const Record* shown = disk.get("docs", known.lane);
+    const auto before = shown && shown->bytes ? parse(*shown->bytes) : std::nullopt;
+    const auto after = parse(item.text);
+    known.edits_all = !before || !after || !before->is_object() || !after->is_object();
+    if (known.edits_all) return;
+    for (const auto& [name, value] : before->items())
+        if (!after->contains(name) || !same((*after)[name], value)) known.edited.insert(name);
+    for (const auto& [name, value] : after->items())
+        if (!before->contains(name)) known.edited.insert(name);
+}
+
 void World::save_items(std::vector<Accepted> items, std::vector<Known> knowns) {
     timeline.in(device.store_ms * people.between(0.5, 2), [this, items = std::move(items), knowns = std::move(knowns)]() mutable {
         if (dice.roll(Fault::quota, 0.01)) {   // the caller hears of it, and nothing was written
             ++ledger.counts.quota_aborts;
             return;
         }
+        for (std::size_t i = 0; i < items.size(); ++i) note_edits(items[i], knowns[i]);
         const std::vector<Json> rows = disk.accept(std::move(items));
         for (std::size_t i = 0; i < rows.size(); ++i) {
             knowns[i].seq = rows[i]["seq"].get<std::uint64_t>();
@@ -231,6 +245,7 @@ void World::change_settings() {
         default: patch["compression"] = people.chance(0.5); break;
     }
     if (dice.on(Fault::bad_input) && people.chance(0.2)) patch = Json{{"maxBatchOps", "many"}};
+    ledger.ours_wins = ledger.ours_wins || patch.value("conflictStrategy", "") == "client-wins";
     ask_from_page(Json{{"type", "message"}}, {Json{{"type", "settings"}, {"value", patch}}});
 }
 

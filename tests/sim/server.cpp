@@ -160,6 +160,29 @@ void Server::note_effect(const Op& op, const Entity& entity, const std::string& 
     known->effect_version = entity.current()->number;
     known->effect_key = op.key;
     if (known->effects > 1 && !undo_) ledger_.fail(2, "op " + known->id + " took effect twice, now under key " + op.key);
+    changes_what_was_edited(*known, entity);
+}
+
+// What another client wrote, or an earlier op, stays: an effect differs from the version before it only in what its save changed, or a save that never took effect
+// by itself (folded into it, refused, expired). Looked at where no whole document takes the place of another.
+void Server::changes_what_was_edited(const Known& op, const Entity& entity) {
+    if (ledger_.ours_wins || op.edits_all || entity.versions.size() < 2) return;
+    for (const Version& version : entity.versions)
+        if (version.deleted || !version.json.is_object()) return;
+    std::set<std::string> edited = op.edited;
+    for (const auto& [seq, other] : ledger_.ops()) {
+        if (other.lane != op.lane) continue;
+        if (other.asked_retry) return;   // a dead letter that goes later goes over what came after it
+        if (seq < op.seq && other.effects == 0) edited.insert(other.edited.begin(), other.edited.end());
+        if (seq < op.seq && other.effects == 0 && other.edits_all) return;
+    }
+    const Json& before = entity.versions[entity.versions.size() - 2].json;
+    const Json& after = entity.current()->json;
+    Json all = before;
+    all.update(after);
+    for (const auto& [name, value] : all.items())
+        if (!edited.count(name) && (!before.contains(name) || !after.contains(name) || !same(before[name], after[name])))
+            ledger_.fail(18, "op " + op.id + " changed " + name + " of " + op.entity_id + ", which its save had not: " + dump(before) + " became " + dump(after));
 }
 
 // All or none: what was applied is taken back when one fails, unless an earlier request had applied it.

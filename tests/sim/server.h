@@ -92,6 +92,7 @@ private:
     Result precondition(const Op& op, const std::string& if_match, const Entity* entity);
     Result carry_out(const Op& op, const std::string& owner);
     void apply_group(const std::vector<Op>& ops, std::size_t first, std::size_t count, std::map<std::string, Result>& results, const std::string& owner);
+    void changes_what_was_edited(const Known& op, const Entity& entity);
     void note_effect(const Op& op, const Entity& entity, const std::string& owner);
 
     Ledger& ledger_;

@@ -114,6 +114,7 @@ private:
     void deliver(const std::shared_ptr<Exchange>& exchange);
     void end_exchange(const std::shared_ptr<Exchange>& exchange, Json outcome, std::optional<std::string> body);
     Answer answer_of(const std::shared_ptr<Exchange>& exchange);
+    std::size_t small_batch_bytes();
     bool refused_whole(const std::shared_ptr<Exchange>& exchange, Answer& answer);
     void damage(const std::shared_ptr<Exchange>& exchange, Answer answer, double ms);
     // people.cpp: what the app and the world around do
@@ -122,6 +123,7 @@ private:
     void save_one();
     void save_group(bool atomic);
     void save_burst();
+    void note_edits(const Accepted& item, Known& known) const;
     void save_items(std::vector<Accepted> items, std::vector<Known> knowns);
     std::pair<Accepted, Known> item(const std::string& owner, const std::string& id, const std::string& action, bool fresh_document);
     std::string edit(const std::string& lane, bool fresh_document);
