@@ -202,7 +202,7 @@ export class Drain {
   /** Everything that came since the last step. Bytes go in here, because the core forgets slots that a step does not mention. */
   async #gather() {
     const { clock, random, store, readings } = this.deps;
-    const withEvent = this.waiting.findIndex(({ event }, i) => event && i > 0 && this.waiting.slice(0, i).some((earlier) => earlier.event));
+    const withEvent = this.waiting.findIndex(({ event }, i) => event && (this.#again || this.waiting.slice(0, i).some((earlier) => earlier.event)));
     const entries = this.waiting.splice(0, withEvent === -1 ? this.waiting.length : withEvent);   // one event per step
     this.taken.push(...entries);
     /** @type {Input['rows']} */
@@ -227,18 +227,24 @@ export class Drain {
 
   /**
    * What woke us, for the core; a bare command counts as a message. Once the browser's own sync event is told, nothing replaces it: by it the core says
-   * whether the browser should fire again.
+   * whether the browser should fire again. The earliest deadline holds for all of the drain. A core that was restored knows nothing of it, and is told again.
    * @param {Entry[]} entries @returns {EventIn | undefined}
    */
   #eventOf(entries) {
+    if (this.#again) {
+      this.#again = false;
+      return this.#event ?? undefined;
+    }
     if (entries.length === 0) return undefined;
     const event = entries.find((entry) => entry.event)?.event ?? (this.#event ? undefined : { type: 'message' });
-    if (event && (event.type === 'sync' || this.#event?.type !== 'sync')) return (this.#event = /** @type {EventIn} */ (event));
-    return undefined;
+    if (!event || (event.type !== 'sync' && this.#event?.type === 'sync')) return undefined;
+    const deadlineMs = Math.min(event.deadlineMs ?? Infinity, this.#event?.deadlineMs ?? Infinity);
+    return (this.#event = /** @type {EventIn} */ (deadlineMs < Infinity ? { ...event, deadlineMs } : event));
   }
 
   /** @type {EventIn | null} the last one told */
   #event = null;
+  #again = false;
 
   /** Answers wait until what they say is stored. @param {Entry[]} entries @param {any[]} answers */
   #hold(entries, answers) {
@@ -355,8 +361,9 @@ export class Drain {
 
   /** Waits until there is something to tell the core; true when the drain is over. @param {Plan} plan */
   async #isOver(plan) {
-    if (this.#rowsToRead || this.waiting.length > 0) return false;
-    if (plan.idle && this.#inFlight === 0) return true;
+    if (this.#rowsToRead) return false;
+    if (plan.idle && this.#inFlight === 0) return true;   // who asked meanwhile gets a drain of his own: the core has forgotten the events of this one
+    if (this.waiting.length > 0) return false;
     // A time that was past when the core named it means: as soon as something under way has ended.
     const untilMs = plan.wakeAtMs && plan.wakeAtMs > this.#steppedAtMs ? plan.wakeAtMs : Infinity;
     while (this.#outcomes.length === 0 && this.waiting.length === 0 && !this.closing.aborted) {
@@ -403,6 +410,7 @@ export class Drain {
     if (!lease) throw new Fenced('another holder took over');
     this.lease = lease;
     await this.#restore();
+    this.#again = true;
   }
 
   #planner() {

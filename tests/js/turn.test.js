@@ -318,15 +318,31 @@ test('a core that traps is dropped, a new one restored from the store; requests 
   const trap = () => { throw new WebAssembly.RuntimeError('unreachable'); };
   const { store, turns, planners, sends, published, inputs } = await world({ scripts: [[plan({ effects: [sending(1)] }), trap], [kDone]] });
   await store.accept([item('1', 'a')], kLimits);
-  const { end } = turns.ask({ event: { type: 'manual' } });
+  const { end } = turns.ask({ event: { type: 'manual', deadlineMs: 1_100_000 } });
   await until(() => sends.length === 1);
-  const asked = turns.ask({ commands: [{ type: 'poison' }] });
+  const asked = turns.ask({ event: { type: 'sync', deadlineMs: 1_200_000 }, commands: [{ type: 'poison' }] });
   await assert.rejects(asked.answers, /ended abnormally: unreachable/);
   assert.equal((await end).ok, true);
   assert.deepEqual([planners.length, sends[0].signal.aborted], [2, true]);
   assert.deepEqual(inputs.at(-1).rows.length, 1, 'the new core is shown all rows');
   assert.deepEqual(inputs.at(-1).outcomes, [], 'and no outcome of the old one\'s effects');
+  assert.deepEqual(inputs.at(-1).event, { type: 'sync', deadlineMs: 1_100_000 }, 'it is told the event again, with the earliest deadline');
   assert.ok(published.some(([type]) => type === 'sync.core-restarted'));
+});
+
+test('who asks while a drain ends has one of his own, whose events the core is told', async () => {
+  /** @type {any} */
+  let second;
+  const ask = () => {
+    second = turns.ask({ event: { type: 'accept', deadlineMs: 1_200_000 } });
+    return { ...kDone, reject: true };
+  };
+  const { turns, inputs, log } = await world({ scripts: [[ask, kDone]] });
+  const first = await turns.ask({ event: { type: 'sync', deadlineMs: 1_100_000 } }).end;
+  assert.equal(first.reject, true, 'what the core said of the sync event');
+  assert.equal((await second.end).reject, false);
+  assert.deepEqual(inputs.map(({ event }) => event), [{ type: 'sync', deadlineMs: 1_100_000 }, { type: 'accept', deadlineMs: 1_200_000 }]);
+  assert.equal(log.filter((line) => line === 'acquireLease').length, 2);
 });
 
 test('a core that traps again is left alone until something wakes us', async () => {
