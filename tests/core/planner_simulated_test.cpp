@@ -288,3 +288,118 @@ TEST_CASE("Simulated: in REST mode a probe that meets a 412 fetches theirs") {
     CHECK(fetched >= 1);
     CHECK(world.bytes["docs"][":NOTE/a"] == R"({"title":"two","n":7})");
 }
+
+TEST_CASE("Simulated: a wait that the server asks for holds for what is decided in the same step before its answer is looked at") {
+    World world;
+    world.command({{"type", "settings"}, {"value", {{"maxBatchOps", 1}}}});
+    for (int i = 0; i < 40; ++i) world.accept("NOTE", "n" + std::to_string(i), "create", "{}");   // it learns that several requests at once are well
+    world.run(message());
+    REQUIRE(world.queued() == 0);
+    world.accept("NOTE", "a", "create", "{}");
+    int requests = 0;
+    world.network = [&](const Json&) -> Json {
+        if (++requests > 1) return nullptr;
+        world.accept("NOTE", "b", "create", "{}");   // its bytes are there in the same step as this answer
+        return {{"delay", 2}, {"status", 429}, {"headers", {{"retry-after", "60"}}}, {"body", ""}};
+    };
+    const double asked_at = world.now;
+    world.run(message());
+    CHECK(requests == 1);
+    REQUIRE(world.wake);
+    CHECK(*world.wake >= asked_at + 60000);
+}
+
+TEST_CASE("Simulated: how long to wait after a pull that failed is remembered by the next process") {
+    World world;
+    world.pull();
+    int requests = 0;
+    world.network = [&requests](const Json&) -> Json { return ++requests, Json{{"failure", "network"}}; };
+    const Json start = {{"event", {{"type", "start"}}}};
+    for (int i = 0; i < 8 && (!world.wake || *world.wake < world.now + 2000); ++i) {
+        world.now += 2000;
+        world.run(start);
+    }
+    REQUIRE(world.wake);
+    REQUIRE(*world.wake >= world.now + 2000);
+    const int before = requests;
+    world.now += 1500;   // later than the gap between two pulls
+    world.restart();
+    world.run(start);
+    CHECK(requests == before);
+}
+
+TEST_CASE("Simulated: what was formed as a change of an op that leaves is formed anew") {
+    World world;
+    synced_note(world);
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":1})", {{"noFold", true}, {"expiresAt", world.now + 20000}});
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":2})", {{"noFold", true}});
+    world.network = [](const Json&) -> Json { return {{"status", 401}, {"headers", Json::object()}, {"body", ""}}; };   // both were formed, neither applied
+    world.run(message());
+    REQUIRE(world.row(3)["sends"] == 1);
+    world.now += 30000;
+    world.network = nullptr;
+    world.command({{"type", "resume"}});
+    CHECK(world.queued() == 0);
+    CHECK(world.doc("NOTE", "a") == R"({"title":"two","n":2})");
+    CHECK(world.bytes["bases"][":NOTE/a"] == R"({"title":"two","n":2})");
+}
+
+TEST_CASE("Simulated: what was formed as a change of a refused creation creates the entity itself") {
+    World world;
+    world.accept("NOTE", "a", "create", R"({"n":1})", {{"noFold", true}});
+    world.accept("NOTE", "a", "update", R"({"n":2})", {{"noFold", true}});
+    world.server.refuse = [](const Json& line) { return line["id"] == "op-1" ? 403 : 503; };
+    world.run(message(), 8);
+    REQUIRE(world.row(1)["state"] == "dead");
+    world.server.refuse = nullptr;
+    for (int i = 0; i < 5 && world.row(2).is_object() && world.queued() > 1; ++i) {
+        if (world.wake) world.now = std::max(world.now, *world.wake);
+        world.run({{"event", {{"type", "timer"}}}});
+    }
+    CHECK(world.queued() == 1);
+    CHECK(world.doc("NOTE", "a") == R"({"n":2})");
+}
+
+TEST_CASE("Simulated: a refused change is not retried below a later one whose answer is open") {
+    World world;
+    synced_note(world);
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":1})", {{"noFold", true}});
+    world.server.refuse = [](const Json&) { return 422; };
+    world.run(message());
+    REQUIRE(world.row(2)["state"] == "dead");
+    world.server.refuse = nullptr;
+    world.accept("NOTE", "a", "update", R"({"title":"one","n":5})", {{"noFold", true}});
+    world.server.drop_answer = true;
+    world.run(message(), 6);
+    REQUIRE(world.row(3)["unknown"] == true);
+    CHECK(world.command({{"type", "retry"}, {"id", "op-2"}})["error"]["code"] == "in-flight");
+    CHECK(world.row(2)["state"] == "dead");
+    world.server.drop_answer = false;
+    world.now += 600000;
+    world.run({{"event", {{"type", "manual"}}}});
+    REQUIRE(world.queued() == 1);
+    CHECK(world.command({{"type", "retry"}, {"id", "op-2"}}).value("ok", false));
+    CHECK(world.queued() == 0);
+    CHECK(world.server.effects.size() == 3);   // each once
+    CHECK(world.doc("NOTE", "a") == R"({"title":"two","n":5})");
+}
+
+TEST_CASE("Simulated: a delta on top of a change that was refused, both sent before without an answer, is not applied to what was there before") {
+    World world;
+    synced_note(world);
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":1})", {{"noFold", true}});
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":2})", {{"noFold", true}});
+    world.network = [](const Json&) -> Json { return {{"failure", "network"}}; };
+    world.run(message(), 6);
+    REQUIRE(world.row(3)["unknown"] == true);
+    world.network = nullptr;
+    world.server.refuse = [](const Json& line) { return line["id"] == "op-2" ? 422 : line.contains("after") ? 503 : 0; };
+    for (int i = 0; i < 8 && world.queued() > 1; ++i) {
+        if (world.wake) world.now = std::max(world.now, *world.wake);
+        world.run({{"event", {{"type", "timer"}}}});
+    }
+    CHECK(world.queued() == 1);
+    CHECK(world.row(2)["state"] == "dead");
+    CHECK(world.doc("NOTE", "a") == R"({"title":"one","n":2})");
+    CHECK(world.bytes["bases"][":NOTE/a"] == world.doc("NOTE", "a"));
+}

@@ -225,6 +225,12 @@ Op* Outbox::after(const Op& op) {
     return nullptr;
 }
 
+const Op* Outbox::open_after(const Op& op) {
+    const Op* later = after(op);
+    while (later && !later->unknown) later = after(*later);
+    return later;
+}
+
 const Op* Outbox::blocked_by(const Op& op) const {
     for (const std::string& parent : op.rare().depends_on) {
         const Op* found = const_cast<Outbox*>(this)->find_id(parent);

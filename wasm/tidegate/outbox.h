@@ -136,6 +136,8 @@ public:
     const Op* head(const Lane& lane) const;
     // The op after `seq` in its lane that is not parked; null when there is none.
     Op* after(const Op& op);
+    // The first op after it in its lane that may have been applied; null when there is none.
+    const Op* open_after(const Op& op);
 
     // True while an op it depends on is still in the outbox; names it.
     const Op* blocked_by(const Op& op) const;

@@ -149,6 +149,9 @@ Result<Plan> Planner::step(const Json& json) {
     rows_follow_ = input.more;
     take_rows(input.rows);
     if (input.event) take_event(*input.event);
+    // What a server asks for holds for all that this step decides, in whatever order the outcomes came.
+    for (const OutcomeIn& outcome : input.outcomes)
+        if (const auto asked = asked_wait(outcome); asked && outcome.status.value_or(0) >= 400) asked_until_ms_ = std::max(asked_until_ms_, now_ms_ + *asked);
     for (const OutcomeIn& outcome : input.outcomes) take_outcome(outcome);
     for (const CommandIn& command : input.commands) plan.answers.push_back(take_command(command));
     retry_commits();
@@ -453,7 +456,12 @@ void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind,
     for (const std::uint64_t seq : seqs) {
         const Op& op = *outbox_.find(seq);
         spec.lanes.push_back(op.lane->name);
-        if (!op.parked()) write_shown(*op.lane, seqs, spec);
+        // What stands behind it was perhaps put into bytes as a change of it.
+        if (Op* next = outbox_.after(op); next && !next->unknown && next->codec != Codec::none) {
+            outbox_.change(*next, [&](Op& o) { unfreeze(o, spec); });
+            write_row(*next, spec);
+        }
+        if (!op.parked() && op.undo == Undo::none) write_shown(*op.lane, seqs, spec);   // else the app does not see it
         append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries,
                       object().set("kind", kind).set("opId", op.id).set("by", by).set("at", now_ms_));
         let_go(op, spec);

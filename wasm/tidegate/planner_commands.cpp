@@ -79,11 +79,16 @@ Json Planner::retry_op(const std::string& id, bool drop) {
         return failure("not-parked", "/id", say("op ", id, " is still on its way: cancel it instead"));
     const std::vector<std::uint64_t> unit = outbox_.unit(*op);   // a group as one
     for (const std::uint64_t seq : unit)
-        if (outbox_.find(seq)->lane->reserved_by) return failure("in-flight", "/id", say("op ", id, " or another of its group is being worked on"));
+        if (const Op& member = *outbox_.find(seq); member.lane->reserved_by || (drop && member.undo != Undo::none))
+            return failure("in-flight", "/id", say("op ", id, " or another of its group is being worked on"));
     if (drop) {
         withdraw(unit, "cancelled", "user");
         return fine();
     }
+    // It goes below them again, and what was sent without it would be taken for what rests on it.
+    for (const std::uint64_t seq : unit)
+        if (const Op* later = outbox_.find(seq)->parked() ? outbox_.open_after(*outbox_.find(seq)) : nullptr)
+            return failure("in-flight", "/id", say("op ", later->id, " behind it was sent and had no answer yet"));
     CommitSpec spec;
     for (const std::uint64_t seq : unit) {
         Op& member = *outbox_.find(seq);

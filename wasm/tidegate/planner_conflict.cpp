@@ -224,7 +224,7 @@ bool Planner::rebase_later(const TaskPtr& task, std::string under_old, std::stri
         if (!later) continue;
         if ((later->unknown && !refused_too) || !bytes(slot)) return false;
         const std::string old_next(view(slot));
-        std::string new_next = rebase(under_old, old_next, under_new);
+        std::string new_next = under_new.empty() ? old_next : rebase(under_old, old_next, under_new);   // nothing is left below: all of it stays
         under_old = old_next;
         under_new = new_next;
         outbox_.change(*later, [&](Op& o) {

@@ -389,6 +389,13 @@ void Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
     if (op.codec != Codec::none) {
         item.codec = op.codec;
         item.body = item.body_slot ? view(item.body_slot) : item.next;
+        // A delta whose base is gone, or was refused: nothing has the empty tag, so unless the server knows the key already, the answer is a conflict.
+        bool adrift = item.base_missing || item.base_deleted;
+        for (const std::uint64_t seq : op.lane->ops) adrift = adrift || (seq < op.seq && outbox_.find(seq)->undo != Undo::none);
+        if (item.body_slot && !item.chained && adrift) {
+            item.base_etag = "\"\"";
+            item.base_missing = item.base_deleted = false;
+        }
         return;
     }
     if (action == Action::remove) {

@@ -114,13 +114,11 @@ void Planner::note_error(const Ruling& ruling, std::int64_t status, const std::s
 
 // The request failed as a whole: the origin waits, and no op is charged for it.
 void Planner::origin_failed(const Ruling& ruling, const OutcomeIn& outcome) {
+    core_dirty_ = true;   // also where nothing else is stored, as after a pull
     ++origin_failures_;
     origin_wait_ms_ = wait_ms(policy_of(settings_, link_.loss), origin_failures_, origin_wait_ms_, random_);
     const auto asked = asked_wait(outcome);
-    if (asked) {
-        origin_wait_ms_ = std::max(origin_wait_ms_, *asked);
-        asked_until_ms_ = std::max(asked_until_ms_, now_ms_ + *asked);
-    }
+    if (asked) origin_wait_ms_ = std::max(origin_wait_ms_, *asked);
     origin_retry_ms_ = now_ms_ + origin_wait_ms_;
     origin_wait_is_network_ = ruling.error_class == ErrorClass::network && !asked;
     breaker_ = on_result(breaker_, true, now_ms_, random_, settings_.max_delay);

@@ -182,6 +182,7 @@ Result<Json> Planner::explain(std::string_view op_id) {
         return out;
     };
     const GateResult g = gate();
+    if (const Op* later = op->parked() ? outbox_.open_after(*op) : nullptr) return because("lane", say("op ", later->id, " behind it was sent and had no answer yet"));
     if (held(*op, g, &out)) return out;
     for (const Op* first = outbox_.head(*op->lane); first && first->seq < op->seq; first = outbox_.after(*first))
         if (held(*first, g)) return because("lane", say("An earlier change of the same entity goes first: op ", first->id));

@@ -24,7 +24,8 @@ void Planner::start_undos() {
             continue;
         }
         ++it;
-        if (!op->lane->reserved_by) load_undo(*op);
+        // It may have been applied, and what was sent on top of it too: the answer to that comes first, from the server's memory of its key (form_item).
+        if (!op->lane->reserved_by && !(op->unknown && outbox_.open_after(*op))) load_undo(*op);
     }
 }
 
@@ -61,18 +62,20 @@ void Planner::decide_undo(const TaskPtr& task, Op& op) {
     CommitSpec spec;
     spec.lanes = {task->lane};
     const Undo undo = op.undo;
-    const bool mergeable = op.is_json() && op.action == Action::update && !task->nexts.empty() && task->nexts.front().first == op.seq;
-    const std::string refused = mergeable ? std::string(view(task->nexts.front().second)) : std::string();
+    const bool document = op.is_json() && !task->nexts.empty() && task->nexts.front().first == op.seq;
+    const bool mergeable = document && op.action == Action::update;
+    const std::string refused(document ? view(task->nexts.front().second) : std::string_view());
     const std::string under(view(task->base_slot));
     std::uint64_t last_seq = op.seq;
     std::string last_text;
     if (undo == Undo::take_out) {
         const Op* later = outbox_.after(op);
-        if (mergeable && !under.empty()) rebase_later(task, refused, under, last_seq, last_text, spec);
+        if (document) rebase_later(task, refused, under, last_seq, last_text, spec);
         if (!later) restore_doc(op, under.empty() ? std::nullopt : std::optional(task->under), spec);
         if (!under.empty()) add_write(spec.writes, "payloads", payload_key(op.seq, "under")).from = task->under;
-    } else if (const std::string old_under(view(task->theirs_slot)); mergeable && !under.empty() && !old_under.empty()) {
-        last_text = rebase(old_under, refused, under);
+    } else if (document && !under.empty()) {
+        const std::string_view old_under = mergeable ? view(task->theirs_slot) : std::string_view();
+        last_text = old_under.empty() ? refused : rebase(old_under, refused, under);
         Write& next = add_write(spec.writes, "payloads", payload_key(op.seq, "next"));
         next.slot = keep(last_text);
         spec.slots.push_back(*next.slot);
@@ -83,6 +86,8 @@ void Planner::decide_undo(const TaskPtr& task, Op& op) {
     } else if (!outbox_.after(op)) {
         restore_doc(op, StoreRef{"payloads", payload_key(op.seq, "next")}, spec);
     }
+    // A later change brought the entity into being while this one was refused.
+    if (undo == Undo::put_in && op.action == Action::create && !under.empty()) outbox_.change(op, [](Op& o) { o.action = Action::update; });
     if (!last_text.empty()) write_doc(*outbox_.find(last_seq), std::move(last_text), spec);
     op.undo = Undo::none;
     write_row(op, spec);
