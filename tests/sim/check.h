@@ -32,6 +32,7 @@ public:
     void landed(std::uint64_t token, std::uint64_t effect);
     void heard(const Json& outcome);
     void told(std::uint64_t token);
+    void stale();
 
     // check_end.cpp: invariants 1, 2, 11, 12, 13, 17, 20
     void published(const std::string& type, const Json& detail);
@@ -66,6 +67,8 @@ private:
     std::uint64_t heard_token_ = 0, told_token_ = 0;
     int idle_at_once_ = 0;            // drains in a row that sent nothing and asked for another one at once
     std::vector<double> failures_;    // starts of requests since the last that was answered well
+    double stale_ms_ = -1e9;   // when a commit was last refused because of new rows
+    std::map<std::string, double> freed_ms_;   // lane → when an op of it last ended
     std::optional<tidegate::Status> status_;
 };
 

@@ -67,6 +67,7 @@ void Check::row_removed(Commit& commit, std::uint64_t seq) {
     const auto row = world_.disk.rows().find(seq);
     Known* op = world_.ledger.find(seq);
     if (row == world_.disk.rows().end() || !op) return;
+    freed_ms_[op->lane] = world_.now();
     const bool sent = row->second.value("sends", 0) > 0;
     const Server::Entity* entity = world_.server.find(op->entity + "/" + op->entity_id);
     const auto record = commit.records.find(op->id);
@@ -137,9 +138,6 @@ void Check::base_written(Commit& commit, const std::string& lane) {
     const auto& [value, bytes] = commit.bases[lane];
     if (value.value("deleted", false) || bytes.empty() || !value.value("contentType", "").empty()) return;
     const std::string etag = value.value("etag", ""), name = name_of_lane(lane);
-    // Known and open (docs/simulator.md): a dead letter that is retried goes below a later change whose frozen delta was made without it.
-    for (auto& [seq, op] : world_.ledger.ops())
-        if (op.lane == lane && op.asked_retry) return;
     const Server::Version* version = world_.server.version_of(name, etag);
     if (!version) return fail(17, "the base of " + name + " is version " + etag + ", which the server never had");
     const auto json = parse(bytes);

@@ -62,9 +62,11 @@ double place_of(const Json& row) {
 // (bytes, chains, groups, retries, owners signed out) decides: single fresh ops, as large as the one left behind or larger.
 void Check::best_first(Drain& drain, const std::set<std::uint64_t>& in_request) {
     constexpr double kSettledMs = 10000;   // what came later was perhaps not read yet
+    constexpr double kJustFreedMs = 1000;
     for (const Fault fault : {Fault::clock_jump, Fault::freeze, Fault::auth, Fault::too_large, Fault::store_read, Fault::quota, Fault::crash, Fault::trap})
         if (world_.dice.on(fault)) return;
     if (status_ && status_->connectivity.connection_quality == "poor") return;
+    if (stale_ms_ > world_.now() - kJustFreedMs) return;   // what was to go first is being chosen anew, while the next request goes
     const auto plain = [this](std::uint64_t seq, const Json& row) {
         const Known* op = world_.ledger.find(seq);
         return op && !op->absorbed && world_.disk.lane(op->lane).size() == 1 && op->group.empty() && op->depends_on.empty() && !row.contains("expiresAt") && !world_.awaited.count(op->id);
@@ -78,9 +80,11 @@ void Check::best_first(Drain& drain, const std::set<std::uint64_t>& in_request) 
     if (!worst) return;
     for (const auto& [seq, row] : world_.disk.rows()) {
         if (in_request.count(seq) || seq > drain.known_seq() || row.value("sends", 0) > 0 || state_of(row) != "queued" || !plain(seq, row)) continue;
+        // What stood before it was being settled when this request was put together.
+        if (const auto freed = freed_ms_.find(row.value("lane", "")); freed != freed_ms_.end() && freed->second > world_.now() - kJustFreedMs) continue;
         if (row.value("createdAt", 0.0) > world_.now() - kSettledMs || drain.begun_ms() > world_.now() - 1) continue;
         if (row.value("owner", "") != worst->value("owner", "") || row.value("sizeBytes", 0.0) > worst->value("sizeBytes", 0.0)) continue;
-        if (place_of(row) < last - 1) return fail(7, "op " + worst->value("id", "") + " went before op " + row.value("id", "") + ", which stands before it");
+        if (place_of(row) < last - 1) return fail(7, "op " + worst->value("id", "") + " went before op " + row.value("id", "") + ", which stands before it" + reasons(drain));
     }
 }
 
@@ -138,6 +142,8 @@ void Check::heard(const Json& outcome) {
         heard_token_ = token;
     }
 }
+
+void Check::stale() { stale_ms_ = world_.now(); }
 
 void Check::told(std::uint64_t token) {
     if (token != heard_token_ || heard_until_ms_ == 0) return;

@@ -92,17 +92,22 @@ bool World::refused_whole(const std::shared_ptr<Exchange>& exchange, Answer& ans
 // What the server says. Whether anybody hears it is another matter.
 Answer World::answer_of(const std::shared_ptr<Exchange>& exchange) {
     Answer answer;
-    if (refused_whole(exchange, answer)) return answer;
-    answer = server.handle(exchange->request);
+    return refused_whole(exchange, answer) ? answer : served(exchange);
+}
+
+Answer World::served(const std::shared_ptr<Exchange>& exchange) {
+    Answer answer = server.handle(exchange->request);
     if (options.trace) trace("answer " + std::to_string(answer.status) + " " + answer.body);
     return answer;
 }
 
 void World::deliver(const std::shared_ptr<Exchange>& exchange) {
-    Answer answer = answer_of(exchange);
-    if (dice.roll(Fault::resend, 0.04)) {   // the first answer breaks off before its headers, and Chromium sends the POST again by itself
+    Answer answer;
+    const bool refused = refused_whole(exchange, answer);
+    if (!refused) answer = served(exchange);
+    if (dice.roll(Fault::resend, 0.04)) {   // the first answer breaks off before its headers, and Chromium sends the POST again by itself, in the same moment
         ++ledger.counts.resends;
-        answer = answer_of(exchange);
+        if (!refused) answer = served(exchange);
     }
     if (dice.roll(Fault::server_error, 0.01)) answer = {500, {{"content-type", "application/problem+json"}}, "{}"};   // after the commit
     double down_ms = device.rtt_ms / 2 * link.between(0.8, 1.5) + static_cast<double>(answer.body.size()) / device.bytes_per_s * 1000;

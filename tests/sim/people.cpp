@@ -223,12 +223,19 @@ void World::command_something() {
                 if (round == pause_round_ && !answers.empty() && answers[0].contains("ok")) ledger.paused = true;
             });
             timeline.in(people.between(5000, 60000), [this] {
-                ++pause_round_;
-                ledger.paused = false;
-                ask_from_page(Json{{"type", "message"}}, {Json{{"type", "resume"}}});
+                resume();
             });
         }
     }
+}
+
+// Asked of another worker it may be carried out later than a pause that was asked after it.
+void World::resume() {
+    ++pause_round_;
+    ledger.paused = false;
+    ask_from_page(Json{{"type", "message"}}, {Json{{"type", "resume"}}}, [this](const std::vector<Json>& answers) {
+        if (!answers.empty()) ledger.paused = false;
+    });
 }
 
 void World::change_settings() {
@@ -306,9 +313,7 @@ void World::publish(Process&, const std::string& type, const Json& detail) {
         const std::string owner = detail["owner"];
         timeline.in(link.between(500, 20000), [this, owner] {   // a person signs in again
             signed_out_.erase(owner);
-            ++pause_round_;   // resuming is for everything
-            ledger.paused = false;
-            if (page_open_) ask_from_page(Json{{"type", "message"}}, {Json{{"type", "resume"}}});
+            if (page_open_) resume();   // for everything
         });
     }
 }

@@ -100,7 +100,7 @@ void Drain::gather() {
     std::vector<EntryPtr>& waiting = process_.waiting;
     std::size_t count = 0;
     for (bool told = false; count < waiting.size(); ++count) {
-        if (waiting[count]->event && told) break;
+        if (waiting[count]->event && (told || again_)) break;
         told = told || waiting[count]->event.has_value();
     }
     std::vector<EntryPtr> entries(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(count));
@@ -125,6 +125,10 @@ void Drain::gather() {
 
 // What woke us, for the core. Once the browser's own sync event is told, nothing replaces it.
 std::optional<Json> Drain::event_of(const std::vector<EntryPtr>& entries) {
+    if (again_) {   // a restored core knows nothing of it
+        again_ = false;
+        return event_;
+    }
     if (entries.empty()) return std::nullopt;
     std::optional<Json> event;
     for (const EntryPtr& entry : entries)
@@ -136,6 +140,7 @@ std::optional<Json> Drain::event_of(const std::vector<EntryPtr>& entries) {
     if (!event || ((*event)["type"] != "sync" && event_ && (*event_)["type"] == "sync")) return std::nullopt;
     event_ = event;
     if (event->contains("deadlineMs")) deadline_ = std::min(deadline_.value_or(kForever), (*event)["deadlineMs"].get<double>());
+    if (deadline_) (*event_)["deadlineMs"] = *deadline_;   // the earliest holds for all of the drain
     manual_ = manual_ || (*event)["type"] == "manual";
     return event;
 }
@@ -165,6 +170,7 @@ Json Drain::input_of(const std::vector<EntryPtr>& entries, std::vector<Json> row
 }
 
 void Drain::step(std::vector<EntryPtr> entries, std::vector<Json> rows) {
+    const Json input = input_of(entries, std::move(rows));
     if (world_.dice.roll(Fault::trap, 0.003)) {
         for (const EntryPtr& entry : entries)
             if (entry->answered) entry->answered({});
@@ -172,12 +178,20 @@ void Drain::step(std::vector<EntryPtr> entries, std::vector<Json> rows) {
     }
     if (world_.dice.roll(Fault::bad_input, 0.01)) world_.refuse_something(process_);
     ++world_.ledger.counts.steps;
-    auto result = planner_->step(input_of(entries, std::move(rows)));
+    auto result = planner_->step(input);
     if (!result.ok()) {
         world_.ledger.fail(21, "an input of the shell was refused: " + result.error().path + " " + result.error().message);
         return fail("input");
     }
     plan_ = std::move(result.value());
+    if (world_.options.trace) {
+        for (const EntryPtr& entry : entries)
+            world_.trace("told " + (entry->event ? dump(*entry->event) : "nothing") + " " + dump(entry->commands));
+        std::string kinds;
+        for (const Effect& effect : plan_.effects) kinds += " " + effect.type;
+        world_.trace("plan:" + kinds + (plan_.idle ? ", idle" : "") +
+                     (plan_.wake_at_ms ? ", again in " + std::to_string(*plan_.wake_at_ms - stepped_at_ms_) + " ms" : ""));
+    }
     world_.note_plan(plan_);
     for (const tidegate::Rejected& rejected : plan_.rejected)
         world_.check.rejected(rejected);
@@ -285,6 +299,7 @@ void Drain::commit(const Effect& effect) {
             }
             if (*result == "stale") {
                 ++world_.ledger.counts.stale;
+                world_.check.stale();
                 rows_to_read_ = true;
             }
             if (*result == "quota") outcomes_.push_back({Json{{"id", id}, {"error", {{"code", "quota"}, {"message", "the device is full"}}}}, std::nullopt, 0});
@@ -325,8 +340,9 @@ void Drain::performed() {
             if (one.entry->answered) one.entry->answered(failure != stored_.end() ? std::vector<Json>{} : one.answers);
     }
     if (failure != stored_.end() && plan_.idle) return fail("storage");
-    if (rows_to_read_ || !process_.waiting.empty()) return turn();
+    if (rows_to_read_) return turn();
     if (plan_.idle && in_flight_ == 0) return finish({true, plan_.reject, plan_.wake_at_ms, ""});
+    if (!process_.waiting.empty()) return turn();
     // A time that was past when the core named it means: as soon as something under way has ended.
     until_ms_ = plan_.wake_at_ms && *plan_.wake_at_ms > stepped_at_ms_ ? *plan_.wake_at_ms : kForever;
     look();
@@ -362,6 +378,7 @@ void Drain::recover() {
     if (++traps_ >= kMaxTraps) return fail("trap");
     ++stop_;
     in_flight_ = 0;
+    again_ = event_.has_value();
     auto granted = std::make_shared<std::optional<Granted>>();
     world_.io(
         process_, [this, granted] { *granted = world_.disk.acquire(process_.holder, world_.now(), kLeaseMs, false); },

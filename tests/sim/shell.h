@@ -105,7 +105,7 @@ private:
     tidegate::Plan plan_;
     std::vector<std::string> stored_;  // what became of the commits of this plan: ok, stale, or an error
     int in_flight_ = 0, traps_ = 0;
-    bool rows_to_read_ = false, waiting_ = false, over_ = false, has_lease_ = false, locked_ = false;
+    bool rows_to_read_ = false, waiting_ = false, over_ = false, has_lease_ = false, locked_ = false, again_ = false;
     double renew_at_ms_ = 0, stepped_at_ms_ = 0, until_ms_ = 0, give_up_ms_ = 0, begun_ms_ = 0;
     std::optional<Json> event_;
     std::optional<double> deadline_;

@@ -113,6 +113,7 @@ private:
     struct Exchange;
     void deliver(const std::shared_ptr<Exchange>& exchange);
     void end_exchange(const std::shared_ptr<Exchange>& exchange, Json outcome, std::optional<std::string> body);
+    Answer served(const std::shared_ptr<Exchange>& exchange);
     Answer answer_of(const std::shared_ptr<Exchange>& exchange);
     std::size_t small_batch_bytes();
     bool refused_whole(const std::shared_ptr<Exchange>& exchange, Answer& answer);
@@ -128,6 +129,7 @@ private:
     std::pair<Accepted, Known> item(const std::string& owner, const std::string& id, const std::string& action, bool fresh_document);
     std::string edit(const std::string& lane, bool fresh_document);
     void command_something();
+    void resume();
     void change_settings();
     void foreign_something();
     void change_network();
