@@ -84,6 +84,7 @@ void Check::best_first(Drain& drain, const std::set<std::uint64_t>& in_request) 
         if (const auto freed = freed_ms_.find(row.value("lane", "")); freed != freed_ms_.end() && freed->second > world_.now() - kJustFreedMs) continue;
         if (row.value("createdAt", 0.0) > world_.now() - kSettledMs || drain.begun_ms() > world_.now() - 1) continue;
         if (row.value("owner", "") != worst->value("owner", "") || row.value("sizeBytes", 0.0) > worst->value("sizeBytes", 0.0)) continue;
+        if (row.value("action", "") == "create" && worst->value("action", "") != "create") continue;   // a delta is small, whatever its document
         if (place_of(row) < last - 1) return fail(7, "op " + worst->value("id", "") + " went before op " + row.value("id", "") + ", which stands before it" + reasons(drain));
     }
 }
