@@ -126,6 +126,7 @@ void Check::row_written(const Json& row) {
     if (attempts < before->second.value("attempts", 0) && !op->asked_retry) fail(8, "the attempts of op " + op->id + " went back");
     const double wait = row.value("waitMs", 0.0);
     if (wait < 0 || wait > 2 * 300000 + 1) fail(8, "op " + op->id + " waits " + std::to_string(wait) + " ms");
+    if (!parked(row) && parked(before->second) && row.value("unknown", false)) op->retried_open = true;
     if (!parked(row) || parked(before->second)) return;
     ++world_.ledger.counts.dead;
     const std::string reason = row.value("reason", "");
@@ -138,6 +139,9 @@ void Check::base_written(Commit& commit, const std::string& lane) {
     const auto& [value, bytes] = commit.bases[lane];
     if (value.value("deleted", false) || bytes.empty() || !value.value("contentType", "").empty()) return;
     const std::string etag = value.value("etag", ""), name = name_of_lane(lane);
+    // Known and open (docs/simulator.md): its body stays as it was sent, whatever came below it meanwhile.
+    for (auto& [seq, op] : world_.ledger.ops())
+        if (op.lane == lane && op.retried_open) return;
     const Server::Version* version = world_.server.version_of(name, etag);
     if (!version) return fail(17, "the base of " + name + " is version " + etag + ", which the server never had");
     const auto json = parse(bytes);

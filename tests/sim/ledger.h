@@ -26,6 +26,7 @@ struct Known {
     int effects = 0;             // of all its keys
     int effect_version = 0;      // the version its last effect made
     std::string effect_key;
+    bool retried_open = false;      // retried although an earlier send of it had no answer
     bool edits_all = false;         // nothing was shown that could have been edited
     std::set<std::string> edited;   // members whose value the save changed
     bool asked_cancel = false, asked_retry = false, absorbed = false;  // absorbed: others were folded into it
