@@ -172,3 +172,28 @@ TEST_CASE("in a window that is too short for all, as earlier ones were, what cos
         CHECK(w.server.effects[0] == (short_window ? "op-2" : "op-1"));
     }
 }
+
+TEST_CASE("a batch goes raw where compressing takes longer than sending, unless bytes may be paid for") {
+    const auto compressed = [](double goodput, Json readings) {
+        World w;
+        w.values["state"]["core"] = {{"version", 1}, {"link", {{"srttMs", 20}, {"rttvarMs", 2}, {"goodputFast", goodput}, {"goodputSlow", goodput},
+                                                              {"goodputDeviation", 0}, {"samples", 20}, {"quality", "excellent"}}}};
+        w.restart();
+        readings["online"] = true;
+        w.readings = std::move(readings);
+        std::optional<bool> gzip;
+        w.network = [&](const Json& send) -> Json {
+            if (send.value("url", std::string()) == "batch") gzip = send.value("gzip", false);
+            return nullptr;
+        };
+        w.accept("FORM", "a", "create", "{\"t\":\"" + std::string(100000, 'x') + "\"}");
+        w.run(event("sync"));
+        REQUIRE(gzip);
+        return *gzip;
+    };
+    CHECK_FALSE(compressed(20e6, {{"connectionType", "wifi"}}));
+    CHECK(compressed(1e6, {{"connectionType", "wifi"}}));
+    CHECK(compressed(20e6, {{"connectionType", "cellular"}}));
+    CHECK(compressed(20e6, {{"connectionType", "wifi"}, {"metered", true}}));
+    CHECK(compressed(20e6, Json::object()));
+}

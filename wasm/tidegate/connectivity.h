@@ -118,7 +118,6 @@ double expected_goodput(const Connectivity& link);
 
 // How to send on this link.
 struct Profile {
-    bool enable_compression = true;
     double batch_bytes = kMaxBatchBytes;
     std::size_t batch_ops = kMaxBatchOps;
     int max_concurrent = 1;

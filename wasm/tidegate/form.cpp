@@ -5,6 +5,14 @@
 
 namespace tidegate {
 
+namespace {
+
+constexpr double kCompressFromBytes = 860;  // below this a gzip header and an empty dictionary gain nothing
+// CompressionStream in Chromium on a desktop: a call, its throughput, and what batches of JSON lose by it (bench/RESULTS.md, wire).
+constexpr double kCompressCallMs = 2, kCompressBytesPerMs = 16000, kCompressSaves = 0.7;
+
+}  // namespace
+
 Result<Form> choose_form(std::optional<std::string_view> base, std::string_view next) {
     if (auto valid = validate_json(next); !valid) return valid.error();
     Form best;
@@ -18,6 +26,10 @@ Result<Form> choose_form(std::optional<std::string_view> base, std::string_view 
     if (auto merge = diff_merge_patch(*base, next); merge && merge.value() && merge.value()->size() < smallest)
         best = {Codec::merge_patch, std::move(*merge.value())};
     return best;
+}
+
+bool worth_compressing(double bytes, double goodput) {
+    return bytes >= kCompressFromBytes && kCompressSaves * bytes * 1000 >= goodput * (kCompressCallMs + bytes / kCompressBytesPerMs);
 }
 
 }  // namespace tidegate

@@ -41,13 +41,6 @@ std::optional<bool> charging_of(const ReadingsIn& r, double now_ms) {
 
 std::optional<bool> idle_of(const ReadingsIn& r, double now_ms) { return fresh(r.at_ms, now_ms, kIdleStaleMs) ? r.idle : std::nullopt; }
 
-std::optional<bool> metered_of(const ReadingsIn& r) {
-    if (r.metered) return r.metered;
-    if (r.connection_type == "cellular") return true;
-    if (r.connection_type == "wifi" || r.connection_type == "ethernet") return false;
-    return std::nullopt;
-}
-
 bool is_offset(double minutes) { return std::isfinite(minutes) && std::fabs(minutes) <= 24.0 * 60.0; }
 
 // Walks the conditions in order and keeps what is closed.
@@ -185,6 +178,13 @@ private:
 };
 
 }  // namespace
+
+std::optional<bool> metered_of(const ReadingsIn& r) {
+    if (r.metered) return r.metered;
+    if (r.connection_type == "cellular") return true;
+    if (r.connection_type == "wifi" || r.connection_type == "ethernet") return false;
+    return std::nullopt;
+}
 
 const char* name(Condition condition) { return kNames[static_cast<std::size_t>(condition)]; }
 

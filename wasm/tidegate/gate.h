@@ -44,6 +44,9 @@ constexpr std::uint32_t condition_bit(Condition condition) { return 1u << static
 inline constexpr double kBatteryStaleMs = 15.0 * kMinuteMs;
 inline constexpr double kIdleStaleMs = 2.0 * kMinuteMs;
 
+// Nullopt: neither the platform nor the connection's type says.
+std::optional<bool> metered_of(const ReadingsIn& readings);
+
 struct GateState {
     bool paused = false;
     std::optional<double> last_session_end_ms;

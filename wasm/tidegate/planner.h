@@ -222,6 +222,7 @@ private:
     double time_left_ms() const;
     double least_time_ms() const;
     double request_timeout_ms(double bytes) const;
+    bool compressed(std::size_t bytes) const;
     bool held(const Op& op, const GateResult& gate, Json* why = nullptr) const;
     int requests_at_once(const Profile& link) const;
     void network_is_back();

@@ -15,7 +15,6 @@ constexpr std::size_t kMaxChain = 256;            // ops of one lane that one ba
 constexpr double kLineBytes = kOpOverheadBytes;   // what an op costs on the wire besides its body
 constexpr double kLargestDeltaGuess = 4096;       // an edit does not grow with its document; what it really takes is cut to the budget once formed
 constexpr std::size_t kProbeOps = 10;             // what goes while the breaker is not closed
-constexpr std::size_t kGzipFromBytes = 860;       // below this a gzip header and dictionary gain nothing
 
 Band shown_band(const Op& op) { return effective_band(static_cast<Band>(op.band), op.score); }
 
@@ -585,7 +584,7 @@ Effect Planner::batch_request(Batch& batch) {
     send.method = "POST";
     send.url = "batch";
     send.headers = object().set("content-type", "application/x-ndjson").set("accept", "application/x-ndjson, application/problem+json");
-    batch.gzip = settings_.compression && gzip_ok_ && frame.size() >= kGzipFromBytes;
+    batch.gzip = compressed(frame.size());
     send.gzip = batch.gzip;
     send.timeout_ms = request_timeout_ms(static_cast<double>(frame.size()));
     send.owner = outbox_.find(batch.items.front().seq)->lane->owner;
@@ -596,6 +595,12 @@ Effect Planner::batch_request(Batch& batch) {
     send.slot = batch.frame_slot;
     send.answer_slot = batch.answer_slot;
     return send;
+}
+
+// On a link that may be metered every byte counts; elsewhere time does.
+bool Planner::compressed(std::size_t bytes) const {
+    const double goodput = metered_of(readings_) == false ? expected_goodput(link_) : 0;
+    return settings_.compression && gzip_ok_ && worth_compressing(static_cast<double>(bytes), goodput);
 }
 
 Effect Planner::single_request(Batch& batch) {
@@ -618,7 +623,7 @@ Effect Planner::single_request(Batch& batch) {
     send.url = say("entities/", op.lane->name.substr(op.lane->name.find(':') + 1));
     send.headers = std::move(headers);
     batch.body_bytes = static_cast<double>(item.body.size());
-    batch.gzip = settings_.compression && gzip_ok_ && op.is_json() && item.body.size() >= kGzipFromBytes;
+    batch.gzip = op.is_json() && compressed(item.body.size());
     send.gzip = batch.gzip;
     send.timeout_ms = request_timeout_ms(batch.body_bytes);
     send.owner = op.lane->owner;
