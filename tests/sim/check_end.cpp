@@ -48,7 +48,7 @@ void Check::at_idle(Drain& drain, const tidegate::Plan& plan, bool rejects_sync,
     }
     if (rejects_sync && last_chance) fail(11, "the last sync event was rejected");
     if (rejects_sync && unfinished == 0) fail(11, "a sync event was rejected with nothing left to do");
-    if (!world_.dice.on(Fault::quota) && !world_.dice.on(Fault::freeze) && status_ && (status_->queue_size != unfinished || status_->dead_letters != dead))
+    if (!world_.dice.on(Fault::quota) && status_ && (status_->queue_size != unfinished || status_->dead_letters != dead))
         fail(13, "the status says " + std::to_string(status_->queue_size) + " pending and " + std::to_string(status_->dead_letters) + " dead, the store has " +
                      std::to_string(unfinished) + " and " + std::to_string(dead));
     if (plan.wake_at_ms && (*plan.wake_at_ms < 0 || *plan.wake_at_ms > world_.now() + 25.0 * 3600000) && !world_.dice.on(Fault::clock_jump))

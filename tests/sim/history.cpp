@@ -60,12 +60,16 @@ void World::choose_device() {
     if (dice.on(Fault::too_large)) server.max_batch_bytes = small_batch_bytes();
     server.tells_limits = rng.chance(0.5);
     server.op_fault = [this](const std::string& key) -> OpFault {
+        // Nor is what was refused taken later, from a copy that was on its way: the same bytes are as invalid as before.
+        if (const auto refused = refused_keys_.find(key); refused != refused_keys_.end()) return {refused->second, false};
         if (!dice.roll(Fault::op_error, 0.02)) return {};
         static constexpr int kStatuses[] = {500, 503, 429, 422, 403, 500};
         const std::uint32_t n = dice.rng(Fault::op_error).below(8);
         if (n >= 6) return {0, true};
+        if (kStatuses[n] != 422 && kStatuses[n] != 403) return {kStatuses[n], false};
         const Known* op = ledger.find_key(key);
-        if ((kStatuses[n] == 422 || kStatuses[n] == 403) && (!op || op->effects > 0)) return {};   // what was taken is not refused later
+        if (!op || op->effects > 0) return {};   // what was taken is not refused later
+        refused_keys_[key] = kStatuses[n];
         return {kStatuses[n], false};
     };
 }

@@ -102,12 +102,10 @@ Answer World::served(const std::shared_ptr<Exchange>& exchange) {
 }
 
 void World::deliver(const std::shared_ptr<Exchange>& exchange) {
-    Answer answer;
-    const bool refused = refused_whole(exchange, answer);
-    if (!refused) answer = served(exchange);
-    if (dice.roll(Fault::resend, 0.04)) {   // the first answer breaks off before its headers, and Chromium sends the POST again by itself, in the same moment
+    Answer answer = answer_of(exchange);
+    if (dice.roll(Fault::resend, 0.04)) {   // the first answer breaks off before its headers, and Chromium sends the POST again by itself
         ++ledger.counts.resends;
-        if (!refused) answer = served(exchange);
+        answer = answer_of(exchange);
     }
     if (dice.roll(Fault::server_error, 0.01)) answer = {500, {{"content-type", "application/problem+json"}}, "{}"};   // after the commit
     double down_ms = device.rtt_ms / 2 * link.between(0.8, 1.5) + static_cast<double>(answer.body.size()) / device.bytes_per_s * 1000;

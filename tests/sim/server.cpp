@@ -214,8 +214,10 @@ void Server::apply_group(const std::vector<Op>& ops, std::size_t first, std::siz
         if (Known* known = ledger_.find_key(last.key)) --known->effects;
     }
     for (std::size_t i = 0; i < count; ++i) {
-        Result& result = results[ops[first + i].id];
-        if (i != failed && !(i < failed && result.replayed)) result = {424, "", "failed-dependency"};
+        if (i == failed) continue;
+        // A key that was bound before this request keeps its answer, looked at or not: its effect does exist.
+        const auto bound = bindings_.find(ops[first + i].key);
+        results[ops[first + i].id] = bound == bindings_.end() ? Result{424, "", "failed-dependency"} : Result{bound->second.status, bound->second.etag, "", false, true};
     }
 }
 

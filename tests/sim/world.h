@@ -163,6 +163,7 @@ private:
     std::set<std::string> signed_out_;
     double portal_until_ms_ = 0, outage_until_ms_ = 0;
     int op_counter_ = 0, target_ops_ = 0;
+    std::map<std::string, int> refused_keys_;   // what the server found invalid it finds invalid again
     std::vector<std::string> recent_;   // ids of ops, for commands and dependencies
     std::vector<std::string> owners_, entities_;
     std::int64_t awaits_ = 0;
