@@ -193,6 +193,27 @@ TEST_CASE("Simulated: a dropped group leaves the lane alone that another change 
     CHECK(world.row(1)["state"] == "dead");
 }
 
+TEST_CASE("Simulated: a refused change is not cancelled while it has still to be taken out of its document") {
+    World world;
+    world.accept("FORM", "a", "create", R"({"n":1})");
+    world.run(message());
+    world.accept("FORM", "a", "update", R"({"n":2})");
+    world.server.refuse = [](const Json&) { return 422; };
+    world.on_commit = [](const Json& commit) -> std::string {
+        for (const Json& write : commit["writes"])
+            if (write["store"] == "docs") return "error";   // no room for the document as it was
+        return "";
+    };
+    world.run(message());
+    REQUIRE(world.row(2)["undo"] == "take-out");
+    CHECK(world.command({{"type", "cancel"}, {"id", "op-2"}})["error"]["code"] == "in-flight");
+    world.on_commit = nullptr;
+    world.now += 5000;
+    world.run(message());
+    CHECK(world.bytes["docs"][":FORM/a"] == R"({"n":1})");
+    CHECK(world.command({{"type", "cancel"}, {"id", "op-2"}})["ok"] == true);
+}
+
 TEST_CASE("Simulated: a change saved while a conflict's documents are being read is rebased with the others") {
     World world;
     synced_note(world);

@@ -62,6 +62,7 @@ Json Planner::cancel_op(const std::string& id) {
         const Op& member = *outbox_.find(seq);
         if (member.lane->reserved_by || member.state == OpState::sending)
             return failure("in-flight", "/id", say("op ", member.id, " is being sent: it can be cancelled when its answer is known"));
+        if (member.undo != Undo::none) return failure("in-flight", "/id", say("op ", id, " or another of its group is being worked on"));
         if (member.unknown)
             return failure("in-flight", "/id", say("op ", member.id, " was sent and had no answer: it may have been applied, so it cannot be cancelled"));
         const Op* later = member.parked() ? nullptr : outbox_.after(member);
