@@ -35,7 +35,7 @@ const kForBrowser = { chromium, 'firefox-esr': firefox, 'webkit2gtk-driver': () 
 export const toolsFor = {
   start: kForModule,
   core: { ...kForModule, ...kForNative },
-  test: { ...kForModule, ...kForNative, ...kForBrowser },
+  test: { ...kForModule, ...kForNative, ...kForBrowser, xdelta3: () => which('xdelta3') },
 };
 
 export function ensureNode() {

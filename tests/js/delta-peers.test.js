@@ -1,19 +1,17 @@
 // tidegate/delta against other people's programs: xdelta3 reads what we write and the other way round; fast-json-patch and rfc6902 apply our patches and we
-// theirs. What is not installed (xdelta3: Debian; the two: bench/node_modules, made by `npm run bench`) is skipped by name.
+// theirs. npm test installs them.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import fast from 'fast-json-patch';
+import * as rfc from 'rfc6902';
 import { edited, form, generator } from '../../bench/corpus.mjs';
 import { DeltaError, apply, applyDelta, canonicalHash, diff, encodeDelta } from '../../wasm/delta.js';
 
-const noXdelta3 = spawnSync('xdelta3', ['-V']).error ? 'xdelta3 is not installed' : false;
-const peers = new URL('../../bench/node_modules/', import.meta.url);
-const noPeers = existsSync(new URL('rfc6902/package.json', peers)) && existsSync(new URL('fast-json-patch/package.json', peers)) ? false : 'bench/node_modules is not there';
 let folder = '';
 before(() => { folder = mkdtempSync(join(tmpdir(), 'tidegate-peers-')); });
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -43,14 +41,14 @@ function* blobPairs() {
   }
 }
 
-test('xdelta3 makes of our delta what we meant, with its checksum and without', { skip: noXdelta3 }, () => {
+test('xdelta3 makes of our delta what we meant, with its checksum and without', () => {
   for (const [name, base, next] of blobPairs()) {
     for (const checksum of [true, false])
       assert.deepEqual(xdelta3(['-d'], base, encodeDelta(base, next, { checksum })), next, `${name}, checksum ${checksum}`);
   }
 });
 
-test('we make of xdelta3 deltas what it meant, at every level, with its checksum and without', { skip: noXdelta3 }, () => {
+test('we make of xdelta3 deltas what it meant, at every level, with its checksum and without', () => {
   for (const [name, base, next] of blobPairs()) {
     for (const flags of [['-1'], ['-6'], ['-9'], ['-9', '-n'], ['-6', '-A']]) {
       const delta = xdelta3(['-e', '-S', 'none', ...flags], base, next);
@@ -60,7 +58,7 @@ test('we make of xdelta3 deltas what it meant, at every level, with its checksum
   }
 });
 
-test('what of xdelta3 is not RFC 3284 is refused by name: secondary compression', { skip: noXdelta3 }, () => {
+test('what of xdelta3 is not RFC 3284 is refused by name: secondary compression', () => {
   const g = generator(4), base = new Uint8Array(10), next = new TextEncoder().encode(g.text(4000));
   for (const method of ['djw', 'lzma']) {
     const delta = xdelta3(['-e', '-9', '-S', method], base, next);
@@ -68,8 +66,7 @@ test('what of xdelta3 is not RFC 3284 is refused by name: secondary compression'
   }
 });
 
-test('fast-json-patch and rfc6902 apply our patches, and we theirs, to the same documents', { skip: noPeers }, () => {
-  const load = createRequire(peers), fast = load('fast-json-patch'), rfc = load('rfc6902');
+test('fast-json-patch and rfc6902 apply our patches, and we theirs, to the same documents', () => {
   const g = generator(11), pairs = [];
   for (let i = 0; i < 150; i++) {
     const base = form(g, 400 + g.below(4000));
