@@ -14,7 +14,6 @@ import { ShellCache } from './shell-cache.js';
 import { openStore } from './store.js';
 import { fetchAsset } from './transport.js';
 
-
 /** @import { WorkerOptions } from './index.d.ts' */
 /** @import { EventIn, ReadingsIn } from '../wasm/protocol.js' */
 /** @import { Request as Asking } from './calls.js' */

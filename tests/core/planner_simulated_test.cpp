@@ -193,6 +193,22 @@ TEST_CASE("Simulated: a dropped group leaves the lane alone that another change 
     CHECK(world.row(1)["state"] == "dead");
 }
 
+TEST_CASE("Simulated: what depends on a refused change and was sent before without an answer keeps its key") {
+    World world;
+    synced_note(world);
+    const std::string first = world.accept("NOTE", "a", "update", R"({"title":"two","n":1})", {{"noFold", true}});
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":2})", {{"noFold", true}});
+    world.network = [](const Json&) -> Json { return {{"failure", "network"}}; };
+    world.run(message(), 4);
+    REQUIRE(world.row(3)["unknown"] == true);
+    world.network = nullptr;
+    world.server.refuse = [&](const Json& line) { return line["id"] == first ? 503 : 0; };
+    world.now += 600000;
+    world.run(message(), 4);
+    CHECK(world.row(3)["unknown"] == true);   // it may still arrive, and must then be recognised
+    CHECK(!world.row(3).contains("key"));
+}
+
 TEST_CASE("Simulated: a refused change is not cancelled while it has still to be taken out of its document") {
     World world;
     world.accept("FORM", "a", "create", R"({"n":1})");

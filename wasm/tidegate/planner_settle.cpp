@@ -293,10 +293,11 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
         case Verdict::dependency:
         case Verdict::plain:
             if (ruling.verdict == Verdict::plain) delta_ok_ = false;
+            // Of an earlier send without an answer this one tells nothing; only a form that is not taken was not taken then either.
             outbox_.change(op, [&](Op& o) {
-                o.state = OpState::queued;
-                o.unknown = false;
-                unfreeze(o, spec);
+                if (ruling.verdict == Verdict::plain) o.unknown = false;
+                o.state = o.unknown ? OpState::unknown : OpState::queued;
+                if (!o.unknown) unfreeze(o, spec);
             });
             write_row(op, spec);
             return;
