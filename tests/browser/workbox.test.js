@@ -122,12 +122,12 @@ describe('compared with workbox-background-sync in Chromium', () => {
 });
 
 describe('in a real worker', () => {
-  /** A page whose worker is that of `library`, at a scope of its own, offline: what is pushed stays. */
+  /** A page whose worker is that of `library`. The worker of a test before, which ends as soon as this one is active, is not taken for it. */
   async function open(library, scope) {
     const page = await browser.page(`${site.origin}/`);
     await page.run(async (script, scope) => {
       const registration = await navigator.serviceWorker.register(script, { type: 'module', scope, updateViaCache: 'none' });
-      await new Promise((resolve) => { const look = () => (registration.active?.state === 'activated' ? resolve() : setTimeout(look, 20)); look(); });
+      await new Promise((resolve) => { const look = () => (registration.active?.state === 'activated' && registration.active.scriptURL.endsWith(script) ? resolve() : setTimeout(look, 20)); look(); });
     }, `/${library}-sw.js`, scope);
     return page;
   }
