@@ -192,6 +192,7 @@ export class Drain {
     this.#strain.stepMs = this.deps.clock.now() - this.#steppedAtMs;
     this.#hold(entries, plan.answers ?? []);
     const stored = await this.#perform(plan.effects);
+    await this.#renewLease();   // frozen meanwhile, others may have gone on: what this plan says is no longer so
     this.#publish(plan);
     this.#answer(stored);
     const failure = stored.find((result) => result instanceof Error);
@@ -387,12 +388,11 @@ export class Drain {
     this.#alarm = deferred();
   }
 
+  /** Our lease is good when it resolves, however long this process was frozen on the way. */
   async #renewLease() {
-    const nowMs = this.deps.clock.now();
-    if (nowMs < this.#renewAtMs) return;
     const { token } = /** @type {import('./store-contract.d.ts').Granted} */ (this.lease);
-    if (!(await this.deps.store.renewLease({ token, nowMs, ttlMs: kLeaseMs }))) throw new Fenced('another holder took over');
-    this.#renewAtMs = nowMs + kLeaseMs / 3;
+    for (let nowMs; (nowMs = this.deps.clock.now()) >= this.#renewAtMs; this.#renewAtMs = nowMs + kLeaseMs / 3)
+      if (!(await this.deps.store.renewLease({ token, nowMs, ttlMs: kLeaseMs }))) throw new Fenced('another holder took over');
   }
 
   /** After a trap: a new instance, restored from the store. What was on the wire is unknown, and the store says so. @param {Trap} trap */

@@ -440,3 +440,50 @@ TEST_CASE("Simulated: a delta on top of a change that was refused, both sent bef
     CHECK(world.doc("NOTE", "a") == R"({"title":"one","n":2})");
     CHECK(world.bytes["bases"][":NOTE/a"] == world.doc("NOTE", "a"));
 }
+
+namespace {
+
+// The server applies the request, the reused connection breaks, and the browser sends the same bytes again by itself: that copy is answered with `status`.
+void sent_again_and_refused(World& world, int status) {
+    world.network = [&world, status](const Json& send) -> Json {
+        world.server.batch(*world.planner.bytes(send["slot"]));
+        return {{"status", status}, {"headers", Json::object()}};
+    };
+}
+
+}  // namespace
+
+TEST_CASE("Simulated: a request refused whole before keys are looked at leaves open what an earlier copy of it did") {
+    for (const int status : {401, 429}) {
+        CAPTURE(status);
+        World world;
+        synced_note(world);
+        world.accept("NOTE", "a", "update", R"({"title":"two","n":1})");
+        sent_again_and_refused(world, status);
+        world.run(message(), 6);
+        REQUIRE(world.server.effects.size() == 2);
+        CHECK(world.row(2)["unknown"] == true);
+        CHECK(world.command({{"type", "cancel"}, {"id", "op-2"}})["error"]["code"] == "in-flight");
+        world.network = nullptr;
+        world.server.edit("NOTE/a", R"({"title":"theirs","n":1})");
+        world.pull();
+        world.now += 600000;
+        world.run({{"event", {{"type", "manual"}}}});
+        CHECK(world.queued() == 0);
+        CHECK(world.server.effects.size() == 2);   // not put over theirs
+    }
+}
+
+TEST_CASE("Simulated: the priority of an op that is folded in this very step is not set, and its row does not come back") {
+    World world;
+    synced_note(world);
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":1})");
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":2})");
+    world.run(message(), 1);   // its bytes are being read
+    const Json answer = world.command({{"type", "setPriority"}, {"id", "op-2"}, {"priority", "high"}});
+    CHECK(answer["error"]["code"] == "in-flight");
+    world.run(message());
+    CHECK(world.queued() == 0);
+    CHECK(world.row(2).is_null());
+    CHECK(world.doc("NOTE", "a") == R"({"title":"two","n":2})");
+}

@@ -443,6 +443,25 @@ test('a frozen context keeps its lock: it is overtaken when its lease ran out, a
   assert.equal(a.sends.length, 1, 'the thawed context sends nothing more');
 });
 
+test('a context frozen after its core had spoken says nothing of it when it thaws and others have gone on', async () => {
+  const manager = fakeLockManager();
+  const a = await world({ scripts: [[plan({ effects: [{ type: 'load', id: 1, items: [{ slot: 1, store: 'payloads', key: '1:next' }] }], status: { pending: 1 } })]], locks: webLocks(manager) });
+  let thaw, reads = 0;
+  const thawed = new Promise((resolve) => { thaw = resolve; });
+  a.deps.store = new Proxy(a.deps.store, { get: (target, name) => (name === 'getMany' ? async (...args) => { reads += 1; await thawed; return target.getMany(...args); } : target[name]) });
+  const frozen = a.turns.ask({});
+  await until(() => reads === 1);
+  const clock = manualClock();
+  const b = await world({ store: a.store, locks: webLocks(manager), clock });
+  const second = b.turns.ask({ event: { type: 'sync' } });
+  for (let i = 0; i < 40 && b.inputs.length === 0; i++) { clock.move(1_000); for (let j = 0; j < 20; j++) await steps(); }
+  assert.equal((await second.end).ok, true);
+  a.clock.move(60_000);
+  thaw();
+  assert.equal((await frozen.end).ok, false);
+  assert.deepEqual(a.published.filter(([type]) => type === 'status'), []);
+});
+
 test('who cannot get in before his event ends says "busy" and asks to be fired again', async () => {
   const manager = fakeLockManager();
   manager.request('', {}, () => new Promise(() => {}));

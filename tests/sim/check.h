@@ -30,7 +30,7 @@ public:
     // check_send.cpp: invariants 5, 6, 7, 8, 9, 10, 11, 14, 15
     void at_send(Drain& drain, const tidegate::Effect& effect, const std::string& body);
     void landed(std::uint64_t token, std::uint64_t effect);
-    void heard(const Json& outcome);
+    void heard(std::uint64_t token, const Json& outcome);
     void told(std::uint64_t token);
     void stale();
 
@@ -63,8 +63,8 @@ private:
     std::map<std::uint64_t, std::vector<std::string>> flying_;  // effect → lanes, of the drain with flying_token_
     std::uint64_t flying_token_ = 0;
     // Until when a server asked to wait: as the shell heard it, as the core of that drain was told, and as a commit after that holds it for everybody.
-    double heard_until_ms_ = 0, told_until_ms_ = 0, stored_until_ms_ = 0;
-    std::uint64_t heard_token_ = 0, told_token_ = 0;
+    std::map<std::uint64_t, double> heard_until_ms_, told_until_ms_;   // by fencing token
+    double stored_until_ms_ = 0;
     int idle_at_once_ = 0;            // drains in a row that sent nothing and asked for another one at once
     std::vector<double> failures_;    // starts of requests since the last that was answered well
     double stale_ms_ = -1e9;   // when a commit was last refused because of new rows

@@ -59,7 +59,7 @@ void Check::before_commit(const std::vector<tidegate::Write>& writes, const std:
         }
     }
     for (const auto& [lane, base] : commit.bases) base_written(commit, lane);
-    if (told_token_ && world_.disk.lease().token == told_token_) stored_until_ms_ = std::max(stored_until_ms_, told_until_ms_);
+    stored_until_ms_ = std::max(stored_until_ms_, told_until_ms_[world_.disk.lease().token]);
 }
 
 // An op leaves only by an outcome, or by a stored record saying why.

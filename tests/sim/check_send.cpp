@@ -103,7 +103,7 @@ void Check::may_start(Drain& drain, const tidegate::Effect& effect) {
     if (world_.ledger.paused) fail(10, "a request left although sync is paused");
     if (clock_holds && !world_.dice.on(Fault::freeze) && drain.deadline() && now + effect.timeout_ms.value_or(60000) > *drain.deadline() + kClockSlackMs + 200)
         fail(10, "a request may still be under way after the event's deadline");
-    const double asked_until_ms = std::max(stored_until_ms_, told_token_ == drain.token() ? told_until_ms_ : 0);
+    const double asked_until_ms = std::max(stored_until_ms_, told_until_ms_[drain.token()]);
     if (clock_holds && now + kClockSlackMs < asked_until_ms)
         fail(8, "a request left " + std::to_string(asked_until_ms - now) + " ms before the time the server asked for");
     while (!failures_.empty() && failures_.front() < world_.timeline.now() - 60000) failures_.erase(failures_.begin());
@@ -131,25 +131,21 @@ void Check::op_sent(Drain& drain, const tidegate::Effect& effect, const std::str
     (void)drain;
 }
 
-void Check::heard(const Json& outcome) {
+void Check::heard(std::uint64_t token, const Json& outcome) {
     const int status = outcome.value("status", 0);
     if (world_.options.trace) world_.trace("heard " + dump(outcome));
     if (outcome.contains("failure") || status >= 500 || status == 429) failures_.push_back(world_.timeline.now());
     else failures_.clear();
     if ((status == 429 || status == 503) && outcome["headers"].contains("retry-after")) {
         const double until = world_.now() + 1000 * std::stod(outcome["headers"]["retry-after"].get<std::string>());
-        const std::uint64_t token = world_.disk.lease().token;
-        heard_until_ms_ = heard_token_ == token ? std::max(heard_until_ms_, until) : until;
-        heard_token_ = token;
+        heard_until_ms_[token] = std::max(heard_until_ms_[token], until);
     }
 }
 
 void Check::stale() { stale_ms_ = world_.now(); }
 
 void Check::told(std::uint64_t token) {
-    if (token != heard_token_ || heard_until_ms_ == 0) return;
-    told_until_ms_ = heard_until_ms_;
-    told_token_ = token;
+    told_until_ms_[token] = heard_until_ms_[token];
 }
 
 }  // namespace sim

@@ -86,12 +86,13 @@ void Drain::turn() {
 void Drain::renew(std::function<void()> then) {
     if (world_.now() < renew_at_ms_) return then();
     auto good = std::make_shared<bool>(false);
+    const double asked_ms = world_.now();
     world_.io(
-        process_, [this, good] { *good = world_.disk.renew(token_, world_.now(), kLeaseMs); },
-        [this, good, then = std::move(then)] {
+        process_, [this, good, asked_ms] { *good = world_.disk.renew(token_, asked_ms, kLeaseMs); },
+        [this, good, asked_ms, then = std::move(then)] {
             if (!*good) return fail("fenced");
-            renew_at_ms_ = world_.now() + kLeaseMs / 3;
-            then();
+            renew_at_ms_ = asked_ms + kLeaseMs / 3;
+            renew(then);   // frozen meanwhile: again
         });
 }
 
@@ -189,7 +190,7 @@ void Drain::step(std::vector<EntryPtr> entries, std::vector<Json> rows) {
             world_.trace("told " + (entry->event ? dump(*entry->event) : "nothing") + " " + dump(entry->commands));
         std::string kinds;
         for (const Effect& effect : plan_.effects) kinds += " " + effect.type;
-        world_.trace("plan:" + kinds + (plan_.idle ? ", idle" : "") +
+        world_.trace("plan of " + std::to_string(process_.id) + " under token " + std::to_string(token_) + ":" + kinds + (plan_.idle ? ", idle" : "") +
                      (plan_.wake_at_ms ? ", again in " + std::to_string(*plan_.wake_at_ms - stepped_at_ms_) + " ms" : ""));
     }
     world_.note_plan(plan_);
@@ -236,7 +237,7 @@ void Drain::perform(std::size_t index) {
             world_.publish(process_, effect.event.value_or(""), effect.detail.value_or(Json()));
         }
     }
-    performed();
+    renew([this] { performed(); });   // frozen meanwhile, others may have gone on: what this plan says is no longer so
 }
 
 void Drain::load(const Effect& effect) {
@@ -318,7 +319,7 @@ void Drain::send(const Effect& effect) {
     const std::uint64_t stop = stop_, id = effect.id, slot = effect.answer_slot.value_or(0);
     world_.send(process_, effect, std::move(body), [this, stop, id, slot](Outcome outcome) {
         if (stop != stop_ || over_) return;   // given up
-        world_.check.heard(outcome.json);
+        world_.check.heard(token_, outcome.json);
         world_.check.landed(token_, id);
         --in_flight_;
         outcome.json["id"] = id;

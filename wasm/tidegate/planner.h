@@ -318,6 +318,7 @@ private:
     Json cancel_op(const std::string& id);
     Json retry_op(const std::string& id, bool drop);
     Json set_priority(const std::string& id, const std::string& priority);
+    void store_row(std::uint64_t seq);
     Json set_settings(const std::optional<Json>& value);
     Json set_rules(const std::optional<Json>& value);
     Json list_ops(const std::optional<Json>& options) const;

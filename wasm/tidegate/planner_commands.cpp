@@ -64,7 +64,7 @@ Json Planner::cancel_op(const std::string& id) {
             return failure("in-flight", "/id", say("op ", member.id, " is being sent: it can be cancelled when its answer is known"));
         if (member.undo != Undo::none) return failure("in-flight", "/id", say("op ", id, " or another of its group is being worked on"));
         if (member.unknown)
-            return failure("in-flight", "/id", say("op ", member.id, " was sent and had no answer: it may have been applied, so it cannot be cancelled"));
+            return failure("in-flight", "/id", say("op ", member.id, " was sent and may have been applied: it can be cancelled when the server has answered for it"));
         const Op* later = member.parked() ? nullptr : outbox_.after(member);
         if (later && std::find(unit.begin(), unit.end(), later->seq) == unit.end())
             return failure("has-later", "/id", say("later changes of the same entity build on op ", member.id, ": cancel those first"));
@@ -117,12 +117,29 @@ Json Planner::set_priority(const std::string& id, const std::string& priority) {
     if (!op) return failure("unknown-op", "/id", say("no op ", id, " is in the outbox"));
     const auto band = parse_band(priority);
     if (!band) return failure("wrong-value", "/priority", say("priority: expected critical, high, normal or low, got \"", priority.substr(0, 60), "\""));
+    // A commit of this step may take it out of the outbox: its row would come back alone.
+    for (const Effect& effect : plan_->effects)
+        for (const Write& write : effect.writes)
+            if (write.store == "ops" && write.remove && *write.key == op->seq) return failure("in-flight", "/id", say("op ", id, " is being folded or cancelled"));
     outbox_.change(*op, [&](Op& o) { o.band = static_cast<std::uint8_t>(*band); });
     score_op(*op);
+    store_row(op->seq);
+    return fine();
+}
+
+// What was not performed stores the op as it is by then.
+void Planner::store_row(std::uint64_t seq) {
+    const Op* op = outbox_.find(seq);
+    if (!op) return;
     CommitSpec spec;
     write_row(*op, spec);
+    spec.failed = [this, seq, writes = spec.writes](bool stale) {
+        if (stale) return store_row(seq);
+        CommitSpec again;
+        again.writes = writes;
+        failed_commits_.push_back(std::move(again));   // nothing is sent until it is stored
+    };
     emit_commit(std::move(spec));
-    return fine();
 }
 
 Json Planner::set_settings(const std::optional<Json>& value) {

@@ -182,7 +182,7 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
         }
         outbox_.change(op, [&](Op& o) {
             // What an earlier send left unknown stays so; a known refusal of this one tells nothing about that one.
-            if (!ruling.known_not_applied) o.unknown = true;
+            if (!ruling.speaks_for_key()) o.unknown = true;
             o.state = o.unknown ? OpState::unknown : OpState::queued;
             ++o.failures;
             o.make_rare().error = OpError{ruling.error_class, ruling.sentence, status ? std::optional(status) : std::nullopt};
@@ -371,7 +371,7 @@ void Planner::op_again(Op& op, const Ruling& ruling, std::int64_t status, bool c
         return;
     }
     outbox_.change(op, [&](Op& o) {
-        if (!ruling.known_not_applied) o.unknown = true;
+        if (!ruling.speaks_for_key()) o.unknown = true;
         o.state = o.unknown ? OpState::unknown : OpState::queued;
         o.attempts += counts ? 1 : 0;
         ++o.failures;

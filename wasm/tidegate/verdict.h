@@ -31,6 +31,10 @@ struct Ruling {
     bool counts;  // toward maxRetryAttempts, when the answer is about this op alone and others of the origin succeed
     ErrorClass error_class;
     const char* sentence;
+
+    // Whether it ends all doubt about the op's key. A browser that loses a reused connection sends the same request again by itself (RFC 9112, section 9.3.1
+    // lets it), and only the last copy's answer is heard: what is refused before keys are looked at tells nothing of the copy before it.
+    bool speaks_for_key() const { return known_not_applied && verdict != Verdict::auth && verdict != Verdict::split && verdict != Verdict::refused; }
 };
 
 // The ruling for a status and a problem type. Statuses outside 100–599 are ruled as 500.
