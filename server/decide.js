@@ -33,7 +33,7 @@ import { Refusal, problem } from './problem.js';
 /**
  * @param {object} options
  * @param {import('./limits.js').Limits} options.limits
- * @param {(document: Buffer, patch: Buffer, codec: 'json-patch'|'merge-patch') => Buffer} options.applyPatch   throws a Refusal when it does not apply or makes too much
+ * @param {(document: Buffer, patch: Buffer, codec: import('./op.js').PatchCodec) => Buffer} options.applyPatch   throws a Refusal when it does not apply or makes too much
  * @returns {Decide}
  */
 export function createDecide({ limits, applyPatch }) {
@@ -60,8 +60,8 @@ export function createDecide({ limits, applyPatch }) {
     const status = exists ? 200 : 201;
     if (op.codec === 'full') return { status, effect: { action, contentType: op.contentType, body: op.body } };
     const document = /** @type {Document} */ (current);
-    if (!isJsonType(document.contentType)) {
-      return refused(problem('unsupported', `${document.contentType} cannot be patched, send the whole body`, { field: "codec" }));
+    if (op.codec !== 'vcdiff' && !isJsonType(document.contentType)) {
+      return refused(problem('unsupported', `${document.contentType} cannot be patched as JSON, send a VCDIFF delta or the whole body`, { field: 'codec' }));
     }
     try {
       const body = patched(op, document);
@@ -78,9 +78,9 @@ export function createDecide({ limits, applyPatch }) {
    * @returns {Buffer}
    */
   function patched(op, document) {
-    const codec = /** @type {'json-patch'|'merge-patch'} */ (op.codec);
+    const codec = /** @type {import('./op.js').PatchCodec} */ (op.codec);
     const body = applyPatch(/** @type {Buffer} */ (document.body), /** @type {Buffer} */ (op.body), codec);
-    const fault = jsonFault(body, limits.maxDepth);
+    const fault = isJsonType(document.contentType) ? jsonFault(body, limits.maxDepth) : null;
     if (fault) throw new Refusal('unprocessable', `after the patch ${fault}`);
     return body;
   }
@@ -115,6 +115,10 @@ function preconditionFault(op, ifMatch, current) {
   }
   if (!exists && (op.action === 'delete' || op.codec !== 'full')) {
     return current ? { ...refused(problem('gone', 'the entity is deleted')), ...etag } : refused(problem('not-found', 'there is no such entity'));
+  }
+  // Copies from another version than the delta was made of would be garbage, so a delta names its version.
+  if (exists && op.codec === 'vcdiff' && !Array.isArray(ifMatch)) {
+    return { ...refused(problem('precondition-required', 'a VCDIFF delta is of one version: name it in If-Match', { field: 'If-Match' })), ...etag };
   }
   if (exists && ifMatch === null && op.ifNoneMatch === null) {
     return { ...refused(problem('precondition-required', 'the entity exists, so name the version this write is for')), ...etag };

@@ -8,13 +8,16 @@
  * @property {'create'|'update'|'delete'} action
  * @property {string} entity
  * @property {string} entityId
- * @property {'full'|'merge-patch'|'json-patch'|null} codec null for a delete
+ * @property {'full'|PatchCodec|null} codec                null for a delete
  * @property {string} contentType                         of a full body; "" for patches and deletes
  * @property {Buffer|null} body                           null for a delete
  * @property {Tags|null} ifMatch
  * @property {Tags|null} ifNoneMatch
  * @property {number|null} after                          index, in this call, of the earlier op whose ETag is this one's precondition
  * @property {import('./problem.js').ProblemDocument|null} refused   set when checks that need no store already failed: never applied, answered with this
+ *
+ * The form of a change; `vcdiff` (RFC 3284) is one of bytes and comes in plain REST only.
+ * @typedef {'merge-patch'|'json-patch'|'vcdiff'} PatchCodec
  *
  * A precondition: "*", or the quoted tags that satisfy it.
  * @typedef {"*" | string[]} Tags
@@ -116,6 +119,9 @@ export function parseTags(value, field, comparison) {
 export function fingerprintOf({ action, entity, entityId, codec, contentType, body }) {
   const verb = action === 'delete' ? 'delete' : 'write';
   const hash = createHash('sha256').update(JSON.stringify([verb, entity, entityId, codec, mediaType(contentType)])).update('\n');
-  if (body !== null) hash.update(codec !== 'full' || isJsonType(contentType) ? onOneLine(body) : body);
+  if (body !== null) hash.update(isJsonBody({ codec, contentType }) ? onOneLine(body) : body);
   return hash.digest();
 }
+
+/** Is the body of this op JSON? @param {Pick<Op, 'codec'|'contentType'>} op */
+export const isJsonBody = ({ codec, contentType }) => codec !== 'vcdiff' && (codec !== 'full' || isJsonType(contentType));

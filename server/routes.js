@@ -1,5 +1,5 @@
 /** The paths of docs/protocol.md, below one prefix. */
-import { fingerprintOf, checkEntity, checkEntityId, parseIdempotencyKey, parseTags } from './op.js';
+import { checkEntity, checkEntityId, fingerprintOf, isJsonBody, parseIdempotencyKey, parseTags } from './op.js';
 import { line, readBatch, writeBatchAnswer } from './frame.js';
 import { isJsonType, jsonFault, mediaType, onOneLine } from './json.js';
 import { MAX_CONTENT_TYPE_CHARS } from './limits.js';
@@ -20,7 +20,9 @@ import { PROBLEM_TYPE, Refusal, problem, quoted } from './problem.js';
  */
 
 const NDJSON = 'application/x-ndjson';
-const PATCH_CODECS = /** @type {const} */ ({ 'application/json-patch+json': 'json-patch', 'application/merge-patch+json': 'merge-patch' });
+const PATCH_CODECS = /** @type {const} */ ({
+  'application/json-patch+json': 'json-patch', 'application/merge-patch+json': 'merge-patch', 'application/vcdiff': 'vcdiff',
+});
 const ENTITY_PATH = '/entities/:entity/:entityId';
 
 /**
@@ -93,7 +95,7 @@ function opOf(request, limits) {
   const body = remove ? null : /** @type {Buffer|undefined} */ (request.body) ?? Buffer.alloc(0);
   const codec = remove ? null : codecOf(request);
   const contentType = codec === 'full' ? contentTypeOf(request) : '';
-  const broken = body !== null && (codec !== 'full' || isJsonType(contentType)) ? jsonFault(body, limits.maxDepth) : null;
+  const broken = body !== null && isJsonBody({ codec, contentType }) ? jsonFault(body, limits.maxDepth) : null;
   const ifNoneMatch = parseTags(headerOf(request, 'if-none-match'), 'If-None-Match', 'weak');
   const action = remove ? 'delete' : ifNoneMatch === '*' ? 'create' : 'update';
   const described = { ...addressOf(request), action: /** @type {Op['action']} */ (action), codec, contentType, body };

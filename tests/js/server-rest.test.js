@@ -1,13 +1,16 @@
 // docs/protocol.md, "Plain REST mode", "Idempotency" and "Problems", row by row.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { encodeDelta } from '../../wasm/delta.js';
 import { client, rowsOf, startServer } from './server-harness.js';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 const MERGE = { 'content-type': 'application/merge-patch+json' };
+const VCDIFF = { 'content-type': 'application/vcdiff' };
 const JSON_PATCH = { 'content-type': 'application/json-patch+json' };
 
 /** The answer is a problem document of this kind, and tells the truth about its status. */
@@ -285,6 +288,48 @@ test('a PATCH of another type is 415, of a document that is not JSON too', async
   }
   const image = await put('A/i', { 'content-type': 'image/png', body: 'x' });
   isProblem(await patch('A/i', { 'if-match': image.etag, ...MERGE, body: '{}' }), 'unsupported', 415);
+});
+
+test('a VCDIFF delta makes the new blob of the version it names, once per key', async (t) => {
+  const { put, patch, get, file } = await startServer(t);
+  const base = randomBytes(50_000), next = Buffer.concat([base.subarray(0, 20_000), Buffer.from('new\r\nbytes'), base.subarray(20_100)]);
+  const { etag } = await put('MEDIA/p', { 'content-type': 'image/png', body: base });
+  const delta = encodeDelta(base, next);
+  assert.ok(delta.length < 200);
+  const request = { key: 'edit', 'if-match': etag, ...VCDIFF, body: delta };
+  const patched = await patch('MEDIA/p', request);
+  assert.deepEqual([patched.status, patched.text], [200, '']);
+  const got = await get('MEDIA/p');
+  assert.ok(got.bytes.equals(next));
+  assert.deepEqual([got.etag, got.headers.get('content-type')], [patched.etag, 'image/png']);
+  const again = await patch('MEDIA/p', request);   // its answer was lost
+  assert.deepEqual([again.status, again.etag, effects(file)], [200, patched.etag, 2]);
+  isProblem(await patch('MEDIA/p', { ...request, body: encodeDelta(next, base) }), 'key-reused', 422);
+  const stale = await patch('MEDIA/p', { 'if-match': etag, ...VCDIFF, body: delta });
+  isProblem(stale, 'precondition-failed', 412);
+  assert.equal(stale.etag, patched.etag);
+  const document = await put('A/a', { ...JSON_TYPE, body: '{"n":1}' });
+  assert.equal((await patch('A/a', { 'if-match': document.etag, ...VCDIFF, body: encodeDelta(Buffer.from('{"n":1}'), Buffer.from('{"n":12}')) })).status, 200);
+  assert.equal((await get('A/a')).text, '{"n":12}');
+});
+
+test('a VCDIFF delta that names no version, does not apply, makes too much or breaks a document is refused and changes nothing', async (t) => {
+  const { put, patch, get, file } = await startServer(t, { limits: { maxBodyBytes: 100_000 } });
+  const base = randomBytes(2_000), { etag } = await put('MEDIA/p', { 'content-type': 'image/png', body: base });
+  const attempt = (body, headers = { 'if-match': etag }) => patch('MEDIA/p', { ...headers, ...VCDIFF, body });
+  const good = encodeDelta(base, Buffer.concat([base, Buffer.from('more')]));
+  isProblem(await attempt(good, {}), 'precondition-required', 428, 'If-Match');
+  isProblem(await attempt(good, { 'if-match': '*' }), 'precondition-required', 428, 'If-Match');
+  isProblem(await attempt(good, { 'if-none-match': '"other"' }), 'precondition-required', 428, 'If-Match');
+  isProblem(await patch('MEDIA/none', { 'if-match': etag, ...VCDIFF, body: good }), 'not-found', 404);
+  for (const bad of [Buffer.alloc(0), Buffer.from('[]'), good.subarray(0, good.length - 1), encodeDelta(randomBytes(3_000), randomBytes(3_000).subarray(0, 10)), encodeDelta(base.subarray(1), base)])
+    isProblem(await attempt(bad), 'unprocessable', 422);
+  isProblem(await attempt(encodeDelta(base, new Uint8Array(100_001))), 'too-large', 413);
+  const { etag: document } = await put('A/a', { ...JSON_TYPE, body: '{"n":1}' });
+  isProblem(await patch('A/a', { 'if-match': document, ...VCDIFF, body: encodeDelta(Buffer.from('{"n":1}'), Buffer.from('{"n":1')) }), 'unprocessable', 422);
+  assert.ok((await get('MEDIA/p')).bytes.equals(base));
+  assert.equal(effects(file), 2);
+  assert.equal((await attempt(good)).status, 200);
 });
 
 test('JSON that is none, too deep, or not UTF-8 is 422, and so is a patch that does not apply', async (t) => {
