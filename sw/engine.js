@@ -24,11 +24,11 @@ import { Turns } from './turns.js';
  * @property {(type: string, detail: any) => void} publish
  */
 
-/** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize' | 'resolveConflict' | 'plugins'>} options @param {Realm} realm */
-export function createEngine({ endpoint, allow, authorize, resolveConflict, plugins = [] }, { wasm, base, ...realm }) {
+/** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize' | 'resolveConflict' | 'plugins' | 'blobDeltas'>} options @param {Realm} realm */
+export function createEngine({ endpoint, allow, authorize, resolveConflict, plugins = [], blobDeltas = (store) => store }, { wasm, base, ...realm }) {
   const transport = createTransport({ endpoint: String(endpoint), base, allow, authorize, clock: realm.clock });
   const around = withPlugins(plugins, realm.clock, withAsking(transport, realm.clock, resolveConflict), realm.publish);
-  return new Turns({ ...realm, ...around, createPlanner: () => createPlanner(wasm) });
+  return new Turns({ ...realm, store: blobDeltas(realm.store), ...around, createPlanner: () => createPlanner(wasm) });
 }
 
 /** The way sw/calls.js asks a drain of its own realm. @param {Turns} turns @returns {import('./calls.js').Ask} */

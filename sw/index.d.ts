@@ -1,4 +1,5 @@
 // The types users see.
+import type { Store } from './store-contract.js';
 import type { OpError, OpState, Status as CoreStatus, Settings } from '../wasm/protocol.js';
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json | undefined };
@@ -77,6 +78,8 @@ export interface HintContext {
   clock: { now(): number; sleep(ms: number, signal?: AbortSignal): Promise<void>; timer(ms: number, run: () => void): () => void };
   random: { seed(): number };
 }
+/** Stands between the core and its store, and makes the deltas that the core asks the store for. */
+export type BlobDeltas = (store: Store) => Store;
 /** Functions around a drain and its requests. One that throws or takes longer than 5 s is counted, told as `sync.plugin-failed`, and skipped. */
 export interface Plugin {
   name?: string;
@@ -114,6 +117,11 @@ export interface ClientOptions {
   resolveConflict?: ResolveConflict;
   /** In a page with a service worker give them to createSyncWorker(). */
   plugins?: Plugin[];
+  /**
+   * blobDeltas() of tidegate/blob-deltas: a changed blob goes as a VCDIFF delta, where the server takes one. Without it blobs go whole. In a page with a
+   * service worker give it to createSyncWorker().
+   */
+  blobDeltas?: BlobDeltas;
   /** Further origins that may be spoken to. */
   allow?: string[];
   /** Per entity, the fields that rules look at (dotted names or JSON Pointers), besides those the stored rules name. */
@@ -150,7 +158,7 @@ export interface ShellOptions {
   /** The asset that answers navigations, for example "./index.html". */
   navigate?: string;
 }
-export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm' | 'resolveConflict' | 'plugins'> {
+export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm' | 'resolveConflict' | 'plugins' | 'blobDeltas'> {
   /** The app's badge shows what waits; a change that was refused for good is told in a notification, where that was permitted. Default false. */
   notify?: boolean | NotifyOptions;
   shell?: ShellOptions;

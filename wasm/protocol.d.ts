@@ -6,7 +6,7 @@ export type Action = "create" | "update" | "delete";
 
 export type OpState = "queued" | "blocked" | "waiting" | "sending" | "unknown" | "conflict" | "done" | "dead" | "folded" | "cancelled" | "expired" | "quarantined";
 
-export type Codec = "none" | "full" | "merge-patch" | "json-patch";
+export type Codec = "none" | "full" | "merge-patch" | "json-patch" | "vcdiff";
 
 export type Undo = "none" | "take-out" | "put-in";
 

@@ -84,7 +84,7 @@ test('resets and 500s, before and after the server committed, and cut answers do
 
 test('a page without service worker drains by itself', async (t) => {
   const scene = await openScene(t);
-  const page = await scene.open({ worker: false });
+  const page = await scene.open({ worker: 'none' });
   assert.equal(await page.run(async () => (await navigator.serviceWorker.getRegistrations()).length), 0);
   assert.equal(await page.run(async () => (await client).isSupported().serviceWorker), false);
   scene.gateway.faults = ['reset-before', null, 'reset-after'];

@@ -32,6 +32,13 @@ TEST_SUITE("form") {
         CHECK(choose_form("{}", "{\"a\":").error().code == "json-syntax");
     }
 
+    TEST_CASE("a blob goes as a delta only where there is one and it is smaller") {
+        CHECK_FALSE(delta_pays(0, 1000));
+        CHECK(delta_pays(999, 1000));
+        CHECK_FALSE(delta_pays(1000, 1000));
+        CHECK_FALSE(delta_pays(0, 0));
+    }
+
     TEST_CASE("compressing is worth its time: never for little, always where bytes alone count, not on a link that outruns it") {
         CHECK_FALSE(worth_compressing(859, 0));
         CHECK(worth_compressing(860, 0));

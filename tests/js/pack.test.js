@@ -55,7 +55,8 @@ test('Node imports every entry and a saved document is there again after reopeni
   put('node.mjs', `
     import { openClient } from 'tidegate/node';
     import * as whole from 'tidegate';
-    const options = { path: 'client.db', endpoint: 'http://127.0.0.1:9/api/v1', autoSync: false };
+    import { blobDeltas } from 'tidegate/blob-deltas';
+    const options = { path: 'client.db', endpoint: 'http://127.0.0.1:9/api/v1', autoSync: false, blobDeltas: blobDeltas() };
     const first = await openClient(options);
     const saved = await first.save('NOTE', 'n1', { text: 'Grüße' });
     await first.close();

@@ -65,6 +65,7 @@ Json Planner::core_state() const {
         .set("paused", paused_)
         .set("gzipOk", gzip_ok_)
         .set("deltaOk", delta_ok_)
+        .set("blobDeltaOk", blob_delta_ok_)
         .set("originRetryMs", origin_retry_ms_)
         .set("originWaitMs", origin_wait_ms_)
         .set("askedUntilMs", asked_until_ms_)
@@ -101,6 +102,7 @@ void Planner::read_core_state(const Json& core) {
     paused_ = bool_field(core, "paused", false);
     gzip_ok_ = bool_field(core, "gzipOk", true);
     delta_ok_ = bool_field(core, "deltaOk", true);
+    blob_delta_ok_ = bool_field(core, "blobDeltaOk", true);
     origin_retry_ms_ = number_field(core, "originRetryMs", 0, kMaxInstantMs, 0);
     origin_wait_ms_ = number_field(core, "originWaitMs", 0, kMaxWaitMs, 0);
     asked_until_ms_ = number_field(core, "askedUntilMs", 0, kMaxInstantMs, 0);

@@ -264,6 +264,7 @@ private:
     void note_error(const Ruling& ruling, std::int64_t status, const std::string& detail);
     std::optional<double> asked_wait(const OutcomeIn& outcome) const;
     void unfreeze(Op& op, CommitSpec& spec);
+    bool& deltas_taken(const Op& op) { return op.is_json() ? delta_ok_ : blob_delta_ok_; }
 
     // planner_conflict.cpp
     void start_conflict(const TaskPtr& task);
@@ -338,7 +339,7 @@ private:
     Eta eta_;
     Totals totals_;
     bool paused_ = false;
-    bool gzip_ok_ = true, delta_ok_ = true;
+    bool gzip_ok_ = true, delta_ok_ = true, blob_delta_ok_ = true;
     double origin_retry_ms_ = 0, origin_wait_ms_ = 0;
     double asked_until_ms_ = 0;  // the server's own Retry-After: nothing but time ends it
     int origin_failures_ = 0;

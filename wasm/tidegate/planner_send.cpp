@@ -148,7 +148,7 @@ bool Planner::group_ready(const Op& op, const GateResult& gate) {
 double Planner::estimated_bytes(const Op& op) const {
     if (op.codec != Codec::none) return op.body_bytes + kLineBytes;
     if (op.action == Action::remove) return kLineBytes;
-    const bool delta = op.action == Action::update && settings_.delta && delta_ok_;
+    const bool delta = op.action == Action::update && op.is_json() && settings_.delta && delta_ok_;
     return kLineBytes + (delta ? std::clamp(op.size_bytes * delta_ratio_, 64.0, kLargestDeltaGuess) : op.size_bytes);
 }
 
@@ -310,11 +310,13 @@ void Planner::load_batch(const BatchPtr& batch) {
         for (const FoldRun& run : batch->folds)
             if (run.survivor == op.seq) action = run.action;
         const bool frozen = op.codec != Codec::none;
-        const bool delta = !frozen && action == Action::update && op.is_json() && settings_.delta && delta_ok_;
+        const bool delta = !frozen && action == Action::update && settings_.delta && deltas_taken(op);
         if (frozen && op.codec != Codec::full) want(item.body_slot, "payloads", say(stem, ":body"));
         else if (action != Action::remove) want(item.next_slot, "payloads", say(stem, ":next"));
         if (item.chained && delta) want(before->next_slot, "payloads", payload_key(before->seq, "next"));
         if (!item.chained && action != Action::create) want(item.base_slot, "bases", op.lane->name);
+        // Not stored anywhere: a shell that can make it makes it of base and next, and what it makes is frozen like any other delta.
+        if (delta && !op.is_json()) want(item.body_slot, "payloads", say(stem, ":delta:", op.lane->name));
         before = &item;
     }
     if (wanted.empty()) {
@@ -333,14 +335,12 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
     }
     // What was open when the bytes were asked for may be closed by now: a pause, a 429 to another request, no network.
     if (!may_send() || !gate().min_band) return release_batch(*batch);
-    const auto missing = [&loaded](std::uint64_t slot) {
-        return std::find(loaded.missing.begin(), loaded.missing.end(), slot) != loaded.missing.end();
-    };
     for (Item& item : batch->items) {
-        item.base_missing = item.base_slot == 0 || missing(item.base_slot);
+        item.base_missing = true;   // a base without bytes is one: of a blob that lost a conflict the version alone is known
         for (const Json& meta : loaded.metas) {
             if (!item.base_slot || number_field(meta, "slot", 0, 9e15, 0) != static_cast<double>(item.base_slot) || !meta["value"].is_object())
                 continue;
+            item.base_missing = false;
             item.base_etag = meta["value"].value("etag", std::string());
             item.base_deleted = bool_field(meta["value"], "deleted", false);
         }
@@ -383,7 +383,7 @@ void Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
     for (const FoldRun& run : batch.folds)
         if (run.survivor == op.seq) action = run.action;
     if (item.next_slot && !bytes(item.next_slot)) return quarantine(op, "Its payload is missing from the store", spec);
-    if (item.body_slot && !bytes(item.body_slot)) return quarantine(op, "Its frozen body is missing from the store", spec);
+    if (op.codec != Codec::none && item.body_slot && !bytes(item.body_slot)) return quarantine(op, "Its frozen body is missing from the store", spec);
     item.next = view(item.next_slot);
     if (op.codec != Codec::none) {
         item.codec = op.codec;
@@ -403,7 +403,14 @@ void Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
     }
     item.codec = Codec::full;
     item.body = item.next;
-    if (!op.is_json()) return;
+    if (!op.is_json()) {
+        const std::string_view delta = view(item.body_slot);
+        if (view(item.base_slot).empty() || item.base_etag.empty() || !delta_pays(delta.size(), item.next.size())) return;
+        item.codec = Codec::vcdiff;
+        item.frozen_now = true;
+        item.body = delta;
+        return;
+    }
     std::optional<std::string_view> base;
     if (item.chained) {
         if (const Item& before = batch.items[index - 1]; before.next_slot) base = before.next;
@@ -606,7 +613,7 @@ bool Planner::compressed(std::size_t bytes) const {
 Effect Planner::single_request(Batch& batch) {
     const Item& item = batch.items.front();
     const Op& op = *outbox_.find(item.seq);
-    static constexpr const char* kTypes[] = {"", "application/json", "application/merge-patch+json", "application/json-patch+json"};
+    static constexpr const char* kTypes[] = {"", "application/json", "application/merge-patch+json", "application/json-patch+json", "application/vcdiff"};
     Effect send;
     Json headers = object().set("idempotency-key", say("\"", op.key(), "\"")).set("accept", "application/json, application/problem+json");
     const bool unseen = op.action == Action::create || (op.action == Action::update && (item.base_missing || item.base_deleted));
@@ -616,7 +623,7 @@ Effect Planner::single_request(Batch& batch) {
         send.method = "DELETE";
     } else {
         send.method = item.codec == Codec::full ? "PUT" : "PATCH";
-        headers["content-type"] = op.is_json() ? kTypes[static_cast<std::size_t>(item.codec)] : op.rare().content_type;
+        headers["content-type"] = op.is_json() || item.codec != Codec::full ? kTypes[static_cast<std::size_t>(item.codec)] : op.rare().content_type;
         batch.slots.push_back(batch.frame_slot = keep(std::string(item.body)));
         send.slot = batch.frame_slot;
     }

@@ -160,7 +160,7 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
         kill = smallest;
     } else if (ruling.verdict == Verdict::plain) {
         if (batch.gzip) gzip_ok_ = false;
-        else if (delta_ok_) delta_ok_ = false;
+        else if (bool& taken = deltas_taken(*outbox_.find(batch.items.front().seq))) taken = false;
         else kill = smallest;
     } else if (ruling.verdict == Verdict::auth) {
         const std::string& owner = outbox_.find(batch.items.front().seq)->lane->owner;
@@ -252,7 +252,7 @@ void Planner::settle_single(Batch& batch, const OutcomeIn& outcome, CommitSpec& 
         result.missing = true;
     }
     const bool about_origin = ruling.verdict == Verdict::again || ruling.verdict == Verdict::refused || ruling.verdict == Verdict::auth ||
-                              (ruling.verdict == Verdict::plain && (batch.gzip || delta_ok_));
+                              (ruling.verdict == Verdict::plain && batch.gzip);
     // A 5xx for one op while others of the origin succeed is about that op; the first of its kind is taken as the origin's.
     const bool others_succeed = last_success_ms_ > 0 && last_success_ms_ >= item.old_last_attempt && item.old_last_attempt > 0;
     if (about_origin && !(ruling.counts && others_succeed)) {
@@ -292,7 +292,10 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
         }
         case Verdict::dependency:
         case Verdict::plain:
-            if (ruling.verdict == Verdict::plain) delta_ok_ = false;
+            if (ruling.verdict == Verdict::plain) {
+                if (op.codec == Codec::full) return op_dead(op, ruling, result.status, result.problem_text, spec);   // nothing plainer is left
+                deltas_taken(op) = false;
+            }
             // Of an earlier send without an answer this one tells nothing; only a form that is not taken was not taken then either.
             outbox_.change(op, [&](Op& o) {
                 if (ruling.verdict == Verdict::plain) o.unknown = false;

@@ -35,11 +35,11 @@ struct EnumNames<OpState> {
 };
 
 // The form of a body on the wire.
-enum class Codec { none, full, merge_patch, json_patch };
+enum class Codec { none, full, merge_patch, json_patch, vcdiff };
 template <>
 struct EnumNames<Codec> {
     static constexpr const char* name = "Codec";
-    static constexpr const char* values[] = {"none", "full", "merge-patch", "json-patch"};
+    static constexpr const char* values[] = {"none", "full", "merge-patch", "json-patch", "vcdiff"};
 };
 
 // What is still to be done about a refused change in the documents above it.

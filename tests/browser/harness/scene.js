@@ -60,11 +60,11 @@ class Scene {
     return this.gateway.origin;
   }
 
-  /** The app in a tab, its client connected and its worker (unless there is to be none) active. @param {{worker?: boolean}} [options] */
-  async open({ worker = true } = {}) {
-    const page = await this.browser.page(`${this.origin}/${worker ? '' : '?worker=none'}`);
+  /** The app in a tab, its client connected and its worker (unless there is to be none) active. @param {{worker?: string}} [options]  a file of the app; 'none' */
+  async open({ worker = 'sw.js' } = {}) {
+    const page = await this.browser.page(`${this.origin}/${worker === 'sw.js' ? '' : `?worker=${worker}`}`);
     await page.run('client.then(() => {})');
-    if (worker) await page.run(async () => { await navigator.serviceWorker.ready; });
+    if (worker !== 'none') await page.run(async () => { await navigator.serviceWorker.ready; });
     return page;
   }
 

@@ -13,12 +13,12 @@ let made;
 /** The app's files by path, without the version in sw.js. */
 async function files() {
   const { outputFiles } = await build({
-    entryPoints: ['page.js', 'sw.js'].map((name) => join(kApp, name)), bundle: true, format: 'esm', target: 'es2022', conditions: ['browser'],
+    entryPoints: ['page.js', 'sw.js', 'blob-sw.js'].map((name) => join(kApp, name)), bundle: true, format: 'esm', target: 'es2022', conditions: ['browser'],
     outdir: kApp, write: false, absWorkingDir: at('.'), logLevel: 'error',
   });
   const found = new Map(outputFiles.map(({ path, contents }) => [path.slice(kApp.length), Buffer.from(contents)]));
   found.set('/index.html', readFileSync(join(kApp, 'index.html')));
-  found.set('/tidegate.wasm', readFileSync(at('dist/tidegate.wasm')));
+  for (const name of ['tidegate.wasm', 'delta.wasm', 'delta.simd.wasm']) found.set(`/${name}`, readFileSync(at('dist', name)));
   found.set('/empty.js', Buffer.from("self.addEventListener('install', () => self.skipWaiting());"));   // a worker that does nothing, to measure against
   return found;
 }

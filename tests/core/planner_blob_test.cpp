@@ -1,0 +1,175 @@
+// Blobs: each goes alone, whole or as a VCDIFF delta of the acknowledged version. A server of blobs in plain REST mode, scripted into the world.
+#include <doctest/doctest.h>
+
+#include "tidegate/binary_delta.h"
+#include "world.h"
+
+using namespace tidegate;
+using namespace tidegate::test;
+
+namespace {
+
+const Json kSync = {{"event", {{"type", "sync"}, {"trigger", "connectivity"}}}};
+
+// One entity, MEDIA/m.
+struct BlobServer {
+    std::string blob;
+    int version = 0;
+    bool takes_deltas = true, drop_answer = false;
+    int refuse_all = 0;
+    std::map<std::string, std::pair<std::string, int>> keys;  // key → (body, version)
+    std::vector<Json> seen;                                   // {method, key, type, ifMatch, bytes}
+    int effects = 0;
+
+    Json answer(const Planner& planner, const Json& send) {
+        if (send["method"] == "GET") return {{"status", 200}, {"headers", {{"etag", Server::tag(version)}}}, {"body", blob}};
+        const std::string body = *planner.bytes(send["slot"]), key = send["headers"]["idempotency-key"], type = send["headers"]["content-type"];
+        const Json& headers = send["headers"];
+        seen.push_back({{"method", send["method"]}, {"key", key}, {"type", type}, {"ifMatch", headers.value("if-match", "")}, {"bytes", body.size()}});
+        const auto say = [](int status, const std::string& etag) -> Json { return {{"status", status}, {"headers", {{"etag", etag}}}}; };
+        if (refuse_all) return say(refuse_all, "");
+        if (const auto known = keys.find(key); known != keys.end())
+            return known->second.first == body ? say(200, Server::tag(known->second.second)) : Json({{"status", 422}, {"body", R"({"type":"urn:tidegate:key-reused"})"}});
+        if (headers.contains("if-none-match") ? version > 0 : headers["if-match"] != Server::tag(version)) return say(412, Server::tag(version));
+        if (send["method"] == "PATCH") {
+            CHECK(type == "application/vcdiff");
+            if (!takes_deltas) return say(415, "");
+            const auto made = apply_delta(blob, body, 1 << 24);
+            REQUIRE(made.ok());
+            blob = made.value();
+        } else {
+            blob = body;
+        }
+        keys[key] = {body, ++version};
+        ++effects;
+        return drop_answer ? Json({{"failure", "network"}}) : say(200, Server::tag(version));
+    }
+};
+
+struct Scene {
+    World w;
+    BlobServer server;
+    std::string base = noise(40000), next;
+
+    static std::string noise(std::size_t size) {
+        std::string out(size, '\0');
+        Random random(7);
+        for (char& c : out) c = static_cast<char>(random.next());
+        return out;
+    }
+
+    Scene() {
+        w.network = [this](const Json& send) { return server.answer(w.planner, send); };
+        next = base.substr(0, 9000) + "an edit" + base.substr(9100);
+        save("create", base);
+        w.run(kSync);
+        REQUIRE(w.queued() == 0);
+        REQUIRE(server.blob == base);
+    }
+
+    void save(const char* action, const std::string& bytes) { w.accept("MEDIA", "m", action, bytes, {{"contentType", "image/png"}}); }
+    // An update that a shell with an encoder has a delta of.
+    void edit(const std::string& to) {
+        save("update", to);
+        w.bytes["payloads"][std::to_string(w.seq) + ":delta::MEDIA/m"] = encode_delta(base, to).value();
+    }
+    const Json& last() const { return server.seen.back(); }
+};
+
+}  // namespace
+
+TEST_CASE("a changed blob goes as a delta of the acknowledged version, and the version after it as a delta of that") {
+    Scene s;
+    s.edit(s.next);
+    s.w.run(kSync);
+    CHECK(s.last()["method"] == "PATCH");
+    CHECK(s.last()["ifMatch"] == "\"1\"");
+    CHECK(s.last()["bytes"] < 200);
+    CHECK(s.server.blob == s.next);
+    CHECK(s.w.queued() == 0);
+    CHECK(s.w.bytes["bases"][":MEDIA/m"] == s.next);
+    CHECK_FALSE(s.w.bytes["payloads"].count("2:body"));
+}
+
+TEST_CASE("without an encoder, without a gain, and with deltas off a blob goes whole") {
+    const auto goes_whole = [](const std::function<void(Scene&)>& prepare) {
+        Scene s;
+        s.edit(s.next);
+        prepare(s);
+        s.w.run(kSync);
+        CHECK(s.last()["method"] == "PUT");
+        CHECK(s.last()["type"] == "image/png");
+        CHECK(s.server.blob == s.next);
+        CHECK(s.w.queued() == 0);
+    };
+    goes_whole([](Scene& s) { s.w.bytes["payloads"].erase("2:delta::MEDIA/m"); });
+    goes_whole([](Scene& s) { s.w.bytes["payloads"]["2:delta::MEDIA/m"] = std::string(s.next.size(), 'x'); });
+    goes_whole([](Scene& s) { s.w.command({{"type", "settings"}, {"value", {{"delta", false}}}}); });
+}
+
+TEST_CASE("a delta without an answer is repeated byte for byte under its key, by another worker with another encoder") {
+    Scene s;
+    s.edit(s.next);
+    s.server.drop_answer = true;
+    s.w.run(kSync, 6);
+    REQUIRE(s.server.effects == 2);
+    s.server.drop_answer = false;
+    s.w.bytes["payloads"]["2:delta::MEDIA/m"] = encode_delta(s.base, s.next, {.checksum = false}).value();   // another code would make other bytes
+    s.w.now += 600000;
+    s.w.restart();
+    s.w.run(kSync);
+    CHECK(s.w.queued() == 0);
+    CHECK(s.server.effects == 2);
+    REQUIRE(s.server.seen.size() == 3);
+    CHECK(s.server.seen[1]["key"] == s.server.seen[2]["key"]);
+    CHECK(s.server.blob == s.next);
+}
+
+TEST_CASE("a server that takes no deltas gets the blob whole under a new key, is not asked again, and is still sent patches of documents") {
+    Scene s;
+    s.server.takes_deltas = false;
+    s.edit(s.next);
+    s.w.run(kSync);
+    REQUIRE(s.server.seen.size() == 3);
+    CHECK(s.server.seen[1]["method"] == "PATCH");
+    CHECK(s.last()["method"] == "PUT");
+    CHECK(s.last()["key"] == "\"op-2.2\"");
+    CHECK(s.server.blob == s.next);
+    CHECK(s.w.queued() == 0);
+    s.w.restart();
+    s.edit(s.base);
+    s.w.run(kSync);
+    CHECK(s.last()["method"] == "PUT");
+    s.w.network = nullptr;
+    const std::string pad(2000, 'x');
+    s.w.accept("FORM", "f", "create", "{\"n\":0,\"pad\":\"" + pad + "\"}");
+    s.w.run(kSync);
+    s.w.accept("FORM", "f", "update", "{\"n\":1,\"pad\":\"" + pad + "\"}");
+    s.w.run(kSync);
+    CHECK(s.w.server.requests.back().size() < 500);
+    CHECK((s.w.doc("FORM", "f") == "{\"n\":1,\"pad\":\"" + pad + "\"}"));
+}
+
+TEST_CASE("a blob whose type the server does not take is a dead letter, not sent for ever") {
+    Scene s;
+    s.server.refuse_all = 415;
+    s.save("update", s.next);
+    s.w.run(kSync, 100);
+    CHECK(s.w.row(2)["state"] == "dead");
+    CHECK(s.server.seen.size() == 2);
+}
+
+TEST_CASE("a blob that somebody else changed: ours goes whole over the version that the 412 named") {
+    Scene s;
+    s.edit(s.next);
+    s.server.blob = "theirs";
+    ++s.server.version;
+    s.w.run(kSync);
+    REQUIRE(s.server.seen.size() == 3);
+    CHECK(s.server.seen[1]["method"] == "PATCH");
+    CHECK(s.last()["method"] == "PUT");
+    CHECK(s.last()["ifMatch"] == "\"2\"");
+    CHECK(s.last()["key"] == "\"op-2.2\"");
+    CHECK(s.server.blob == s.next);
+    CHECK(s.w.queued() == 0);
+}
