@@ -2,23 +2,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createPlanner } from '../../wasm/index.js';
 import { buildRow } from '../../sw/accept.js';
 import { clock } from '../../sw/clock.js';
-import { webLocks } from '../../sw/locks.js';
 import { openClient } from '../../sw/node.js';
 import { random } from '../../sw/random.js';
 import { openSqliteStore } from '../../sw/sqlite-store.js';
-import { createTransport } from '../../sw/transport.js';
-import { Turns } from '../../sw/turns.js';
 import { kLimits } from './store.contract.js';
-import { lockManager } from './sw-harness.js';
+import { drainAll, mortal } from './mortal.js';
 import { rowsOf, startServer, temporaryDirectory } from './server-harness.js';
-
-const kWasm = readFileSync(new URL('../../dist/tidegate.wasm', import.meta.url));
 
 /** A server, and a client of it that drains only when asked, unless told otherwise. */
 async function pair(t, options = {}) {
@@ -206,33 +199,6 @@ test('close leaves nothing: a process that closed its client exits by itself', a
 
 // --- the kill sweep -----------------------------------------------------------------------------------------------------------
 
-/** The real shell over `store`, every await of which may be the last. `point` throws when it is. */
-function mortal({ store, api, time, point }) {
-  const dying = new Proxy(store, { get: (target, name) => (typeof target[name] !== 'function' ? target[name] : async (...args) => {
-    point();
-    const result = await target[name](...args);
-    point();
-    return result;
-  }) });
-  const transport = createTransport({ endpoint: api, clock });
-  return new Turns({
-    store: dying, clock: { ...clock, now: () => Date.now() + time.ahead }, random, locks: webLocks(lockManager()), publish: () => {}, readings: () => ({}),
-    createPlanner: async () => { point(); return createPlanner(kWasm); },
-    transport: { send: async (...args) => { point(); const outcome = await transport.send(...args); point(); return outcome; } },
-  });
-}
-
-/** Drains until nothing waits any more; waits pass at once. */
-async function drainAll(turns, store, time) {
-  for (let round = 0; round < 50; round++) {
-    const end = await turns.ask({ event: { type: 'manual', trigger: 'manual' }, commands: [{ type: 'flush' }] }).end;
-    assert.equal(end.ok, true, end.error?.message);
-    if ((await store.rows(0, 1)).length === 0) return round + 1;
-    time.ahead += Math.max(1000, (end.wakeAtMs ?? 0) - Date.now() - time.ahead);
-  }
-  assert.fail(`still queued: ${JSON.stringify(await store.rows(0, 10))}`);
-}
-
 for (const [name, settings] of [
   ['in one batch', {}], ['op by op, in small batches', { maxBatchOps: 1, maximumConcurrentOperations: 1 }], ['three requests at once', { maxBatchOps: 1 }], ['in REST mode', { mode: 'rest' }],
 ])
@@ -242,7 +208,7 @@ for (const [name, settings] of [
     let points = 0;
     for (let kill = 1, dead = true; dead; kill++) {
       const store = await openSqliteStore({ path: ':memory:' });
-      const alive = () => mortal({ store, api, time, point() {} });
+      const alive = () => mortal({ store, api, time });
       const context = { owner: '', schemaVersion: 0, maxOpBytes: 1e6, fieldNames: () => [], clock, random };
       const accept = async (entityId, doc, more = {}) => {
         const item = await buildRow({ entity: `K${kill}`, entityId, doc, ...more }, context, '');
