@@ -86,6 +86,22 @@ export function encodeDelta(base: Uint8Array, next: Uint8Array, options?: { chec
 /** What the delta makes of the base; with `into` a view of that buffer. */
 export function applyDelta(base: Uint8Array, delta: Uint8Array, options?: { maxOutputBytes?: number; into?: Uint8Array }): Uint8Array;
 
+export interface Form<Body> {
+  codec: 'full' | 'json-patch' | 'merge-patch' | 'vcdiff';
+  /** What goes over the wire; of `full` it is `next`. */
+  body: Body;
+  /** It is worth its time on that link. */
+  compress: boolean;
+}
+export interface FormOptions {
+  /** Both are bytes of any kind: whole or VCDIFF. Else both are JSON. */
+  blob?: boolean;
+  /** What the link carries. 0, the default: bytes alone count. */
+  bytesPerSecond?: number;
+}
+/** The form in which the outbox would send `next` over what the server has (null: nothing). */
+export function chooseForm<N extends Document>(base: Document | null, next: N, options?: FormOptions): Form<N extends Uint8Array | ArrayBuffer ? Uint8Array : string>;
+
 /** In a browser, once: the Wasm file as a Response, bytes, a compiled module, or a promise of one. In Node nothing is needed. */
 export function ready(source: WebAssembly.Module | BufferSource | Response | Promise<WebAssembly.Module | BufferSource | Response>): Promise<void>;
 /** The file that this engine runs, below `dist/` of the package: `ready(fetch(folder + wasmFile()))`. */

@@ -318,6 +318,26 @@ export function encodeDelta(base, next, { checksum = true } = {}) {
 }
 
 /**
+ * The form in which the outbox would send `next` over what the server has (null: nothing), by the same rule: the smallest of whole, JSON Patch and merge patch,
+ * or with `blob` of whole and VCDIFF; and whether to compress it. `bytesPerSecond`: of the link; 0, where every byte is paid for, counts bytes alone. The body is
+ * bytes for bytes, else text.
+ * @param {Document | null} base @param {Document} next @param {{blob?: boolean, bytesPerSecond?: number}} [options]
+ * @returns {{codec: 'full' | 'json-patch' | 'merge-patch' | 'vcdiff', body: any, compress: boolean}} @throws {DeltaError}
+ */
+export function chooseForm(base, next, { blob = false, bytesPerSecond = 0 } = {}) {
+  if (typeof bytesPerSecond !== 'number' || !(bytesPerSecond >= 0)) throw new TypeError(`bytesPerSecond is a number from 0, this is ${bytesPerSecond}`);
+  const a = base === null ? '' : textOf(base), b = textOf(next);
+  if (blob && (typeof b === 'string' || (base !== null && typeof a === 'string'))) throw new TypeError('a blob is bytes');
+  const at = reserve(room(a) + room(b));
+  const baseLength = write(a, at), nextLength = write(b, at + baseLength);
+  const answer = guarded(() => core._delta_form(baseLength, nextLength, blob ? 1 : 0, bytesPerSecond));
+  const sent = copied(answer), [extraAt, extraLength] = core.HEAPU32.subarray((answer >>> 2) + 3, (answer >>> 2) + 5);
+  const chosen = JSON.parse(decoder.decode(core.HEAPU8.subarray(extraAt, extraAt + extraLength)));
+  const body = chosen.codec === 'full' ? b : typeof b === 'string' ? decoder.decode(sent) : sent;
+  return { ...chosen, body };
+}
+
+/**
  * What the delta makes of the base. `into`: a buffer to write it to, which saves the allocation of a new one; the answer is then a view of
  * that buffer. A result it has no room for is refused.
  * @param {Uint8Array} base @param {Uint8Array} delta @param {{maxOutputBytes?: number, into?: Uint8Array}} [options] @returns {Uint8Array} @throws {DeltaError}

@@ -12,6 +12,7 @@
 #include "tidegate/binary_delta.h"
 #include "tidegate/canonical.h"
 #include "tidegate/diff.h"
+#include "tidegate/form.h"
 #include "tidegate/hash.h"
 #include "tidegate/json_text.h"
 #include "tidegate/merge.h"
@@ -243,6 +244,28 @@ EMSCRIPTEN_KEEPALIVE const Answer* delta_encode(unsigned base_length, unsigned n
     const std::string_view base = taken(at, base_length), next = taken(at, next_length);
     Result<std::string> delta = encode_delta(base, next, {(flags & kChecksum) != 0});
     return give(delta);
+}
+
+// The form in which the outbox would send `next` over `base` (no bytes: there is none), and whether compressed on a link of so many bytes per second (blobs
+// never are: most are compressed already). The output is the body, none for `full`; the extra output says {"codec","compress"}.
+EMSCRIPTEN_KEEPALIVE const Answer* delta_form(unsigned base_length, unsigned next_length, unsigned blob, double bytes_per_second) {
+    std::size_t at = 0;
+    const std::string_view base = taken(at, base_length), next = taken(at, next_length);
+    Form form;
+    if (!blob) {
+        Result<Form> chosen = choose_form(base.empty() ? std::nullopt : std::optional(base), next);
+        if (!chosen) return refused(chosen.error());
+        form = std::move(chosen.value());
+    } else if (!base.empty()) {
+        Result<std::string> delta = encode_delta(base, next);
+        if (!delta) return refused(delta.error());
+        if (delta_pays(delta.value().size(), next.size())) form = {Codec::vcdiff, std::move(delta.value())};
+    }
+    shown = output = std::move(form.body);
+    const std::size_t size = form.codec == Codec::full ? next.size() : output.size();
+    extra.assign("{\"codec\":\"").append(name_of(form.codec)).append("\",\"compress\":");
+    extra += !blob && worth_compressing(static_cast<double>(size), bytes_per_second) ? "true}" : "false}";
+    return answered(1);
 }
 
 EMSCRIPTEN_KEEPALIVE const Answer* delta_decode(unsigned base_length, unsigned delta_length, unsigned max_output) {

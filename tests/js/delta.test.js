@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { DeltaError, apply, applyDelta, canonicalHash, canonicalize, diff, diffMany, encodeDelta, merge3, seal } from '../../wasm/delta.js';
+import { DeltaError, apply, applyDelta, canonicalHash, canonicalize, chooseForm, diff, diffMany, encodeDelta, merge3, seal } from '../../wasm/delta.js';
 
 const fixture = (name) => new URL(`../fixtures/delta/${name}`, import.meta.url);
 const lines = (name) => gunzipSync(readFileSync(fixture(name))).toString().trimEnd().split('\n').map((line) => JSON.parse(line));
@@ -181,4 +181,36 @@ test('documents larger than the memory at start are taken, and the memory serves
   const next = big.replace('item 30000', 'changed');
   assert.deepEqual(JSON.parse(diff(big, next)), [{ op: 'add', path: '/30000/text', value: 'changed' }]);
   assert.deepEqual(diff([1], [1]), []);
+});
+
+test('chooseForm answers what the outbox would send: the smallest form, never larger than whole, compressed where the link makes it worth it', () => {
+  const pad = 'x'.repeat(300);
+  const chosen = (base, next, options) => {
+    const { codec, body, compress } = chooseForm(base, next, options);
+    assert.ok(body.length <= next.length, codec);
+    if (codec === 'full') assert.equal(body, next);
+    else assert.deepEqual(JSON.parse(apply(base, body, { format: codec })), JSON.parse(next));
+    return [codec, compress];
+  };
+  const text = (value) => JSON.stringify(value);
+  assert.deepEqual(chosen(text({ a: 1, pad }), text({ a: 2, pad })), ['merge-patch', false]);
+  assert.deepEqual(chosen(text([1, 2, pad]), text([1, 3, pad])), ['json-patch', false]);
+  assert.deepEqual(chosen('{"a":1}', '{"b":2}'), ['full', false]);
+  assert.deepEqual(chosen(null, text({ pad: pad.repeat(20) })), ['full', true]);
+  assert.deepEqual(chosen(null, text({ pad: pad.repeat(20) }), { bytesPerSecond: 1e7 }), ['full', false], 'a fast link');
+  assert.deepEqual(JSON.parse(chooseForm({ a: 1, pad }, { a: 2, pad }).body), { a: 2 }, 'live values in, text out');
+  assert.ok(chooseForm(encoder.encode('{}'), encoder.encode('{"a":1}')).body instanceof Uint8Array);
+
+  const base = Uint8Array.from({ length: 50000 }, (_, i) => (i * i) >> 3 & 255), next = base.slice();
+  next.fill(1, 100, 200);
+  const small = chooseForm(base, next, { blob: true });
+  assert.deepEqual([small.codec, small.compress, applyDelta(base, small.body)], ['vcdiff', false, next]);
+  assert.ok(small.body.length < 200);
+  for (const without of [null, new Uint8Array()]) assert.deepEqual(chooseForm(without, next, { blob: true }), { codec: 'full', compress: false, body: next });
+  const other = Uint8Array.from({ length: 100 }, (_, i) => i * 7);
+  assert.equal(chooseForm(new Uint8Array(100), other, { blob: true }).codec, 'full');
+
+  assert.throws(() => chooseForm('{}', '{'), { name: 'DeltaError', code: 'json-syntax' });
+  assert.throws(() => chooseForm('{}', '{}', { bytesPerSecond: -1 }), /bytesPerSecond is a number from 0, this is -1/);
+  assert.throws(() => chooseForm('{}', '{}', { blob: true }), /a blob is bytes/);
 });

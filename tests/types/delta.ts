@@ -1,5 +1,5 @@
 // `tidegate/delta` is typed: what a user writes is checked here by tsc (npm run types), what must be refused by @ts-expect-error. Nothing runs.
-import { DeltaError, apply, applyDelta, canonicalHash, diff, diffMany, encodeDelta, merge3, mergeText, ready, seal } from 'tidegate/delta';
+import { DeltaError, apply, applyDelta, canonicalHash, chooseForm, diff, diffMany, encodeDelta, merge3, mergeText, ready, seal } from 'tidegate/delta';
 import type { Clash, DeltaErrorCode, JsonPatch, Operation } from 'tidegate/delta';
 import * as declared from 'tidegate/delta';
 import * as written from '../../wasm/delta.js';
@@ -13,6 +13,7 @@ is<keyof typeof written, keyof typeof declared>(true);
 written.diff satisfies typeof declared.diff;
 written.diffMany satisfies typeof declared.diffMany;
 written.apply satisfies typeof declared.apply;
+written.chooseForm satisfies typeof declared.chooseForm;
 written.merge3 satisfies typeof declared.merge3;
 written.mergeText satisfies typeof declared.mergeText;
 written.canonicalHash satisfies typeof declared.canonicalHash;
@@ -45,6 +46,9 @@ is<typeof clashes, Clash[]>(true);
 is<(typeof clashes)[0]['winner'], 'ours' | 'theirs'>(true);
 const texts = mergeText('a', bytes, 'b');
 is<typeof texts.text, Uint8Array>(true);
+const form = chooseForm(null, live, { bytesPerSecond: 1e6 }), blobForm = chooseForm(bytes, bytes, { blob: true });
+is<typeof form.body, string>(true);
+is<typeof blobForm.body, Uint8Array>(true);
 const hash: string = canonicalHash(live), blob: Uint8Array = applyDelta(bytes, encodeDelta(bytes, bytes, { checksum: false }), { into: bytes });
 const prepared: Promise<void> = ready(fetch('/delta.wasm'));
 
