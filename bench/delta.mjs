@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { deflateRawSync, gzipSync } from 'node:zlib';
+import { deflateRawSync, gunzipSync, gzipSync } from 'node:zlib';
 import ably from '@ably/vcdiff-decoder';
 import * as fossil from 'fossil-delta';
 import fastJsonPatch from 'fast-json-patch';
@@ -56,6 +56,31 @@ for (const d of docs) {
 rows.figure('patches that make another document (3 appliers)', wrong, 'of 1000', { atMost: 0 });
 rows.figure('patch size, RFC 6902', 100 * patchBytes / bodyBytes, '% of bodies', { atMost: 10, peer: `fast-json-patch ${(100 * peerBytes / bodyBytes).toFixed(1)} %, jsondiffpatch ${(100 * jdpBytes / bodyBytes).toFixed(1)} %` });
 
+/** Builds a C++ file of this folder; false where the compiler is missing. @param {string[]} command @returns {boolean} */
+const built = (command) => spawnSync(command[0], command.slice(1), { cwd: fileURLToPath(new URL('..', import.meta.url)), stdio: 'ignore' }).status === 0;
+
+const scratch = mkdtempSync(join(tmpdir(), 'tidegate-bench-'));
+
+/** What no delta in Wasm can avoid: copying both in, comparing them. Outside of Wasm where em++ is missing. @returns {(b: any) => unknown} */
+function copyAndCompare() {
+  const file = join(scratch, 'floor.wasm');
+  if (!built(['em++', '-O3', '-std=c++20', '-msimd128', '-mbulk-memory', '-fno-exceptions', '-fno-rtti', '-Iwasm', 'bench/floor.cpp', '-o', file, '--no-entry', '-sSTANDALONE_WASM', '-sALLOW_MEMORY_GROWTH=1'])) {
+    const copy = new Uint8Array(12 << 20);
+    return (b) => (copy.set(b.base), copy.set(b.next, b.base.length), Buffer.compare(b.base, b.next) + Buffer.compare(b.base, b.base));
+  }
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(file)), { env: { emscripten_notify_memory_growth() {} } });
+  const { room, same, memory, _initialize } = /** @type {any} */ (exports);
+  _initialize?.();
+  const at = room(12 << 20), heap = new Uint8Array(memory.buffer);
+  return (b) => {
+    heap.set(b.base, at);
+    heap.set(b.next, at + b.base.length);
+    return same(at, at + b.base.length, Math.min(b.base.length, b.next.length));
+  };
+}
+
+const floor = copyAndCompare();
+
 const inBatches = (/** @type {any[]} */ part) => {
   for (let i = 0; i < part.length; i += 25) diffMany(part.slice(i, i + 25).map((d) => [d.baseBytes, d.nextBytes]), kTrust);
 };
@@ -68,33 +93,43 @@ let times = measure({
     'json-joy': { ...peer((a, b) => new JsonPatchDiff().diff('', a, b)), share: 0.05 },
     same: { run: (d) => diff(d.baseBytes, d.baseBytes, kTrust) }, 'same untrusted': { run: (d) => diff(d.baseBytes, d.baseBytes) },
     'fast-json-patch, identical': { run: (d) => write(compare(parse(d.baseBytes), parse(d.baseBytes))) },
+    'copy + compare in Wasm': { run: (d) => floor({ base: d.baseBytes, next: d.nextBytes }) },
     live: { run: (d) => diff(d.baseBytes, write(d.next), kTrust) }, 'stringify + fast-json-patch': { run: (d) => [write(d.next), write(compare(parse(d.baseBytes), d.next))] },
   },
 });
 rows.ratio('diff, one call a document', times, 'ours', 'fast-json-patch', 15);
 rows.ratio('diff, batches of 25', times, 'batched', 'fast-json-patch', 20);
 rows.ratio('diff, against parsing both', times, 'ours', 'JSON.parse of both', 10);
+rows.ratio('diff, against the floor', times, 'ours', 'copy + compare in Wasm', null);
 rows.ratio('diff, base not trusted', times, 'untrusted', 'fast-json-patch', null);
 for (const name of ['microdiff', 'just-diff', 'jsondiffpatch', 'json-joy', 'rfc6902']) rows.ratio(`diff, against ${name}`, times, 'ours', name, null);
 rows.ratio('identical documents, base trusted', times, 'same', 'fast-json-patch, identical', 60);
 rows.ratio('identical documents, base not trusted', times, 'same untrusted', 'fast-json-patch, identical', null);
 rows.ratio('live object in, bytes out', times, 'live', 'stringify + fast-json-patch', 1);
 
-/** Builds a C++ file of this folder; false where the compiler is missing. @param {string[]} command @returns {boolean} */
-const built = (command) => spawnSync(command[0], command.slice(1), { cwd: fileURLToPath(new URL('..', import.meta.url)), stdio: 'ignore' }).status === 0;
-
-const scratch = mkdtempSync(join(tmpdir(), 'tidegate-bench-'));
-const sources = readdirSync(new URL('../wasm/tidegate', import.meta.url)).filter((name) => /^(diff|hash|json_escape|json_text|json_value)(_[a-z_]+)?\.cpp$/.test(name));
+const sources = readdirSync(new URL('../wasm/tidegate', import.meta.url)).filter((name) => /^(diff|hash|json_escape|json_number|json_text|json_value|say)(_[a-z_]+)?\.cpp$/.test(name));
 if (built(['c++', '-O3', '-std=c++20', '-fno-exceptions', '-fno-rtti', '-Iwasm', 'bench/delta_native.cpp', ...sources.map((name) => `wasm/tidegate/${name}`), '-o', join(scratch, 'native')])) {
   const lengths = (/** @type {any} */ d) => Buffer.from(new Uint32Array([d.baseBytes.length, d.nextBytes.length]).buffer);
   writeFileSync(join(scratch, 'pairs'), Buffer.concat(docs.flatMap((d) => [lengths(d), d.baseBytes, d.nextBytes])));
   const native = spawnSync(join(scratch, 'native'), [join(scratch, 'pairs'), String(rounds)]).stdout.toString().trim().split('\n').slice(-rounds).map(Number);
   rows.ratio('diff, native against Wasm', { native, Wasm: times.ours }, 'native', 'Wasm', null);
+} else {
+  console.log('diff, native against Wasm: not measured, c++ is missing or could not build bench/delta_native.cpp');
 }
 
 const big = forms(4, 7, 1 << 20, (1 << 20) + 1);
 times = measure({ items: big, rounds, contenders: { ours: { run: (d) => diff(d.baseBytes, d.nextBytes, kTrust) }, 'fast-json-patch': fjp } });
 rows.ratio('diff, 1 MB documents', times, 'ours', 'fast-json-patch', 30);
+
+// Public histories (tests/fixtures/delta/PROVENANCE.md): each version against the one before it.
+const histories = readdirSync(new URL('../tests/fixtures/delta', import.meta.url)).filter((name) => name.startsWith('revisions-')).flatMap((name) => {
+  const versions = gunzipSync(readFileSync(new URL(`../tests/fixtures/delta/${name}`, import.meta.url))).toString().trimEnd().split('\n').map((line) => write(JSON.parse(line).doc));
+  return versions.slice(1).map((nextBytes, i) => ({ baseBytes: versions[i], nextBytes }));
+});
+times = measure({ items: histories, rounds, contenders: { ours: { run: (d) => diff(d.baseBytes, d.nextBytes, kTrust) }, 'fast-json-patch': fjp } });
+rows.ratio('diff, public histories', times, 'ours', 'fast-json-patch', null);
+const inAll = (/** @type {(d: any) => Uint8Array} */ of) => histories.reduce((sum, d) => sum + of(d).length, 0);
+rows.figure('patch size, public histories', 100 * inAll((d) => diff(d.baseBytes, d.nextBytes)) / inAll((d) => d.nextBytes), '% of bodies', { peer: `fast-json-patch ${(100 * inAll(fjp.run) / inAll((d) => d.nextBytes)).toFixed(1)} %` });
 
 const g = generator(5);
 const other = docs.slice(0, 200).map((d) => ({ ...d, shuffledBytes: write(shuffled(g, d.next)), prettyBytes: encoder.encode(JSON.stringify(d.next, null, 2)) }));
@@ -149,25 +184,7 @@ function xdelta3(blob, ours) {
   return delta.length;
 }
 
-/** What no delta in Wasm can avoid: copying both blobs in, comparing them. Outside of Wasm where em++ is missing. @returns {(b: any) => unknown} */
-function copyAndCompare() {
-  const file = join(scratch, 'floor.wasm');
-  if (!built(['em++', '-O3', '-std=c++20', '-msimd128', '-mbulk-memory', '-fno-exceptions', '-fno-rtti', '-Iwasm', 'bench/floor.cpp', '-o', file, '--no-entry', '-sSTANDALONE_WASM', '-sALLOW_MEMORY_GROWTH=1'])) {
-    const copy = new Uint8Array(12 << 20);
-    return (b) => (copy.set(b.base), copy.set(b.next, b.base.length), Buffer.compare(b.base, b.next) + Buffer.compare(b.base, b.base));
-  }
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(file)), { env: { emscripten_notify_memory_growth() {} } });
-  const { room, same, memory, _initialize } = /** @type {any} */ (exports);
-  _initialize?.();
-  const at = room(12 << 20), heap = new Uint8Array(memory.buffer);
-  return (b) => {
-    heap.set(b.base, at);
-    heap.set(b.next, at + b.base.length);
-    return same(at, at + b.base.length, Math.min(b.base.length, b.next.length));
-  };
-}
-
-const floor = copyAndCompare(), allBlobs = blobs(99);
+const allBlobs = blobs(99);
 // The engine compiles a function for speed after some calls; which blob comes first must not matter.
 for (let i = 0; i < 5; i++) for (const blob of allBlobs) floor(blob), applyDelta(blob.base, encodeDelta(blob.base, blob.next));
 for (const blob of allBlobs) {

@@ -71,7 +71,7 @@ async function pairs(timeLeft) {
     if (code === 0) found.pairs += kPairsPerRun;
     else found.wrong.push(output.match(/seed := (\d+)/)?.[1] ?? output.slice(-400));
     store();
-    say(`pairs: ${found.pairs} of ${kPairs}, wrong ${found.wrong.length}`);
+    say(`pairs: ${found.pairs} of ${kPairs}, seeds from 0, wrong ${found.wrong.length}`);
   }
   return found.wrong.length;
 }
