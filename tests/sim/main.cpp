@@ -2,7 +2,7 @@
 //
 //   tg_sim --from 1 --count 1000          one JSON object on the last line
 //   tg_sim --seed 17 [--off loss,crash]   one history; a violation is shrunk to the faults it needs
-//   tg_sim --from 1 --count 20 --log      also a hash over the bytes of all plans (determinism); --log-file FILE writes them
+//   tg_sim --from 1 --count 20 --log      also a hash over the bytes of all plans (determinism); --log-file FILE writes them (natively)
 //   tg_sim --crash-equivalence --from 1 --count 20    every history undisturbed, then cut at awaits: the server must end up the same
 //   --hunt N                              ends at the first violation of invariant N and says nothing of others (mutants)
 //   --trace                               the shrunk history, event by event
