@@ -86,6 +86,10 @@ export function encodeDelta(base: Uint8Array, next: Uint8Array, options?: { chec
 /** What the delta makes of the base; with `into` a view of that buffer. */
 export function applyDelta(base: Uint8Array, delta: Uint8Array, options?: { maxOutputBytes?: number; into?: Uint8Array }): Uint8Array;
 
+/** The same with the delta in pieces and the result window by window; held are the base and one window. */
+export function applyDeltaStream(base: Uint8Array, pieces: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Iterable<Uint8Array>, options?: { maxOutputBytes?: number }):
+  AsyncGenerator<Uint8Array, void, void>;
+
 export interface Form<Body> {
   codec: 'full' | 'json-patch' | 'merge-patch' | 'vcdiff';
   /** What goes over the wire; of `full` it is `next`. */

@@ -353,3 +353,48 @@ export function applyDelta(base, delta, { maxOutputBytes = 0, into } = {}) {
   into.set(result);
   return into.subarray(0, result.length);
 }
+
+/**
+ * applyDelta where the delta comes in pieces (a ReadableStream, or anything that can be iterated) and the result leaves window by window: parts of at most
+ * 8 MiB where the delta is ours. Held are the base and one window. Refused as applyDelta does, and windows that copy from the result (VCD_TARGET), which is gone by then. What
+ * came before an error is no result. Read it to its end, or break: what is abandoned in the middle keeps its memory.
+ * @param {Uint8Array} base @param {any} pieces @param {{maxOutputBytes?: number}} [options] @returns {AsyncGenerator<Uint8Array, void, void>} @throws {DeltaError}
+ */
+export async function* applyDeltaStream(base, pieces, { maxOutputBytes = 0 } = {}) {
+  const at = reserve(base.length);
+  write(base, at);
+  const own = core, stream = guarded(() => core._delta_stream_open(base.length, maxOutputBytes));
+  /** @param {() => number} call */
+  const step = (call) => {
+    if (core !== own) throw new DeltaError({ code: 'trapped', path: '', message: 'the core was replaced in the middle of the delta: begin again' });
+    return copied(guarded(call));
+  };
+  try {
+    for await (const piece of Symbol.asyncIterator in pieces || Symbol.iterator in pieces ? pieces : partsOf(pieces)) {
+      for (let rest = piece, more = true; more; rest = kNoBytes) {
+        const made = step(() => {
+          write(rest, reserve(rest.length));
+          const answer = core._delta_stream_push(stream, rest.length);
+          more = core.HEAPU32[(answer >>> 2) + 4] !== 0;
+          return answer;
+        });
+        if (made.length > 0) yield made;
+      }
+    }
+    step(() => core._delta_stream_end(stream));
+  } finally {
+    if (core === own) core._delta_stream_close(stream);
+  }
+}
+
+const kNoBytes = new Uint8Array(0);
+
+/** A ReadableStream of an engine in which it cannot be iterated. @param {ReadableStream<Uint8Array>} stream */
+async function* partsOf(stream) {
+  const reader = stream.getReader();
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
+  } finally {
+    await reader.cancel();
+  }
+}

@@ -44,6 +44,7 @@ DiffOptions diff_settings;
 MergeOptions merge_settings;
 std::string id_keys;  // that the two above name, when they were told
 std::vector<std::uint32_t> table;
+std::vector<std::unique_ptr<DeltaStream>> streams;  // null: closed
 Answer answer;
 
 std::string_view taken(std::size_t& at, unsigned length) {
@@ -274,5 +275,25 @@ EMSCRIPTEN_KEEPALIVE const Answer* delta_decode(unsigned base_length, unsigned d
     Result<std::string> result = apply_delta(base, delta, max_output ? max_output : kMaxBlobBytes);
     return give(result);
 }
+
+// A delta in pieces: open with the base, push what comes (and nothing, as long as the extra length says that there is more), end; close frees what it holds.
+EMSCRIPTEN_KEEPALIVE unsigned delta_stream_open(unsigned base_length, unsigned max_output) {
+    std::size_t at = 0;
+    const std::size_t place = static_cast<std::size_t>(std::find(streams.begin(), streams.end(), nullptr) - streams.begin());
+    if (place == streams.size()) streams.emplace_back();
+    streams[place] = std::make_unique<DeltaStream>(std::string(taken(at, base_length)), max_output ? max_output : kMaxBlobBytes);
+    return static_cast<unsigned>(place);
+}
+
+EMSCRIPTEN_KEEPALIVE const Answer* delta_stream_push(unsigned stream, unsigned length) {
+    std::size_t at = 0;
+    show(streams[stream]->push(taken(at, length)));
+    answer.extra_length = streams[stream]->more();
+    return &answer;
+}
+
+EMSCRIPTEN_KEEPALIVE const Answer* delta_stream_end(unsigned stream) { return show(streams[stream]->end()); }
+
+EMSCRIPTEN_KEEPALIVE void delta_stream_close(unsigned stream) { streams[stream].reset(); }
 
 }  // extern "C"

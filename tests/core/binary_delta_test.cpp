@@ -39,6 +39,28 @@ void check_round_trip(const std::string& base, const std::string& next) {
     }
 }
 
+// What the stream makes of the delta in pieces of these sizes, or the error's code after "!".
+std::string streamed(const std::string& base, std::string_view delta, Random& random, std::size_t most, std::size_t max_output = kMaxBlobBytes) {
+    DeltaStream stream(base, max_output);
+    std::string out;
+    while (!delta.empty()) {
+        const std::size_t size = std::min<std::size_t>(delta.size(), 1 + random.next() % most);
+        std::string_view piece = delta.substr(0, size);
+        do {
+            const Result<std::string_view> made = stream.push(piece);
+            if (!made.ok()) {
+                CHECK(stream.push("").error().code == made.error().code);
+                return "!" + made.error().code;
+            }
+            out += made.value();
+            piece = {};
+        } while (stream.more());
+        delta.remove_prefix(size);
+    }
+    const Result<std::string_view> end = stream.end();
+    return end.ok() ? out : "!" + end.error().code;
+}
+
 }  // namespace
 
 TEST_SUITE("binary delta") {
@@ -121,6 +143,93 @@ TEST_SUITE("binary delta") {
         }
         for (std::size_t n = 0; n < delta.size(); ++n)
             if (n != 5) CHECK_FALSE(apply_delta(base, std::string_view(delta).substr(0, n)).ok());
+    }
+
+    TEST_CASE("vcdiff-targeted in pieces: the same targets and refusals, but for windows that copy from the result") {
+        const Json vectors = read_fixture_json("vcdiff-targeted.json");
+        Random random(10);
+        int same = 0, from_target = 0;
+        for (const auto& vector : vectors.items()) {
+            const auto part = [&](const char* name) { return vector.value()[name].is_string() ? from_base64(vector.value()[name].get<std::string>()) : std::string(); };
+            const Result<std::string> whole = apply_delta(part("source"), part("delta"));
+            CAPTURE(vector.key());
+            for (const std::size_t most : {1u, 7u, 100000u}) {
+                const std::string made = streamed(part("source"), part("delta"), random, most);
+                if (made == "!delta-unsupported" && (whole.ok() || whole.error().code != "delta-unsupported")) ++from_target;
+                else if (whole.ok()) CHECK(made == whole.value());
+                else CHECK(made.substr(0, 7) == "!delta-");
+                same += whole.ok() && made == whole.value();
+            }
+        }
+        CHECK(same + from_target >= 26 * 3);
+        CHECK(from_target < 26);
+    }
+
+    TEST_CASE("a stream gives what the whole gives, for every cut and damaged delta too, and lets each window go when it is made") {
+        Random random(11);
+        for (int round = 0; round < 200; ++round) {
+            const std::string base = random_bytes(random, 3000, round % 2 ? 256 : 3), next = edited(random, base, 3);
+            const std::string delta = encode_delta(base, next).value();
+            CHECK(streamed(base, delta, random, 1 + random.next() % 50) == next);
+            const std::string cut = delta.substr(0, random.next() % delta.size());
+            const Result<std::string> whole = apply_delta(base, cut);
+            // The header alone is a delta of nothing for both.
+            CHECK(streamed(base, cut, random, 20) == (whole.ok() ? whole.value() : "!" + whole.error().code));
+            std::string damaged = delta;
+            damaged[random.next() % damaged.size()] ^= static_cast<char>(1 + random.next() % 255);
+            const Result<std::string> of_damaged = apply_delta(base, damaged);
+            const std::string made = streamed(base, damaged, random, 20);
+            if (of_damaged.ok()) CHECK((made == of_damaged.value() || made == "!delta-unsupported"));
+            else CHECK(made[0] == '!');
+        }
+        const std::string large = random_bytes(random, kDeltaWindowBytes * 2 + 1000, 4);
+        const std::string delta = encode_delta("", large).value();
+        DeltaStream stream("");
+        std::string out;
+        std::size_t most = 0, times = 0;
+        std::string_view piece = delta;   // all at once
+        do {
+            const auto made = stream.push(piece);
+            REQUIRE(made.ok());
+            out += made.value();
+            most = std::max(most, made.value().size());
+            times += !made.value().empty();
+            piece = {};
+        } while (stream.more());
+        CHECK(stream.end().ok());
+        CHECK((out == large));
+        CHECK(times == 3);
+        CHECK(most <= kDeltaWindowBytes);
+    }
+
+    TEST_CASE("a stream gives nothing of a window that is wrong, and all of those before it") {
+        Random random(13);
+        const std::string large = random_bytes(random, kDeltaWindowBytes + 5000);
+        std::string delta = encode_delta("", large).value();
+        delta[delta.size() - 2000] = static_cast<char>(delta[delta.size() - 2000] ^ 1);   // among the data of the last window
+        DeltaStream stream("");
+        const auto first = stream.push(delta);
+        REQUIRE(first.ok());
+        CHECK((first.value() == std::string_view(large).substr(0, kDeltaWindowBytes)));
+        REQUIRE(stream.more());
+        CHECK(stream.push("").error().code == "delta-checksum");
+        CHECK_FALSE(stream.more());
+        CHECK_FALSE(stream.end().ok());
+    }
+
+    TEST_CASE("a stream refuses what passes its limits before it has all come") {
+        Random random(12);
+        const std::string delta = encode_delta("", random_bytes(random, 100000)).value();
+        DeltaStream stream("", 99999);
+        CHECK(stream.push(std::string_view(delta).substr(0, 40)).error().code == "delta-limit");
+        const std::string app_header("\xd6\xc3\xc4\0\4\x84\x80\1", 8);   // 65 537 bytes of it
+        CHECK(streamed("", app_header, random, 3) == "!delta-limit");
+        const std::string window("\xd6\xc3\xc4\0\0\0\x81\x80\x80\x80\1\1", 12);   // of 2^28 + 1 bytes that make one
+        CHECK(streamed("", window, random, 3) == "!delta-limit");
+        const std::string endless = std::string("\xd6\xc3\xc4\0\0\0", 6) + std::string(30, '\xff');   // an integer without end
+        CHECK(streamed("", endless, random, 1) == "!delta-syntax");
+        CHECK(streamed("", "PKPKPKPK", random, 1) == "!delta-syntax");
+        CHECK(streamed("", "", random, 1) == "!delta-syntax");
     }
 
     TEST_CASE("a delta cannot make more than it is allowed to") {

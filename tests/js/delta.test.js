@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { DeltaError, apply, applyDelta, canonicalHash, canonicalize, chooseForm, diff, diffMany, encodeDelta, merge3, seal } from '../../wasm/delta.js';
+import { DeltaError, apply, applyDelta, applyDeltaStream, canonicalHash, canonicalize, chooseForm, diff, diffMany, encodeDelta, merge3, seal } from '../../wasm/delta.js';
 
 const fixture = (name) => new URL(`../fixtures/delta/${name}`, import.meta.url);
 const lines = (name) => gunzipSync(readFileSync(fixture(name))).toString().trimEnd().split('\n').map((line) => JSON.parse(line));
@@ -174,6 +174,36 @@ test('blobs come back from their delta', () => {
   assert.deepEqual(applyDelta(base, delta), next);
   assert.deepEqual(applyDelta(base, encodeDelta(base, next, { checksum: false })), next);
   assert.throws(() => applyDelta(next, delta), DeltaError);
+});
+
+test('a delta that comes in pieces makes the blob part by part, beside other calls, and is refused like the whole', async () => {
+  const base = Uint8Array.from({ length: 300000 }, (_, i) => (i * i) >> 3 & 255), next = new Uint8Array(20 * 2 ** 20);
+  for (let i = 0; i < next.length; i++) next[i] = base[(i * 7 + (i >> 12)) % base.length];
+  const delta = encodeDelta(base, next);
+  function* inPieces(bytes, size) { for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size); }
+  const all = async (parts) => {
+    const found = [];
+    for await (const part of parts) {
+      assert.equal(diff('[1]', '[2]'), '[{"op":"replace","path":"/0","value":2}]');   // others use the same core meanwhile
+      found.push(part);
+    }
+    return found;
+  };
+  const sources = [inPieces(delta, 10_000), new Blob([delta]).stream(), { getReader: () => new Blob([delta]).stream().getReader() }];
+  for (const source of sources) {
+    const parts = await all(applyDeltaStream(base, source));
+    assert.ok(parts.length >= 3, `${parts.length} parts`);
+    assert.ok(Buffer.concat(parts).equals(next));
+  }
+  const refused = (code, bytes, options) => assert.rejects(all(applyDeltaStream(base, inPieces(bytes, 1000), options)), { name: 'DeltaError', code });
+  await refused('delta-limit', delta, { maxOutputBytes: next.length - 1 });
+  await refused('delta-syntax', delta.subarray(0, delta.length - 1));
+  await refused('delta-syntax', encoder.encode('no delta at all'));
+  const damaged = delta.slice();
+  damaged[damaged.length >> 1] ^= 1;
+  await assert.rejects(all(applyDeltaStream(base, inPieces(damaged, 1000))), DeltaError);
+  for await (const part of applyDeltaStream(base, inPieces(delta, 1000))) { assert.ok(part.length > 0); break; }   // given up in the middle
+  assert.ok(Buffer.concat(await all(applyDeltaStream(base, [delta]))).equals(next));
 });
 
 test('documents larger than the memory at start are taken, and the memory serves on', () => {

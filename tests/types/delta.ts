@@ -1,5 +1,5 @@
 // `tidegate/delta` is typed: what a user writes is checked here by tsc (npm run types), what must be refused by @ts-expect-error. Nothing runs.
-import { DeltaError, apply, applyDelta, canonicalHash, chooseForm, diff, diffMany, encodeDelta, merge3, mergeText, ready, seal } from 'tidegate/delta';
+import { DeltaError, apply, applyDelta, applyDeltaStream, canonicalHash, chooseForm, diff, diffMany, encodeDelta, merge3, mergeText, ready, seal } from 'tidegate/delta';
 import type { Clash, DeltaErrorCode, JsonPatch, Operation } from 'tidegate/delta';
 import * as declared from 'tidegate/delta';
 import * as written from '../../wasm/delta.js';
@@ -21,6 +21,7 @@ written.canonicalize satisfies typeof declared.canonicalize;
 written.seal satisfies typeof declared.seal;
 written.encodeDelta satisfies typeof declared.encodeDelta;
 written.applyDelta satisfies typeof declared.applyDelta;
+written.applyDeltaStream satisfies typeof declared.applyDeltaStream;
 written.ready satisfies typeof declared.ready;
 written.wasmFile satisfies typeof declared.wasmFile;
 
@@ -50,6 +51,7 @@ const form = chooseForm(null, live, { bytesPerSecond: 1e6 }), blobForm = chooseF
 is<typeof form.body, string>(true);
 is<typeof blobForm.body, Uint8Array>(true);
 const hash: string = canonicalHash(live), blob: Uint8Array = applyDelta(bytes, encodeDelta(bytes, bytes, { checksum: false }), { into: bytes });
+export const parts: AsyncGenerator<Uint8Array, void, void> = applyDeltaStream(bytes, [bytes], { maxOutputBytes: 1e6 });
 const prepared: Promise<void> = ready(fetch('/delta.wasm'));
 
 // An op is told apart by its name, an error by its code.

@@ -48,6 +48,8 @@ public:
     explicit Reader(std::string_view bytes) : bytes_(bytes) {}
     bool ok() const { return ok_; }
     bool done() const { return at_ == bytes_.size(); }
+    std::size_t at() const { return at_; }
+    std::size_t left() const { return bytes_.size() - at_; }
 
     std::uint8_t byte() {
         if (at_ >= bytes_.size()) return fail();
@@ -95,22 +97,77 @@ struct Window {
     std::string_view data, instructions, addresses;
 };
 
+// The longest application header and the longest window, as a delta, that a stream waits for.
+constexpr std::size_t kMaxAppHeaderBytes = 64 * 1024, kMaxWindowDeltaBytes = kMaxBlobBytes;
+// No header of a window, up to the length of its target, is longer: an indicator and four integers.
+constexpr std::size_t kLongestWindowHead = 1 + 4 * 5;
+
 class Decoder {
 public:
-    Decoder(std::string_view base, std::string_view delta, std::size_t max_output) : base_(base), in_(delta), max_(max_output) {}
+    Decoder(std::string_view base, std::size_t max_output) : base_(base), max_(max_output) {}
 
-    Result<std::string> run() {
+    Result<std::string> run(std::string_view delta) {
+        in_ = Reader(delta);
         Error problem = header();
-        while (problem.code.empty() && !in_.done()) {
-            Window window;
-            problem = read_window(window);
-            if (problem.code.empty()) problem = write_window(window);
-        }
+        while (problem.code.empty() && !in_.done()) problem = window();
         if (!problem.code.empty()) return problem;
         return std::move(out_);
     }
 
+    // The header and the first window of `delta`, as far as they are whole: what it makes is in `made`, what was read in `used`.
+    Error run_next(std::string_view delta, std::string_view& made, std::size_t& used) {
+        in_ = Reader(delta);
+        out_.clear();
+        streaming_ = true;
+        Error problem;
+        if (!begun_ && header_is_whole()) {
+            problem = header();
+            begun_ = true;
+        }
+        if (begun_ && problem.code.empty() && window_is_whole(problem)) problem = window();
+        if (!problem.code.empty()) out_.clear();   // half a window, or one whose checksum is wrong, is no result
+        made = out_;
+        used = in_.at();
+        more_ = begun_ && problem.code.empty() && window_is_whole(problem);
+        return problem;
+    }
+    bool begun() const { return begun_; }
+    bool more() const { return more_; }
+
 private:
+    bool header_is_whole() const {
+        Reader r = in_;
+        r.take(4);
+        const bool named = r.byte() & kAppHeader;
+        if (!r.ok()) return false;
+        if (!named) return true;
+        const std::uint32_t size = r.integer();
+        if (!r.ok()) return in_.left() >= 10;   // an integer of more than five bytes: header() refuses it
+        return size > kMaxAppHeaderBytes || size <= r.left();
+    }
+
+    // False as long as more has to come. What can never become a window within the limits is a problem at once.
+    bool window_is_whole(Error& problem) const {
+        Reader r = in_;
+        if (r.done()) return false;
+        if (r.byte() & (kHasSource | kHasTarget)) r.integer(), r.integer();
+        const std::uint32_t size = r.integer();
+        Reader body = r;
+        const std::uint32_t target = body.integer();
+        if (!body.ok()) return in_.left() >= kLongestWindowHead || (r.ok() && size <= r.left());   // malformed: read_window() says how
+        if (target > max_ - total_) problem = too_large();
+        else if (size > kMaxWindowDeltaBytes) problem = refuse("delta-limit", say("a window of the delta has more than ", kMaxWindowDeltaBytes, " bytes"));
+        return problem.code.empty() && size <= r.left();
+    }
+
+    Error too_large() const { return refuse("delta-limit", say("the result would have more than ", max_, " bytes")); }
+
+    Error window() {
+        Window window;
+        const Error problem = read_window(window);
+        return problem.code.empty() ? write_window(window) : problem;
+    }
+
     Error header() {
         if (in_.take(4) != std::string_view("\xd6\xc3\xc4\0", 4)) return refuse("delta-syntax", "not a VCDIFF delta of version 0");
         const std::uint8_t indicator = in_.byte();
@@ -118,7 +175,11 @@ private:
         if (indicator & kSecondary) return refuse("delta-unsupported", "secondary compression is not read");
         if (indicator & kCodeTable) return refuse("delta-unsupported", "a code table of its own is not read");
         if (indicator & ~kAppHeader) return refuse("delta-syntax", "the header indicator has unknown bits");
-        if (indicator & kAppHeader) in_.take(in_.integer());
+        if (indicator & kAppHeader) {
+            const std::uint32_t size = in_.integer();
+            if (streaming_ && size > kMaxAppHeaderBytes) return refuse("delta-limit", say("the application header has more than ", kMaxAppHeaderBytes, " bytes"));
+            in_.take(size);
+        }
         return in_.ok() ? Error{} : refuse("delta-syntax", "the header is cut");
     }
 
@@ -130,6 +191,7 @@ private:
             w.source_size = in_.integer();
             w.source_at = in_.integer();
             w.own_target = indicator & kHasTarget;
+            if (w.own_target && streaming_) return refuse("delta-unsupported", "a window that copies from the result cannot be streamed");
             const std::size_t available = w.own_target ? out_.size() : base_.size();
             if (in_.ok() && (w.source_size > available || w.source_at > available - w.source_size))
                 return refuse("delta-syntax", "the window's source segment lies outside of the base");
@@ -151,7 +213,8 @@ private:
     }
 
     Error write_window(const Window& w) {
-        if (w.target_size > max_ - out_.size()) return refuse("delta-limit", say("the result would have more than ", max_, " bytes"));
+        if (w.target_size > max_ - total_) return too_large();
+        total_ += w.target_size;
         const std::size_t start = out_.size();
         out_.reserve(start + w.target_size);
         sum_ = 1;
@@ -229,9 +292,10 @@ private:
     }
 
     std::string_view base_;
-    Reader in_;
-    std::size_t max_;
+    Reader in_{{}};
+    std::size_t max_, total_ = 0;   // bytes of all windows so far
     std::string out_;
+    bool streaming_ = false, begun_ = false, more_ = false;
     std::uint32_t sum_ = 1;  // of this window so far
     bool checked_ = false;
 };
@@ -241,7 +305,47 @@ private:
 Result<std::string> apply_delta(std::string_view base, std::string_view delta, std::size_t max_output) {
     max_output = std::min(max_output, kMaxBlobBytes);
     if (base.size() > kMaxBlobBytes) return refuse("delta-size", say("the base has more than ", kMaxBlobBytes, " bytes"));
-    return Decoder(base, delta, max_output).run();
+    return Decoder(base, max_output).run(delta);
+}
+
+struct DeltaStream::State {
+    std::string base, pending;   // what came of the delta, and from `at` on was not read
+    std::size_t at = 0;
+    Decoder decoder;
+    Error problem;
+
+    State(std::string b, std::size_t max_output) : base(std::move(b)), decoder(base, std::min(max_output, kMaxBlobBytes)) {}
+};
+
+DeltaStream::DeltaStream(std::string base, std::size_t max_output) : state_(std::make_unique<State>(std::move(base), max_output)) {
+    if (state_->base.size() > kMaxBlobBytes) state_->problem = refuse("delta-size", say("the base has more than ", kMaxBlobBytes, " bytes"));
+}
+
+DeltaStream::~DeltaStream() = default;
+
+Result<std::string_view> DeltaStream::push(std::string_view piece) {
+    State& s = *state_;
+    if (!s.problem.code.empty()) return s.problem;
+    if (!piece.empty()) {
+        s.pending.erase(0, s.at);
+        s.at = 0;
+        s.pending.append(piece);
+    }
+    std::string_view made;
+    std::size_t used = 0;
+    s.problem = s.decoder.run_next(std::string_view(s.pending).substr(s.at), made, used);
+    s.at += used;
+    if (!s.problem.code.empty() && made.empty()) return s.problem;
+    return made;
+}
+
+bool DeltaStream::more() const { return state_->decoder.more(); }
+
+Result<std::string_view> DeltaStream::end() {
+    State& s = *state_;
+    if (s.problem.code.empty() && (!s.decoder.begun() || s.at < s.pending.size())) s.problem = refuse("delta-syntax", s.decoder.begun() ? "a window is cut" : "the header is cut");
+    if (!s.problem.code.empty()) return s.problem;
+    return std::string_view();
 }
 
 }  // namespace tidegate
