@@ -155,15 +155,26 @@ bool Differ::rest_of_array(std::size_t number, std::uint32_t& i, std::uint32_t& 
             bs.pop_back();
         }
         pair_elements(lists);
-        write_removals(as, lists.pairing, frame);
-        done = write_order(lists, frame, close_b) && write_changes(lists, frame);
+        write_removals(as, lists.pairing, frame, close_b);
+        done = write_order(lists, frame, close_b) && write_changes(lists, frame, close_b);
+        if (done && costs_more(frame, close_b)) done = give_up(frame, i, j);
     }
     --lists_used_;
     return done;
 }
 
-void Differ::write_removals(const std::vector<Child>& as, const Pairing& pairing, const Place& frame) {
-    for (std::size_t k = as.size(); k-- > 0;) {
+// The ops for the inside of a container take more than replacing it, as close_container() would then: the rest of them need not be written. Where code is
+// built for size they are: the patch is the same.
+bool Differ::costs_more([[maybe_unused]] const Place& frame, [[maybe_unused]] std::uint32_t close_b) const {
+#ifdef __OPTIMIZE_SIZE__
+    return false;
+#else
+    return ops_.bytes_since(frame.first_op) > close_b + 1 - frame.open_b + kReplaceFrame + frame.path_length;
+#endif
+}
+
+void Differ::write_removals(const std::vector<Child>& as, const Pairing& pairing, const Place& frame, std::uint32_t close_b) {
+    for (std::size_t k = as.size(); k-- > 0 && !costs_more(frame, close_b);) {
         if (pairing.of_a[k] >= 0) continue;
         path_to(frame.path_length, frame.index + static_cast<std::uint32_t>(k));
         if (options_->tests) ops_.test(frame.mark_a, path_.view(), value_of(a_, as[k]));
@@ -173,7 +184,7 @@ void Differ::write_removals(const std::vector<Child>& as, const Pairing& pairing
 
 // Moves and additions. At step t the first t elements of b stand in their order; among and behind them are still those that wait
 // to be moved. An element is put directly behind the one before it, so before all that wait behind that one.
-bool Differ::write_order(Lists& lists, const Place& frame, std::uint32_t end_b) {
+bool Differ::write_order(Lists& lists, const Place& frame, std::uint32_t close_b) {
     const std::vector<Child>& bs = lists.bs;
     const Pairing& pairing = lists.pairing;
     const std::size_t n = pairing.of_a.size();
@@ -189,7 +200,7 @@ bool Differ::write_order(Lists& lists, const Place& frame, std::uint32_t end_b) 
     Waiting waiting(waiting_places, lists.sums);
     std::string from;
     std::int32_t last = -1;  // place in a of the last element that stays and was passed
-    for (std::size_t t = 0; t < bs.size(); ++t) {
+    for (std::size_t t = 0; t < bs.size() && !costs_more(frame, close_b); ++t) {
         const std::int32_t partner = pairing.of_b[t];
         if (partner >= 0 && pairing.stays[static_cast<std::size_t>(partner)]) {
             last = partner;
@@ -198,7 +209,7 @@ bool Differ::write_order(Lists& lists, const Place& frame, std::uint32_t end_b) 
         const std::int32_t step = static_cast<std::int32_t>(t);
         std::int32_t to = step + waiting.before(last);
         if (partner < 0) {
-            if (!check_b(bs[t], end_b)) return false;
+            if (!check_b(bs[t], close_b)) return false;
             path_to(frame.path_length, frame.index + static_cast<std::uint32_t>(to));
             ops_.add(frame.mark_a, path_.view(), value_of(b_, bs[t]));
             continue;
@@ -219,10 +230,10 @@ bool Differ::write_order(Lists& lists, const Place& frame, std::uint32_t end_b) 
 }
 
 // Elements that are paired but not the same text.
-bool Differ::write_changes(const Lists& lists, const Place& frame) {
+bool Differ::write_changes(const Lists& lists, const Place& frame, std::uint32_t close_b) {
     const std::vector<Child>&as = lists.as, &bs = lists.bs;
     const Pairing& pairing = lists.pairing;
-    for (std::size_t t = 0; t < bs.size(); ++t) {
+    for (std::size_t t = 0; t < bs.size() && !costs_more(frame, close_b); ++t) {
         if (pairing.of_b[t] < 0) continue;
         const Child& a = as[static_cast<std::size_t>(pairing.of_b[t])];
         const Child& b = bs[t];

@@ -125,6 +125,8 @@ private:
 
     enum class Stop { kEnd, kDifference, kFault };
 
+    static constexpr std::size_t kReplaceFrame = sizeof R"({"op":"replace","path":"","value":},)" - 1;
+
     // diff_lockstep.cpp
     Stop lockstep(std::uint32_t& i, std::uint32_t& j, const Span& span);
     bool resolve(std::uint32_t& i, std::uint32_t& j, const Span& span);
@@ -165,9 +167,10 @@ private:
     void recognise(std::string_view text, const std::vector<Child>& items, std::vector<std::uint64_t>& keys, std::vector<char>& by_id) const;
     void pair_elements(Lists& lists) const;
     void pair_gaps(const std::vector<Child>& as, const std::vector<Child>& bs, Pairing& pairing) const;
-    void write_removals(const std::vector<Child>& as, const Pairing& pairing, const Place& frame);
-    bool write_order(Lists& lists, const Place& frame, std::uint32_t end_b);
-    bool write_changes(const Lists& lists, const Place& frame);
+    bool costs_more(const Place& frame, std::uint32_t close_b) const;
+    void write_removals(const std::vector<Child>& as, const Pairing& pairing, const Place& frame, std::uint32_t close_b);
+    bool write_order(Lists& lists, const Place& frame, std::uint32_t close_b);
+    bool write_changes(const Lists& lists, const Place& frame, std::uint32_t close_b);
 
     std::string_view a_, b_;
     std::uint32_t same_behind_ = 0;  // from here on a is the end of b

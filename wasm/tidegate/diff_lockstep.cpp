@@ -248,7 +248,6 @@ bool Differ::all_longer_than_ops(const Frame* limit, std::uint32_t here_b) const
 void Differ::close_container(const Frame& frame, std::uint32_t end_a, std::uint32_t end_b) {
     const std::size_t spent = ops_.bytes_since(frame.first_op);
     const std::size_t whole = end_b - frame.open_b;
-    constexpr std::size_t kReplaceFrame = sizeof R"({"op":"replace","path":"","value":},)" - 1;
     if (spent <= whole + kReplaceFrame) return;
     // The container's path is rendered: something inside of it was written.
     if (spent <= whole + kReplaceFrame + frame.path_length) return;
