@@ -5,10 +5,14 @@ import {
   laneOf, lanePrefix, quote,
 } from './accept.js';
 import { TidegateError, closedError } from './errors.js';
+import { eraseOwner, finishErasure, writeOwnerData } from './owner-data.js';
 import { readQueue, writeQueue } from './queue-file.js';
+import { kListLimit } from './store-rules.js';
 
-/** @import { Client, ClientOptions, Listener, Op, SaveItem, SaveOptions, Status } from './index.d.ts' */
+/** @import { Client, ClientOptions, Listener, Op, Priority, SaveItem, SaveOptions, Status } from './index.d.ts' */
+/** @import { Account } from './account.js' */
 /** @import { Clock } from './clock.js' */
+/** @import { Locks } from './locks.js' */
 /** @import { Random } from './random.js' */
 /** @import { Store } from './store-contract.d.ts' */
 /** @import { CommandIn, EventIn, OpRow } from '../wasm/protocol.js' */
@@ -28,6 +32,8 @@ const kCeilings = { maxOpBytes: kMaxOpBytes, maxQueuedOps: kMaxQueuedOps, maxQue
  * @property {Store} store
  * @property {Clock} clock
  * @property {Random} random
+ * @property {Account} account
+ * @property {Locks} locks
  * @property {Ask} ask
  * @property {(documents: {entity: string, entityId: string, deleted?: true}[]) => void} accepted  something new is in the store
  * @property {() => Record<string, boolean>} supported
@@ -38,12 +44,15 @@ const kCeilings = { maxOpBytes: kMaxOpBytes, maxQueuedOps: kMaxQueuedOps, maxQue
 
 /** @param {ClientOptions} options @param {CallDeps} deps @returns {Promise<Client>} */
 export async function createCalls(options, deps) {
-  const { store, clock, random, ask, accepted, supported, listeners, marker } = deps;
+  const { store, clock, random, ask, account, locks, accepted, supported, listeners, marker } = deps;
   const { owner = '', schemaVersion = 0, fields = {} } = options;
   checkOwner(owner, '/owner');
   const limits = readLimits(options);
   const appender = new Appender(store, { maxOps: limits.maxQueuedOps, maxBytes: limits.maxQueuedBytes });
+  const stop = new AbortController();
+  const erasing = { store, locks, clock, random, signal: stop.signal };
   await marker.check();
+  await finishErasure(erasing);
   let ruleFields = fieldsOfRules(await store.get('state', 'rules'));
   let closed = false;
   const context = {
@@ -57,6 +66,22 @@ export async function createCalls(options, deps) {
     const [answer] = await ask({ commands: [command] }, 'answers');
     if (answer?.error) throw refusal(answer.error);
     return answer;
+  };
+
+  /** One command about an op of this owner. @param {string} type @param {string} id @param {Priority} [priority] */
+  const commandOf = async (type, id, priority) => {
+    const row = typeof id === 'string' ? await store.rowById(id) : undefined;
+    if (!row || !isOf(row, owner)) throw new TidegateError('unknown-op', '/id', `no op ${quote(id)} is in the outbox`);
+    return (await command({ type, id, ...(priority !== undefined && { priority }) })).value;
+  };
+
+  /** Asks, and waits for the end of the drain. @param {Request} request */
+  const askToTheEnd = async (request) => {
+    if (closed) throw closedError();
+    const { answers, ...end } = await ask(request, 'end');
+    if (!end.ok) throw end.error;
+    if (answers?.[0]?.error) throw refusal(answers[0].error);
+    return end;
   };
 
   /** @param {import('./store-contract.d.ts').AcceptItem[]} items */
@@ -79,6 +104,7 @@ export async function createCalls(options, deps) {
 
   /** @param {string} entity @param {string} entityId */
   const laneFor = (entity, entityId) => {
+    account.mustBeHere();
     checkEntity(entity, '/entity');
     checkEntityId(entityId, '/entityId');
     return laneOf(owner, entity, entityId);
@@ -86,12 +112,9 @@ export async function createCalls(options, deps) {
 
   /** @param {Record<string, unknown>} [options] */
   const sync = async (options) => {
-    if (closed) throw closedError();
-    const asked = { event: { type: /** @type {const} */ ('manual'), trigger: 'manual' }, commands: [{ type: 'flush', value: { ...options, owner } }] };
-    const { answers, ...end } = await ask(asked, 'end');
-    if (!end.ok) throw end.error;
-    if (answers?.[0]?.error) throw refusal(answers[0].error);
-    return { ...end.session, reject: end.reject, wakeAtMs: end.wakeAtMs };
+    account.mustBeHere();
+    const { session, reject, wakeAtMs } = await askToTheEnd({ event: { type: 'manual', trigger: 'manual' }, commands: [{ type: 'flush', value: { ...options, owner } }] });
+    return { ...session, reject, wakeAtMs };
   };
 
   return {
@@ -110,13 +133,17 @@ export async function createCalls(options, deps) {
     get: async (entity, entityId) => shownDoc(await store.get('docs', laneFor(entity, entityId)))?.doc,
 
     list: async (entity, { after, limit } = {}) => {
+      account.mustBeHere();
       checkEntity(entity, '/entity');
       const prefix = lanePrefix(owner, entity);
       const found = await store.list('docs', { prefix, after: after === undefined ? undefined : laneFor(entity, after), limit });
       return found.flatMap(({ value }) => shownDoc(value) ?? []);
     },
 
-    exportQueue: () => writeQueue(store, owner, clock.now()),
+    exportQueue: async () => {
+      account.mustBeHere();
+      return writeQueue(store, owner, clock.now());
+    },
     importQueue: async (file) => {
       if (closed) throw closedError();
       const items = await readQueue(store, owner, file);
@@ -125,15 +152,45 @@ export async function createCalls(options, deps) {
       return { imported: items.length };
     },
 
-    ops: ({ state, limit = kOpsPage, after = 0 } = {}) => listOps(store, owner, state, limit, after),
+    exportData: async (of = owner) => {
+      account.mustBeHere();
+      if (of !== owner) throw new TidegateError('out-of-range', '/owner', `owner: expected that of this client (${quote(owner)}), got ${quote(of)}`);
+      return writeOwnerData(store, owner, clock.now());
+    },
+    erase: async (of = owner) => {
+      if (closed) throw closedError();
+      checkOwner(of, '/owner');
+      // Where no core can run, the transaction that begins the erasure signs him out.
+      await ask({ commands: [{ type: 'signOut', value: { owner: of } }] }, 'end').catch(() => {});
+      if (of === owner) account.is(false);
+      await eraseOwner(erasing, of);
+      marker.note();
+    },
+    signIn: async () => {
+      await command(account.command('signIn'));
+      account.is(true);
+    },
+    signOut: async () => {
+      await askToTheEnd({ commands: [account.command('signOut')] });
+      account.is(false);
+    },
+
+    ops: async ({ state, limit = kOpsPage, after = 0 } = {}) => {
+      account.mustBeHere();
+      return listOps(store, owner, state, limit, after);
+    },
     op: async (id) => {
+      account.mustBeHere();
       const row = await store.rowById(id);
       return row && (row.owner ?? '') === owner ? shownOp(row) : undefined;
     },
-    history: (options = {}) => store.list('history', options),
+    history: async (options = {}) => {
+      account.mustBeHere();
+      return listHistory(store, owner, options);
+    },
 
-    cancel: async (id) => { await command({ type: 'cancel', id }); },
-    retry: async (id) => { await command({ type: 'retry', id }); },
+    cancel: async (id) => { await commandOf('cancel', id); },
+    retry: async (id) => { await commandOf('retry', id); },
     restore: async (key) => {
       const entry = await store.get('history', key);
       if (entry?.kind !== 'conflict' || entry.owner !== owner) throw new TidegateError('unknown-conflict', '/key', `key: expected that of a conflict in the audit trail, got ${quote(key)}`);
@@ -142,10 +199,13 @@ export async function createCalls(options, deps) {
       for (const { path, ours, theirs, winner } of clashes) doc = withValue(doc, path.split('/').slice(1), winner === 'ours' ? theirs : ours);
       return (await append([{ entity, entityId, doc }], ''))[0];
     },
-    drop: async (id) => { await command({ type: 'drop', id }); },
-    setPriority: async (id, priority) => { await command({ type: 'setPriority', id, priority }); },
-    explain: async (id) => (await command({ type: 'explain', id })).value,
-    preview: async (options = {}) => (await command({ type: 'preview', value: options })).value,
+    drop: async (id) => { await commandOf('drop', id); },
+    setPriority: async (id, priority) => { await commandOf('setPriority', id, priority); },
+    explain: (id) => commandOf('explain', id),
+    preview: async (options = {}) => {
+      account.mustBeHere();
+      return (await command({ type: 'preview', value: options })).value;
+    },
     isSyncRecommended: async (weight) => (await command({ type: 'isSyncRecommended', value: weight })).value,
     pause: async () => { await command({ type: 'pause' }); },
     resume: async () => { await command({ type: 'resume' }); },
@@ -153,8 +213,14 @@ export async function createCalls(options, deps) {
     sync,
     pull: (options) => sync({ ...options, direction: 'pull' }),
 
-    status: async () => ({ ...(await command({ type: 'status' })).value, supported: supported(), storage: marker.loss }),
-    metrics: async () => (await command({ type: 'metrics' })).value,
+    status: async () => {
+      account.mustBeHere();
+      return { ...(await command({ type: 'status' })).value, supported: supported(), storage: marker.loss };
+    },
+    metrics: async () => {
+      account.mustBeHere();
+      return (await command({ type: 'metrics' })).value;
+    },
     settings: async (changes) => (await command(changes === undefined ? { type: 'settings' } : { type: 'settings', value: changes })).value,
     rules: async () => (await command({ type: 'rules' })).value,
     setRules: async (rules) => {
@@ -172,6 +238,7 @@ export async function createCalls(options, deps) {
     close: async () => {
       if (closed) return;
       closed = true;
+      stop.abort();
       listeners.clear();
       await appender.close();
       await marker.close();
@@ -183,9 +250,6 @@ export async function createCalls(options, deps) {
 
 /** @param {{code: string, path?: string, message: string}} error */
 const refusal = ({ code, path = '', message }) => new TidegateError(code, path, message);
-
-/** Whether news may be told to a client of `owner`: of another account's ops it hears nothing. @param {string} owner @param {any} detail */
-export const isFor = (owner, detail) => detail?.owner === undefined || detail.owner === owner;
 
 /** Calls every listener; one that throws harms nobody. @param {Set<Listener>} listeners @param {string} type @param {any} detail */
 export function tell(listeners, type, detail) {
@@ -267,6 +331,20 @@ function shownOp(row) {
 
 /** The core leaves an empty owner out. @param {OpRow} row @param {string} owner */
 const isOf = (row, owner) => (row.owner ?? '') === owner;
+
+/** Records without a name are nobody's in particular. @param {Store} store @param {string} owner @param {{prefix?: string, after?: string, limit?: number}} options */
+async function listHistory(store, owner, { prefix, after, limit = kListLimit }) {
+  const found = [];
+  for (let from = after; ;) {
+    const page = await store.list('history', { prefix, after: from, limit });
+    for (const record of page) {
+      if (record.value.owner !== undefined && record.value.owner !== owner) continue;
+      if (found.push(record) === limit) return found;
+    }
+    if (page.length < limit) return found;
+    from = page[page.length - 1].key;
+  }
+}
 
 /** @param {Store} store @param {string} owner @param {string | undefined} state @param {number} limit @param {number} after */
 async function listOps(store, owner, state, limit, after) {

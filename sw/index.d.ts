@@ -105,7 +105,7 @@ export type Synced = Partial<Session> & { reject: boolean; wakeAtMs: number | nu
 export interface ClientOptions {
   /** Where the API lives, "/api/v1" or a whole URL. */
   endpoint: string | URL;
-  /** The account whose ops these are; ops of another owner are neither shown nor sent with this one's credentials. Default "". */
+  /** The account whose ops these are. Opening a client signs it in; ops of other owners are neither sent nor shown meanwhile. Default "". */
   owner?: string;
   /** Pull what changes on the server, from now on by itself. Default false: until pull() is called. */
   pull?: boolean;
@@ -182,6 +182,17 @@ export interface Client {
   exportQueue(): Promise<Blob>;
   /** Takes a file of exportQueue() in; ops that are here already are left alone. Refuses another owner's, and a damaged file as a whole. */
   importQueue(file: Blob | string | ArrayBuffer | ArrayBufferView): Promise<{ imported: number }>;
+  /**
+   * This client's owner is signed in: his ops go, those of others wait. Opening a client does the same. One owner is signed in at a time; the others hear of it by
+   * the event `sync.owner` {signedIn}, and their clients show nothing (calls reject with code "signed-out") until they sign in again. What they save is kept.
+   */
+  signIn(): Promise<void>;
+  /** Nobody is signed in any more. Resolves when that is stored and the last request of this owner has ended: then take the session (the cookie) away. */
+  signOut(): Promise<void>;
+  /** Everything that is kept of this client's owner, as a file (NDJSON, bytes in base64). */
+  exportData(owner?: string): Promise<Blob>;
+  /** Signs the owner out and takes everything of him away, also what was not sent. Cut off in the middle, it is carried on when the next client opens. */
+  erase(owner?: string): Promise<void>;
   /** Unfinished ops in accept order; `after` is the last `seq` of the page before. Default limit 100. */
   ops(options?: { state?: OpState; limit?: number; after?: number }): Promise<Op[]>;
   op(id: string): Promise<Op | undefined>;

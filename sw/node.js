@@ -1,6 +1,7 @@
 // The headless client: the same calls and the same turn, over a SQLite file, draining in this process. `libsql` is an optional peer dependency.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { createCalls, isFor, tell } from './calls.js';
+import { Account } from './account.js';
+import { createCalls, tell } from './calls.js';
 import { clock } from './clock.js';
 import { askOf, createEngine } from './engine.js';
 import { TidegateError } from './errors.js';
@@ -27,18 +28,23 @@ export async function openClient(options) {
   const listeners = new Set();
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
     if (type === 'sync.ended' && autoSync) waker.arm(detail.wakeAtMs);
-    if (isFor(owner, detail)) tell(listeners, type, detail);
+    if (account.hears(type, detail)) tell(listeners, type, detail);
   };
   const stop = new AbortController();
+  const account = new Account(owner);
+  const locks = sqliteLock({ path: `${path}.lock`, clock });
   const turns = createEngine(options, {
-    store, clock, random, publish, locks: sqliteLock({ path: `${path}.lock`, clock }), wasm: () => readFileSync(wasm),
+    store, clock, random, publish, locks, wasm: () => readFileSync(wasm),
     readings: () => ({ utcOffsetMinutes: clock.utcOffsetMinutes() }),
   });
-  const waker = new Waker(clock, () => turns.ask({ event: { type: 'timer', trigger: 'periodic' } }));
+  const ask = account.introduced(askOf(turns));
+  /** Asks without waiting for what comes of it; a failure has been published. @param {import('../wasm/protocol.js').EventIn} event */
+  const poke = (event, commands = /** @type {any[]} */ ([])) => ask({ event, commands }, 'end').catch(() => {});
+  const waker = new Waker(clock, () => { poke({ type: 'timer', trigger: 'periodic' }); });
   const marker = new Marker(markInFile(`${path}.mark`), store, clock, (loss) => publish('sync.storage-lost', loss));
   const client = await createCalls(options, {
-    store, clock, random, listeners, marker, ask: askOf(turns),
-    accepted: () => { if (autoSync) turns.ask({ event: { type: 'accept', trigger: 'data-change' } }); },
+    store, clock, random, listeners, marker, account, locks, ask,
+    accepted: () => { if (autoSync) poke({ type: 'accept', trigger: 'data-change' }); },
     supported: () => ({ serviceWorker: false, backgroundSync: false, periodicSync: false, persistentStore: true, webAssembly: typeof WebAssembly !== 'undefined' }),
     close: async () => {
       waker.close();
@@ -48,9 +54,9 @@ export async function openClient(options) {
   });
   /** @type {any[]} */
   const first = pull ? [{ type: 'pull', value: { owner } }] : [];
-  if (autoSync) turns.ask({ event: { type: 'start', trigger: 'start' }, commands: first });
-  if (autoSync && pull) every(clock, kTickMs, () => { turns.ask({ event: { type: 'timer', trigger: 'periodic' } }); }, stop.signal);
-  const hint = once(() => turns.ask({ event: { type: 'message', trigger: 'push' }, commands: [{ type: 'hint', value: { owner } }] }).end);
+  if (autoSync) poke({ type: 'start', trigger: 'start' }, first);
+  if (autoSync && pull) every(clock, kTickMs, () => { poke({ type: 'timer', trigger: 'periodic' }); }, stop.signal);
+  const hint = once(() => poke({ type: 'message', trigger: 'push' }, [{ type: 'hint', value: { owner } }]));
   if (autoSync) hints?.({ endpoint: new URL(endpoint), owner, authorize, hint, signal: stop.signal, clock, random });
   return client;
 }

@@ -83,7 +83,7 @@ function parse(text, at) {
 const refusal = (at, sentence) => new TidegateError('out-of-range', `/file/${at}`, `file, line ${at + 1}: ${sentence}`);
 
 /** @param {Uint8Array} bytes */
-function toBase64(bytes) {
+export function toBase64(bytes) {
   let text = '';
   for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
   return btoa(text);

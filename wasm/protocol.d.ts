@@ -168,13 +168,13 @@ export interface OutcomeIn {
 
 /** A person or the app asks for something. */
 export interface CommandIn {
-  /** pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended. */
+  /** signIn, signOut, pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended. */
   type: string;
   /** Op id. */
   id?: string;
   priority?: string;
   session?: string;
-  /** Settings patch, rules array, list options. */
+  /** Settings patch, rules array, list options, {owner}. */
   value?: any;
 }
 

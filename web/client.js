@@ -1,6 +1,7 @@
 // The page's half. Saving writes to the store at once, with or without a worker. Everything else is asked of whoever drains: the service worker whenever one
 // is active, and this page where there is none.
-import { createCalls, isFor, tell } from '../sw/calls.js';
+import { Account } from '../sw/account.js';
+import { createCalls, tell } from '../sw/calls.js';
 import { clock } from '../sw/clock.js';
 import { askOf, createEngine } from '../sw/engine.js';
 import { webLocks } from '../sw/locks.js';
@@ -37,18 +38,19 @@ export async function connect(options) {
   let queued = true;   // whether the last status had anything left; unknown counts as yes
 
   const { owner = '', hints, pull = hints !== undefined } = options;
+  const account = new Account(owner);
+  const locks = webLocks(navigator.locks);
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
     if (type === 'sync.ended') waker.arm(detail.wakeAtMs);
     if (type === 'status') queued = detail.queueSize > 0;
-    if (isFor(owner, detail)) tell(listeners, type, detail);
+    if (account.hears(type, detail)) tell(listeners, type, detail);
   };
   const tabs = openTabs(publish);
   const link = await WorkerLink.open(options, { clock, publish, readings, signal: stop.signal });
 
   /** @type {Turns | null} */
   let own = null;
-  /** @type {import('../sw/calls.js').Ask} */
-  const ask = async (request, until) => {
+  const ask = account.introduced(async (request, until) => {
     const worker = await link?.active();
     if (worker) return link?.ask(worker, request, until);
     own ??= createEngine(options, {
@@ -56,11 +58,11 @@ export async function connect(options) {
       publish: (type, detail) => {
         publish(type, detail);
         tabs.tell(type, detail);
-      }, locks: webLocks(navigator.locks),
+      }, locks,
       wasm: () => fetchAsset(new URL(options.wasm ?? new URL('../dist/tidegate.wasm', import.meta.url), location.href)),
     });
     return askOf(own)(request, until);
-  };
+  });
   /** Asks without waiting for what comes of it; a failure has been published. @param {string} type @param {string} trigger */
   const poke = (type, trigger, commands = /** @type {any[]} */ ([])) => ask({ event: { type: /** @type {any} */ (type), trigger }, commands }, 'answers').catch(() => {});
   const waker = new Waker(clock, () => { poke('timer', 'periodic'); });
@@ -69,7 +71,7 @@ export async function connect(options) {
   const drainSoon = once(() => Promise.race([poke('accept', 'data-change'), clock.sleep(kPatienceMs, stop.signal)]));
 
   const client = await createCalls(options, {
-    store, clock, random, ask, listeners, marker,
+    store, clock, random, ask, account, locks, listeners, marker,
     accepted: (documents) => {
       tabs.tell('sync.documents', { owner, documents });
       drainSoon();

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { createRandom } from '../../headless/random.mjs';
 import { at } from '../../scripts/lib.mjs';
 import { clock } from '../../sw/clock.js';
+import { Account } from '../../sw/account.js';
 import { createCalls } from '../../sw/calls.js';
 import { webLocks } from '../../sw/locks.js';
 import { Marker } from '../../sw/marker.js';
@@ -62,7 +63,7 @@ test('10 000 operations of 2 kB: at most 64 MiB of Wasm memory after restoring a
   const chance = createRandom(8, 'documents');
   const calls = await createCalls({ endpoint: '/' }, {
     store, clock, random, listeners: new Set(), accepted() {}, supported: () => ({}), ask: async () => [], close: async () => {},
-    marker: new Marker(null, store, clock, () => {}),
+    marker: new Marker(null, store, clock, () => {}), account: new Account(''), locks: webLocks(undefined),
   });
   for (let n = 0; n < kOps; n += kPerCall)
     await calls.saveAll(Array.from({ length: kPerCall }, (_, i) => ({

@@ -31,4 +31,14 @@ bool bool_field(const Json& object, const char* key, bool fallback) {
     return value && value->is_boolean() ? value->get<bool>() : fallback;
 }
 
+const std::string* text_at(const Json& object, const char* key) {
+    const Json* value = find(object, key);
+    return value ? value->get_ptr<const std::string*>() : nullptr;
+}
+
+std::string text_field(const Json& object, const char* key) {
+    const std::string* text = text_at(object, key);
+    return text ? *text : std::string();
+}
+
 }  // namespace tidegate

@@ -1,6 +1,8 @@
 // Reading persisted values back without trust: a field that is missing, of the wrong type or out of range takes the fallback.
 #pragma once
 
+#include <string>
+
 #include "tidegate/json.h"
 
 namespace tidegate {
@@ -9,5 +11,9 @@ namespace tidegate {
 double number_field(const Json& object, const char* key, double low, double high, double fallback);
 int int_field(const Json& object, const char* key, int low, int high, int fallback);
 bool bool_field(const Json& object, const char* key, bool fallback);
+// A text; null when it is not there.
+const std::string* text_at(const Json& object, const char* key);
+// A text; "" when it is not there.
+std::string text_field(const Json& object, const char* key);
 
 }  // namespace tidegate

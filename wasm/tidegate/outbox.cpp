@@ -61,6 +61,7 @@ Result<Op*> Outbox::add(OpRow row) {
     if (fresh_lane) {
         lane.name = row.lane;
         lane.owner = row.owner;
+        lane.away = away(row.owner);
         lane.entity = row.entity;
         lane.entity_id = row.entity_id;
     }
@@ -195,7 +196,20 @@ void Outbox::remove(std::uint64_t seq) {
         if (Op* c = find(child)) touch(*c->lane);
 }
 
+void Outbox::sign_in(const std::string* owner) {
+    told_owner_ = true;
+    owner_.reset();
+    if (owner) owner_ = *owner;
+    for (auto& [name, lane] : lanes_) {
+        lane.away = away(lane.owner);
+        touch(lane);
+    }
+    tally_ = {};
+    for (const auto& [seq, op] : ops_) count(op, +1);
+}
+
 void Outbox::count(const Op& op, int sign) {
+    if (op.lane->away) return;
     tally_.by_state[static_cast<std::size_t>(op.state)] += sign;
     if (op.parked()) return;
     tally_.unfinished += sign;
@@ -310,7 +324,7 @@ void Outbox::unindex(Lane& lane) {
 
 void Outbox::touch(Lane& lane) {
     unindex(lane);
-    if (lane.reserved_by) return;
+    if (lane.reserved_by || lane.away) return;
     const Op* op = head(lane);
     if (!op || op->state == OpState::conflict || blocked_by(*op)) return;
     if (op->until_ms > now_ms_) {

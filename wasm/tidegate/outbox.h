@@ -32,6 +32,7 @@ struct Lane {
     std::string name, owner, entity, entity_id;
     std::deque<std::uint64_t> ops;   // seqs, ascending
     std::uint64_t reserved_by = 0;   // batch or task that works on it; 0 none
+    bool away = false;               // its owner is not signed in: its ops are neither counted nor indexed
     // Index bookkeeping, maintained by Outbox.
     enum class Where { none, ready, timer } where = Where::none;
     double where_key = 0;
@@ -88,7 +89,7 @@ struct FoldRun {
     Action action = Action::update;     // what the survivor becomes
 };
 
-// What is queued, kept up with every change, so that a status costs nothing however long the queue is.
+// What is queued of who is signed in, kept up with every change, so that a status costs nothing however long the queue is.
 struct Tally {
     std::int64_t by_state[12] = {};
     std::int64_t unfinished = 0;   // not parked
@@ -125,6 +126,13 @@ public:
         touch(*op.lane);
     }
     const Tally& tally() const { return tally_; }
+
+    // Who is signed in; null: nobody. Everybody else is away: his ops keep their place, and are neither counted nor ever ready. Until the first call
+    // nobody is away. Costs a look at every op.
+    void sign_in(const std::string* owner);
+    bool told_owner() const { return told_owner_; }
+    const std::optional<std::string>& owner() const { return owner_; }
+    bool away(const std::string& owner) const { return told_owner_ && owner_ != owner; }
 
     // REQUIRED after a change to a lane's reservation.
     void touch(Lane& lane);
@@ -186,6 +194,8 @@ private:
     std::uint64_t known_seq_ = 0;
     Tally tally_;
     double now_ms_ = 0;
+    bool told_owner_ = false;
+    std::optional<std::string> owner_;
 };
 
 }  // namespace tidegate

@@ -86,6 +86,7 @@ Json Planner::core_state() const {
         .set("authPaused", owners)
         .set("splitOps", split_ops_)
         .set("pulls", pulls_state());
+    if (outbox_.told_owner()) core["owner"] = signed_in();
     if (last_error_) {
         OpError copy = *last_error_;
         core["lastError"] = encode(copy);
@@ -127,6 +128,7 @@ void Planner::read_core_state(const Json& core) {
     next_session_ = static_cast<std::uint64_t>(number_field(core, "nextSession", 1, 9e15, 1));
     split_ops_ = static_cast<std::uint64_t>(number_field(core, "splitOps", 0, 1000, 0));
     read_pulls(part("pulls"));
+    if (core.contains("owner")) outbox_.sign_in(text_at(core, "owner"));
     if (const Json owners = part("authPaused"); owners.is_object())
         for (const auto& [owner, until] : owners.items())
             if (until.is_number()) auth_paused_[owner] = until.get<double>();
@@ -184,7 +186,7 @@ void Planner::take_rows(const std::vector<Json>& rows) {
         }
         Rejected rejected{std::nullopt, std::nullopt, added.error().code, added.error().path, added.error().message};
         if (seq) rejected.seq = seq;
-        if (json.is_object() && json.contains("id") && json["id"].is_string()) rejected.id = json["id"].get<std::string>();
+        if (const std::string* id = text_at(json, "id")) rejected.id = *id;
         plan_->rejected.push_back(std::move(rejected));
     }
     if (!spec.writes.empty()) emit_commit(std::move(spec));
@@ -388,13 +390,28 @@ void Planner::emit_send(Effect send, Continuation then, const char* type) {
     plan_->effects.push_back(std::move(send));
 }
 
+// What is about somebody who is not signed in is told to nobody.
 void Planner::emit_notify(std::string event, Json detail) {
+    if (const std::string* owner = text_at(detail, "owner"); owner && outbox_.away(*owner)) return;
     Effect effect;
     effect.type = "notify";
     effect.id = next_effect_++;
     effect.event = std::move(event);
     effect.detail = std::move(detail);
     notices_.push_back(std::move(effect));
+}
+
+// An op by its names, for whoever is told of it.
+Json Planner::named(const Op& op) {
+    return object().set("id", op.id).set("owner", op.lane->owner).set("entity", op.lane->entity).set("entityId", op.lane->entity_id);
+}
+
+// An entry of the audit trail.
+void Planner::audit(const Op& op, Json entry, CommitSpec& spec) {
+    entry["opId"] = op.id;
+    entry["owner"] = op.lane->owner;
+    entry["at"] = now_ms_;
+    append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, std::move(entry));
 }
 
 // Nobody is told before what it rests on is stored: what is told while a commit is put together stands behind it in the plan.
@@ -464,8 +481,8 @@ void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind,
             write_row(*next, spec);
         }
         if (!op.parked() && op.undo == Undo::none) write_shown(*op.lane, seqs, spec);   // else the app does not see it
-        append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries,
-                      object().set("kind", kind).set("opId", op.id).set("by", by).set("at", now_ms_));
+        audit(op, object().set("kind", kind).set("by", by), spec);
+        emit_notify(say("op.", kind), named(op));
         let_go(op, spec);
     }
     for (const std::string& lane : spec.lanes) outbox_.reserve(*outbox_.find_lane(lane), holder);
@@ -481,9 +498,7 @@ void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind,
         release();
         if (stale) withdraw(seqs, kind, by);   // new ops of the lane came: what the app sees is decided again, that these leave is not
     };
-    const std::vector<std::string> ids = spec.left;
     emit_commit(std::move(spec));
-    for (const std::string& id : ids) emit_notify(say("op.", kind), object().set("id", id));
 }
 
 // What was not sent by its time leaves. What may have been applied stays until that is known; a group goes as one.
@@ -544,6 +559,9 @@ bool Planner::work_waits_for_time() const {
     return outbox_.tally().unfinished > outbox_.tally().of(OpState::conflict) && !paused_ && settings_.enabled && settings_.consent == "granted";
 }
 
+// The session, for what is done for one who is signed in. What comes of his requests after he signed out is nobody's.
+Session* Planner::session_of(const std::string& owner) { return session_ && !outbox_.away(owner) ? &*session_ : nullptr; }
+
 void Planner::end_session() {
     const std::optional<double> battery = readings_.battery_level;
     const double length = std::max(0.0, now_ms_ - session_->start_ms);
@@ -551,7 +569,8 @@ void Planner::end_session() {
     totals_.add(*session_, now_ms_, battery);
     average_session_ms_ = average_session_ms_ == 0 ? length : 0.8 * average_session_ms_ + 0.2 * length;
     if (session_->requests > 0) last_session_end_ms_ = now_ms_;
-    const Json record = session_->to_json(now_ms_, battery);
+    Json record = session_->to_json(now_ms_, battery);
+    if (outbox_.owner()) record["owner"] = *outbox_.owner();
     const bool failed = session_->failed > 0 || (session_->processed == 0 && session_->requests > 0);
     CommitSpec spec;
     append_record(spec.writes, "session", session_->number ? session_->number : next_session_++, kMaxSessions, record);

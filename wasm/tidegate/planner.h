@@ -52,6 +52,10 @@ inline constexpr double kLateTimerMs = 250;
 inline constexpr int kMaxRestraint = 4;                       // work per step is halved this often at most
 inline constexpr int kCalmSteps = 8;                          // steps in a row without a sign of load before it is doubled again
 
+// The optimiser would put what is called once into its caller; what is left apart compresses better.
+#ifdef __EMSCRIPTEN__
+#pragma clang attribute push(__attribute__((noinline)), apply_to = function(is_member))
+#endif
 class Planner {
 public:
     Planner();
@@ -201,6 +205,10 @@ private:
     void emit_commit(CommitSpec spec);
     void emit_send(Effect send, Continuation then, const char* type = "send");
     void emit_notify(std::string event, Json detail);
+    Json signed_in() const { return outbox_.owner() ? Json(*outbox_.owner()) : Json(); }
+    static Json named(const Op& op);
+    void audit(const Op& op, Json entry, CommitSpec& spec);
+    Session* session_of(const std::string& owner);
     void flush_notices();
     void retry_commits();
     Json core_state() const;
@@ -261,7 +269,7 @@ private:
     void origin_answered();
     void note_exchange(const Batch& batch, const OutcomeIn& outcome, bool captive);
     void note_pace(const OutcomeIn& outcome);
-    void note_error(const Ruling& ruling, std::int64_t status, const std::string& detail);
+    void note_error(const std::string& owner, const Ruling& ruling, std::int64_t status, const std::string& detail);
     std::optional<double> asked_wait(const OutcomeIn& outcome) const;
     void unfreeze(Op& op, CommitSpec& spec);
     bool& deltas_taken(const Op& op) { return op.is_json() ? delta_ok_ : blob_delta_ok_; }
@@ -316,6 +324,7 @@ private:
 
     // planner_commands.cpp
     Json take_command(const CommandIn& command);
+    Json sign_in(const std::optional<Json>& value, bool in);
     Json cancel_op(const std::string& id);
     Json retry_op(const std::string& id, bool drop);
     Json set_priority(const std::string& id, const std::string& priority);
@@ -390,5 +399,8 @@ private:
     std::string status_class_;
     Json status_sent_;
 };
+#ifdef __EMSCRIPTEN__
+#pragma clang attribute pop
+#endif
 
 }  // namespace tidegate

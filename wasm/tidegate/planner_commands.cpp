@@ -1,6 +1,7 @@
 // What people and apps ask for.
 #include <algorithm>
 
+#include "tidegate/fields.h"
 #include "tidegate/planner.h"
 #include "tidegate/say.h"
 #include "tidegate/time.h"
@@ -21,6 +22,7 @@ Json fine(Json value) { return object().set("ok", true).set("value", std::move(v
 
 Json Planner::take_command(const CommandIn& command) {
     const std::string& type = command.type;
+    if (type == "signIn" || type == "signOut") return sign_in(command.value, type == "signIn");
     if (type == "pause" || type == "resume") {
         paused_ = type == "pause";
         if (!paused_) auth_paused_.clear();
@@ -52,6 +54,21 @@ Json Planner::take_command(const CommandIn& command) {
     if (type == "preview") return fine(preview(command.value));
     if (type == "isSyncRecommended") return is_recommended(command.value);
     return failure("unknown-command", "/type", say("type: expected a command, got \"", type.substr(0, 60), "\""));
+}
+
+// {owner}. From now on nothing leaves but for him who is signed in, and nothing of anybody else is told. Signing out is for him who is signed in.
+Json Planner::sign_in(const std::optional<Json>& value, bool in) {
+    const std::string* owner = value ? text_at(*value, "owner") : nullptr;
+    if (!owner) return failure("wrong-type", "/owner", "owner: expected a string");
+    if (outbox_.away(*owner) ? !in : in && outbox_.told_owner()) return fine();
+    if (session_ && session_->requests > 0) end_session();
+    last_error_.reset();
+    auth_paused_.clear();
+    pulls_due(true);
+    outbox_.sign_in(in ? owner : nullptr);
+    emit_commit(CommitSpec{});   // the answer waits for it, and so does whatever is sent
+    emit_notify("sync.owner", object().set("signedIn", signed_in()));
+    return fine();
 }
 
 Json Planner::cancel_op(const std::string& id) {
@@ -185,7 +202,7 @@ Json Planner::list_ops(const std::optional<Json>& options) const {
     std::uint64_t after = 0;
     std::size_t limit = 100;
     if (options && options->is_object()) {
-        if (const auto it = options->find("state"); it != options->end() && it->is_string()) state = it->get<std::string>();
+        state = text_field(*options, "state");
         if (const auto it = options->find("after"); it != options->end() && it->is_number_unsigned()) after = it->get<std::uint64_t>();
         if (const auto it = options->find("limit"); it != options->end() && it->is_number_unsigned())
             limit = std::min<std::size_t>(kMaxListed, it->get<std::size_t>());

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tidegate/conflict.h"
+#include "tidegate/fields.h"
 #include "tidegate/json_text.h"
 #include "tidegate/hash.h"
 #include "tidegate/planner.h"
@@ -25,8 +26,7 @@ Json audit_text(std::string_view text, bool whole) {
 // How long ago the other side wrote, by its own clock; nullopt where it does not say.
 std::optional<double> age_of_theirs(const OutcomeIn& outcome, double now_ms) {
     const auto instant = [&](const char* name) -> std::optional<double> {
-        if (!outcome.headers || !outcome.headers->is_object() || !outcome.headers->contains(name)) return std::nullopt;
-        const std::string* text = (*outcome.headers)[name].get_ptr<const std::string*>();
+        const std::string* text = outcome.headers ? text_at(*outcome.headers, name) : nullptr;
         return text ? parse_http_date(*text, now_ms) : std::nullopt;
     };
     const auto now = instant("date"), modified = instant("last-modified");
@@ -45,8 +45,8 @@ void Planner::start_conflict(const TaskPtr& task) {
 }
 
 void Planner::fetch_theirs(const TaskPtr& task) {
-    if (!may_send() || !gate().min_band) return give_back(task);
     const Op& op = *outbox_.find(task->seq);
+    if (!may_send() || !gate().min_band || op.lane->away) return give_back(task);
     Effect get;
     get.method = "GET";
     get.url = say("entities/", op.lane->name.substr(op.lane->name.find(':') + 1));
@@ -59,7 +59,7 @@ void Planner::fetch_theirs(const TaskPtr& task) {
         const std::int64_t status = outcome.status.value_or(0);
         if (session_) ++session_->requests;
         if (status >= 200 && status <= 299 && !outcome.failure) {
-            if (outcome.headers && outcome.headers->is_object()) task->etag = outcome.headers->value("etag", std::string());
+            if (outcome.headers && outcome.headers->is_object()) task->etag = text_field(*outcome.headers, "etag");
             const Op* op = outbox_.find(task->seq);
             const auto age = age_of_theirs(outcome, now_ms_);
             task->theirs_later = op && age && *age < now_ms_ - op->created_at;
@@ -162,8 +162,6 @@ void Planner::write_audit(const Task& task, const Op& op, const Resolution& made
     const std::size_t count = clashes.size();
     Json entry = object()
         .set("kind", "conflict")
-        .set("opId", op.id)
-        .set("owner", op.lane->owner)
         .set("entity", op.lane->entity)
         .set("entityId", op.lane->entity_id)
         .set("strategy", kStrategies[static_cast<std::size_t>(strategy_for(op))])
@@ -171,8 +169,7 @@ void Planner::write_audit(const Task& task, const Op& op, const Resolution& made
         .set("etag", task.etag)
         .set("clashes", std::move(clashes))
         .set("theirsLater", task.theirs_later)
-        .set("result", std::to_string(xxh64(made.document)))
-        .set("at", now_ms_);
+        .set("result", std::to_string(xxh64(made.document)));
     const std::pair<const char*, std::string_view> documents[] = {
         {"base", view(task.base_slot)}, {"ours", task.nexts.empty() ? std::string_view() : view(task.nexts.front().second)},
         {"theirs", view(task.theirs_slot)}, {"answer", view(task.answer_slot)}};
@@ -181,11 +178,12 @@ void Planner::write_audit(const Task& task, const Op& op, const Resolution& made
     if (bytes <= kMaxAuditBytes)
         for (const auto& [name, text] : documents)
             if (!text.empty()) entry[name] = std::string(text);
-    append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, std::move(entry));
+    audit(op, std::move(entry), spec);
     ++totals_.conflicts;
-    if (session_) ++session_->conflicts;
+    if (Session* session = session_of(op.lane->owner)) ++session->conflicts;
     emit_notify("sync.conflict", object()
         .set("opId", op.id)
+        .set("owner", op.lane->owner)
         .set("key", numbered_key("audit", totals_.audit_entries))
         .set("entity", op.lane->entity)
         .set("entityId", op.lane->entity_id)
@@ -245,11 +243,8 @@ bool Planner::rebase_later(const TaskPtr& task, std::string under_old, std::stri
 
 void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
     Op* op = outbox_.find(task->seq);
-    if (!op || loaded.error) {
-        if (op) outbox_.change(*op, [](Op& o) { o.state = o.unknown ? OpState::unknown : OpState::queued; });
-        if (loaded.error) storage_retry_ms_ = now_ms_ + kStorageRetryMs;
-        return end_task(task);
-    }
+    if (loaded.error) storage_retry_ms_ = now_ms_ + kStorageRetryMs;
+    if (!op || loaded.error || op->lane->away) return give_back(task);   // what its owner is not there to see is decided when he is
     if (outgrown(*task)) return load_conflict(task);
     const bool document = op->is_json() && op->action != Action::remove && task->theirs_slot && bytes(task->theirs_slot) && !task->nexts.empty();
     if (document && !task->asked && op->rounds < kMaxConflictRounds && strategy_for(*op) == Strategy::custom &&
@@ -325,18 +320,13 @@ bool Planner::decide_conflict(const TaskPtr& task, CommitSpec& spec) {
     if (leaves) {
         // Either the server has it already (perhaps from an earlier send whose answer was lost), or its version stands.
         const bool done = resolution.next == Resolution::Next::same;
-        append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries,
-                      object()
-                          .set("kind", done ? "done" : "cancelled")
-                          .set("opId", op.id)
-                          .set("by", done ? "already on the server" : "the server's version")
-                          .set("at", now_ms_));
+        audit(op, object().set("kind", done ? "done" : "cancelled").set("by", done ? "already on the server" : "the server's version"), spec);
         let_go(op, spec);
-        if (session_) {
-            ++session_->processed;
-            ++session_->succeeded;
+        if (Session* session = session_of(op.lane->owner)) {
+            ++session->processed;
+            ++session->succeeded;
         }
-        emit_notify("op.done", object().set("id", op.id).set("entity", op.lane->entity).set("entityId", op.lane->entity_id));
+        emit_notify("op.done", named(op));
     } else {
         outbox_.change(op, [&](Op& o) {
             o.state = OpState::queued;

@@ -49,10 +49,6 @@ std::string decode_component(std::string_view text) {
     return out;
 }
 
-std::string text_of(const Json& object, const char* key) {
-    return object.is_object() && object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : std::string();
-}
-
 }  // namespace
 
 // --- when ---------------------------------------------------------------------------------------------------------------------------
@@ -61,7 +57,7 @@ std::string text_of(const Json& object, const char* key) {
 Json Planner::sync_now(const std::optional<Json>& options) {
     const Json none = Json::object();
     const Json& o = options ? *options : none;
-    const std::string direction = text_of(o, "direction"), operation = text_of(o, "operation"), owner = text_of(o, "owner");
+    const std::string direction = text_field(o, "direction"), operation = text_field(o, "operation"), owner = text_field(o, "owner");
     const auto refuse = [](const char* path, const char* sentence, const std::string& got) {
         return Json(object().set("error", object().set("code", "out-of-range").set("path", path).set("message", sentence + got.substr(0, 60))));
     };
@@ -99,9 +95,9 @@ void Planner::pulls_due(bool at_once) {
 void Planner::hint(const std::optional<Json>& value, bool from_now_on) {
     const bool all = !value || !value->is_object() || !value->contains("owner");
     for (auto& [owner, pulls] : pulls_)
-        if (all || text_of(*value, "owner") == owner) pulls.due = true;
-    if (!from_now_on || all || pulls_.count(text_of(*value, "owner"))) return;
-    pulls_[text_of(*value, "owner")].due = true;
+        if (all || text_field(*value, "owner") == owner) pulls.due = true;
+    if (!from_now_on || all || pulls_.count(text_field(*value, "owner"))) return;
+    pulls_[text_field(*value, "owner")].due = true;
     core_dirty_ = true;
 }
 
@@ -113,7 +109,7 @@ void Planner::plan_pulls() {
     }
     if (!may_send() || !may_pass(gate(), Band::normal, now_ms_)) return;
     for (auto& [owner, pulls] : pulls_) {
-        if (!pulls.due || pulls.off || auth_paused_.count(owner) || remaining_ms(pulls.ended_ms + kPullGapMs, now_ms_, kPullGapMs) > 0) continue;
+        if (!pulls.due || pulls.off || outbox_.away(owner) || auth_paused_.count(owner) || remaining_ms(pulls.ended_ms + kPullGapMs, now_ms_, kPullGapMs) > 0) continue;
         pulls.due = false;
         if (pulls.cursor.empty() && !pulls.full) {
             pulls.full = true;
@@ -131,7 +127,7 @@ void Planner::plan_pulls() {
 std::optional<double> Planner::pull_wake(const GateResult& gate, double earliest) const {
     std::optional<double> wake;
     for (const auto& [owner, pulls] : pulls_) {
-        if (!pulls.due || pulls.off || pull_ || pull_off_) continue;
+        if (!pulls.due || pulls.off || pull_ || pull_off_ || outbox_.away(owner)) continue;
         double at = std::max(pulls.ended_ms + kPullGapMs, earliest);
         if (const auto paused = auth_paused_.find(owner); paused != auth_paused_.end()) at = std::max(at, paused->second);
         if (!may_pass(gate, Band::normal, now_ms_)) {
@@ -161,15 +157,15 @@ void Planner::fetch_page(const PullPtr& run) {
 }
 
 void Planner::take_page(const PullPtr& run, const OutcomeIn& outcome) {
-    const auto found = pulls_.find(run->owner);
-    if (found == pulls_.end() || outcome.skipped.value_or(false)) return end_pull(run);
-    Pulls& pulls = found->second;
+    bytes_today_ += outcome.sent_bytes + outcome.body_bytes;
+    // An answer that comes after its owner signed out may be the answer to somebody else's cookie: it is left, and asked for again.
+    if (outbox_.away(run->owner) || outcome.skipped.value_or(false)) return pull_again(run);
+    Pulls& pulls = pulls_[run->owner];
     const std::int64_t status = outcome.failure ? 0 : outcome.status.value_or(0);
     if (session_) {
         ++session_->requests;
         session_->network_bytes += outcome.sent_bytes + outcome.body_bytes;
     }
-    bytes_today_ += outcome.sent_bytes + outcome.body_bytes;
     Ruling ruling = status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network"));
     if (status >= 200 && status <= 299) {
         auto page = parse_changes(view(run->answer_slot));
@@ -196,7 +192,7 @@ void Planner::take_page(const PullPtr& run, const OutcomeIn& outcome) {
         pulls.ended_ms = 0;
         return;
     }
-    note_error(ruling, status, "changes");
+    note_error(run->owner, ruling, status, "changes");
     if (ruling.verdict == Verdict::auth) auth_paused_[run->owner] = now_ms_ + kAuthRetryMs;
     else if (ruling.known_not_applied && ruling.verdict != Verdict::refused) pulls.off = true;   // no such service, or not for this owner
     else origin_failed(ruling, outcome);
@@ -250,7 +246,7 @@ bool Planner::to_apply(PullRun& run, Pulled& item) {
     if (item.over) return false;
     const Change& change = item.change;
     const Pulls& pulls = pulls_[run.owner];
-    const bool known = text_of(item.base, "etag") == change.etag && bool_field(item.base, "deleted", false) == change.deleted;
+    const bool known = text_field(item.base, "etag") == change.etag && bool_field(item.base, "deleted", false) == change.deleted;
     const bool unknown_and_gone = item.base.is_null() && change.deleted;
     Lane* lane = outbox_.find_lane(item.lane);
     Op* head = lane ? outbox_.head(*lane) : nullptr;
@@ -264,7 +260,7 @@ bool Planner::to_apply(PullRun& run, Pulled& item) {
 }
 
 void Planner::apply_page(const PullPtr& run) {
-    if (!pulls_.count(run->owner)) return end_pull(run);
+    if (outbox_.away(run->owner)) return pull_again(run);
     const Pulls& pulls = pulls_[run->owner];
     for (const Pulled& item : run->items) {
         Lane* lane = outbox_.find_lane(item.lane);
@@ -274,7 +270,7 @@ void Planner::apply_page(const PullPtr& run) {
     }
     for (std::size_t i = 0; i < run->items.size(); ++i) {
         Pulled& item = run->items[i];
-        const bool known = text_of(item.base, "etag") == item.change.etag;
+        const bool known = text_field(item.base, "etag") == item.change.etag;
         if (!item.change.deleted && !item.change.body && !known && !item.body_slot && !item.task && to_apply(*run, item)) return fetch_blob(run, i);
     }
     CommitSpec spec;
@@ -283,7 +279,7 @@ void Planner::apply_page(const PullPtr& run) {
         if (!to_apply(*run, item)) continue;
         item.over = true;
         spec.lanes.push_back(item.lane);
-        const bool known = text_of(item.base, "etag") == item.change.etag;
+        const bool known = text_field(item.base, "etag") == item.change.etag;
         if (known) {
             Write& stamp = add_write(spec.writes, "bases", item.lane);
             stamp.value = item.base;
@@ -348,9 +344,9 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
             origin_failed(status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network")), outcome);
             return pull_again(run);
         }
-        if (outcome.headers && outcome.headers->is_object() && outcome.headers->contains("etag")) item.change.etag = text_of(*outcome.headers, "etag");
+        if (outcome.headers && outcome.headers->is_object() && outcome.headers->contains("etag")) item.change.etag = text_field(*outcome.headers, "etag");
         Lane* lane = outbox_.find_lane(item.lane);
-        if (!pulls_.count(run->owner)) return end_pull(run);
+        if (outbox_.away(run->owner)) return pull_again(run);
         if ((lane && outbox_.head(*lane)) || run->acked.count(item.lane)) {   // changed here meanwhile: its own 412 will tell
             drop_slots({item.body_slot});
             item.over = run->held = true;
@@ -402,7 +398,7 @@ void Planner::commit_page(const PullPtr& run, CommitSpec spec, std::vector<Json>
 }
 
 void Planner::next_page(const PullPtr& run) {
-    if (!pulls_.count(run->owner)) return end_pull(run);
+    if (outbox_.away(run->owner)) return pull_again(run);
     if (run->sweeping) return run->more ? sweep(run) : end_pull(run);
     // Paused, opted out or out of time in the middle: what was stored stays, the rest comes later.
     if (run->more && !(may_send() && may_pass(gate(), Band::normal, now_ms_))) return pull_again(run);
@@ -423,11 +419,11 @@ void Planner::sweep(const PullPtr& run) {
     list.items.push_back({0, "bases", say(encode_component(run->owner), ":")});
     if (!run->swept.empty()) list.after = run->swept;
     pending_[list.id] = [this, run](const OutcomeIn& found) {
-        if (found.error || !pulls_.count(run->owner)) return end_pull(run);
+        if (found.error || outbox_.away(run->owner)) return pull_again(run);
         const std::uint64_t generation = pulls_[run->owner].generation;
         run->more = !found.metas.empty();
         for (const Json& meta : found.metas) {
-            run->swept = text_of(meta, "key");
+            run->swept = text_field(meta, "key");
             const Json value = meta.value("value", Json::object());
             if (bool_field(value, "deleted", false) || number_field(value, "pull", 0, 9e15, 0) == static_cast<double>(generation)) continue;
             const std::string path = run->swept.substr(run->swept.find(':') + 1);
@@ -474,7 +470,7 @@ void Planner::read_pulls(const Json& state) {
     if (!state.is_object()) return;
     for (const auto& [owner, value] : state.items()) {
         Pulls& pulls = pulls_[owner];
-        pulls.cursor = text_of(value, "cursor");
+        pulls.cursor = text_field(value, "cursor");
         pulls.generation = static_cast<std::uint64_t>(number_field(value, "generation", 0, 9e15, 0));
         pulls.full = bool_field(value, "full", false);
     }

@@ -116,6 +116,7 @@ bool Planner::held(const Op& op, const GateResult& gate, Json* why) const {
     };
     if (op.parked()) return no(name_of(op.state), op.rare().reason);
     if (op.state == OpState::sending) return no("sending", "It is being sent");
+    if (op.lane->away) return no("signed-out", "Its owner is not signed in");
     if (op.state == OpState::conflict) return no("conflict", "The server has another version; it is being resolved or waits for a decision");
     if (const Op* parent = outbox_.blocked_by(op)) return no("blocked", why ? say("It waits for op ", parent->id) : "");
     if (op.lane->reserved_by) return no("lane", "A change of the same entity is being worked on");
@@ -333,15 +334,15 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
         release_batch(*batch);
         return;
     }
-    // What was open when the bytes were asked for may be closed by now: a pause, a 429 to another request, no network.
-    if (!may_send() || !gate().min_band) return release_batch(*batch);
+    // What was open when the bytes were asked for may be closed by now: a pause, a 429 to another request, no network, a sign-out.
+    if (!may_send() || !gate().min_band || outbox_.find_lane(*batch->lanes.begin())->away) return release_batch(*batch);
     for (Item& item : batch->items) {
         item.base_missing = true;   // a base without bytes is one: of a blob that lost a conflict the version alone is known
         for (const Json& meta : loaded.metas) {
             if (!item.base_slot || number_field(meta, "slot", 0, 9e15, 0) != static_cast<double>(item.base_slot) || !meta["value"].is_object())
                 continue;
             item.base_missing = false;
-            item.base_etag = meta["value"].value("etag", std::string());
+            item.base_etag = text_field(meta["value"], "etag");
             item.base_deleted = bool_field(meta["value"], "deleted", false);
         }
     }
@@ -371,7 +372,9 @@ void Planner::quarantine(Op& op, const std::string& reason, CommitSpec& spec) {
             o.make_rare().error = OpError{ErrorClass::storage, reason, std::nullopt};
         });
         write_row(member, spec);
-        emit_notify("op.quarantined", object().set("id", member.id).set("reason", reason));
+        Json told = named(member);
+        told["reason"] = reason;
+        emit_notify("op.quarantined", std::move(told));
     }
 }
 
@@ -459,10 +462,10 @@ void Planner::append_folds(const Batch& batch, CommitSpec& spec) {
         const Op* survivor = run.survivor ? outbox_.find(run.survivor) : nullptr;
         for (const std::uint64_t seq : run.folded) {
             const Op& op = *outbox_.find(seq);
-            Json record = object().set("kind", survivor ? "folded" : "cancelled").set("opId", op.id).set("at", now_ms_);
+            Json record = object().set("kind", survivor ? "folded" : "cancelled");
             if (survivor) record["into"] = survivor->id;
             else record["by"] = outbox_.find(run.folded.back())->id;
-            append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, std::move(record));
+            audit(op, std::move(record), spec);
             let_go(op, spec);
         }
         const bool sent_now = std::any_of(batch.items.begin(), batch.items.end(), [&run](const Item& item) { return item.seq == run.survivor; });

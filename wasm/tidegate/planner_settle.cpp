@@ -5,6 +5,7 @@
 
 #include "tidegate/backoff.h"
 #include "tidegate/conflict.h"
+#include "tidegate/fields.h"
 #include "tidegate/planner.h"
 #include "tidegate/retry_after.h"
 #include "tidegate/say.h"
@@ -14,9 +15,7 @@ namespace tidegate {
 namespace {
 
 std::string_view header(const OutcomeIn& outcome, const char* name) {
-    if (!outcome.headers || !outcome.headers->is_object()) return {};
-    const auto it = outcome.headers->find(name);
-    const std::string* text = it == outcome.headers->end() ? nullptr : it->get_ptr<const std::string*>();
+    const std::string* text = outcome.headers ? text_at(*outcome.headers, name) : nullptr;
     return text ? std::string_view(*text) : std::string_view();
 }
 
@@ -43,9 +42,11 @@ BackoffPolicy policy_of(const Settings& settings, double loss) {
 void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
     CommitSpec spec;
     std::vector<TaskPtr> tasks;
-    if (session_) ++session_->requests;
     const double moved = outcome.sent_bytes + outcome.body_bytes;
-    if (session_) session_->network_bytes += moved;
+    if (Session* session = session_of(outbox_.find_lane(*batch->lanes.begin())->owner)) {
+        ++session->requests;
+        session->network_bytes += moved;
+    }
     bytes_today_ += moved;
 
     const bool answered = outcome.status.has_value() && !outcome.failure;
@@ -106,8 +107,9 @@ void Planner::note_pace(const OutcomeIn& outcome) {
 
 std::optional<double> Planner::asked_wait(const OutcomeIn& outcome) const { return parse_retry_after(header(outcome, "retry-after"), now_ms_); }
 
-void Planner::note_error(const Ruling& ruling, std::int64_t status, const std::string& detail) {
+void Planner::note_error(const std::string& owner, const Ruling& ruling, std::int64_t status, const std::string& detail) {
     ++totals_.errors_by_class[static_cast<std::size_t>(ruling.error_class)];
+    if (outbox_.away(owner)) return;
     last_error_ = OpError{ruling.error_class, ruling.sentence, status ? std::optional(status) : std::nullopt};
     if (session_) session_->note_error(detail.empty() ? ruling.sentence : say(ruling.sentence, ": ", detail));
 }
@@ -149,8 +151,9 @@ void Planner::unfreeze(Op& op, CommitSpec& spec) {
 
 void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn& outcome, std::int64_t status, CommitSpec& spec) {
     const std::string detail = status ? parse_problem(view(batch.answer_slot)).text : outcome.message;
-    note_error(ruling, status, detail);
     const std::size_t count = batch.items.size();
+    const std::string& owner = outbox_.find(batch.items.front().seq)->lane->owner;
+    note_error(owner, ruling, status, detail);
     // One op, or one group that cannot be split: nothing smaller is left to try.
     const bool smallest = count == outbox_.unit(*outbox_.find(batch.items.front().seq)).size();
     bool kill = false;
@@ -163,7 +166,6 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
         else if (bool& taken = deltas_taken(*outbox_.find(batch.items.front().seq))) taken = false;
         else kill = smallest;
     } else if (ruling.verdict == Verdict::auth) {
-        const std::string& owner = outbox_.find(batch.items.front().seq)->lane->owner;
         auth_paused_[owner] = now_ms_ + kAuthRetryMs;
         emit_notify("sync.auth", object().set("owner", owner));
     } else if (ruling.verdict == Verdict::dead && (status == 400 || status == 422)) {
@@ -305,7 +307,7 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
             write_row(op, spec);
             return;
         case Verdict::quarantine:
-            note_error(ruling, result.status, result.problem_text);
+            note_error(op.lane->owner, ruling, result.status, result.problem_text);
             quarantine(op, ruling.sentence, spec);
             return;
         case Verdict::dead:
@@ -327,18 +329,18 @@ void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
     if (op.action == Action::remove) (*base.value)["deleted"] = true;
     else base.from = StoreRef{"payloads", payload_key(op.seq, "next")};
     let_go(op, spec);
-    if (session_) {
-        ++session_->processed;
-        ++session_->succeeded;
-        session_->synced_bytes += op.size_bytes;
+    if (Session* session = session_of(op.lane->owner)) {
+        ++session->processed;
+        ++session->succeeded;
+        session->synced_bytes += op.size_bytes;
     }
     eta_ = eta_completed(eta_, work_of(op.size_bytes), now_ms_);
-    emit_notify("op.done", object().set("id", op.id).set("entity", op.lane->entity).set("entityId", op.lane->entity_id));
+    emit_notify("op.done", named(op));
     outbox_.remove(op.seq);
 }
 
 void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec) {
-    note_error(ruling, status, detail);
+    note_error(op.lane->owner, ruling, status, detail);
     std::string reason = ruling.sentence;
     if (!detail.empty()) reason += say(": ", detail.substr(0, 200));
     for (const std::uint64_t seq : outbox_.unit(op)) {   // a group as one
@@ -353,21 +355,19 @@ void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const s
         });
         write_row(member, spec);
         ++totals_.dead;
-        if (session_) {
-            ++session_->processed;
-            ++session_->failed;
+        if (Session* session = session_of(op.lane->owner)) {
+            ++session->processed;
+            ++session->failed;
         }
-        emit_notify("op.dead", object()
-            .set("id", member.id)
-            .set("entity", member.lane->entity)
-            .set("entityId", member.lane->entity_id)
-            .set("reason", member.rare().reason));
+        Json told = named(member);
+        told["reason"] = member.rare().reason;
+        emit_notify("op.dead", std::move(told));
     }
 }
 
 // It waits and is repeated with the same body under the same key. `counts`: the answer was about this op alone.
 void Planner::op_again(Op& op, const Ruling& ruling, std::int64_t status, bool counts, const OutcomeIn& outcome, CommitSpec& spec) {
-    note_error(ruling, status, "");
+    note_error(op.lane->owner, ruling, status, "");
     if (counts && op.attempts + 1 >= settings_.max_retry_attempts) {
         outbox_.change(op, [](Op& o) { ++o.attempts; });
         op_dead(op, ruling, status, say("refused ", op.attempts, " times while others succeeded"), spec);

@@ -73,7 +73,7 @@ Status Planner::status() const {
     if (session_ && tally.unfinished > 0)
         eta = eta_of(eta_, tally.bytes + static_cast<double>(tally.unfinished) * kEtaOpBytes, now_ms_);
     if (!batches_.empty() && !batches_.begin()->second->items.empty()) {
-        if (const Op* op = outbox_.find(batches_.begin()->second->items.front().seq)) {
+        if (const Op* op = outbox_.find(batches_.begin()->second->items.front().seq); op && !op->lane->away) {
             CurrentOperation current;
             current.type = say(name_of(op->action), " ", op->lane->entity);
             current.entity_id = op->lane->entity_id;

@@ -245,11 +245,11 @@ struct CommandIn {
 template <class V>
 void describe(V& v, CommandIn& c) {
     v.type("CommandIn", "A person or the app asks for something.");
-    v.field("type", c.type, "pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended.");
+    v.field("type", c.type, "signIn, signOut, pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended.");
     v.defaulted("id", c.id, "Op id.");
     v.defaulted("priority", c.priority);
     v.defaulted("session", c.session);
-    v.field("value", c.value, "Settings patch, rules array, list options.");
+    v.field("value", c.value, "Settings patch, rules array, list options, {owner}.");
 }
 
 struct Input {

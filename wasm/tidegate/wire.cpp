@@ -1,5 +1,6 @@
 #include "tidegate/wire.h"
 
+#include "tidegate/fields.h"
 #include "tidegate/say.h"
 
 namespace tidegate {
@@ -14,11 +15,6 @@ std::string_view take_line(std::string_view& rest) {
     return line;
 }
 
-std::string text_of(const Json& object, const char* name) {
-    const auto it = object.find(name);
-    return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
 double number_of(const Json& object, const char* name) {
     const auto it = object.find(name);
     return it != object.end() && it->is_number() ? it->get<double>() : 0;
@@ -31,19 +27,19 @@ bool truth_of(const Json& object, const char* name) {
 
 Problem problem_of(const Json& object) {
     if (!object.is_object()) return {};
-    Problem problem{text_of(object, "type"), text_of(object, "detail")};
-    if (problem.text.empty()) problem.text = text_of(object, "title");
+    Problem problem{text_field(object, "type"), text_field(object, "detail")};
+    if (problem.text.empty()) problem.text = text_field(object, "title");
     return problem;
 }
 
 // True when the line was a result line.
 bool read_result(const Json& line, std::string_view& rest, WireResult& out) {
     if (!line.is_object()) return false;
-    out.id = text_of(line, "id");
+    out.id = text_field(line, "id");
     const double status = number_of(line, "status");
     if (out.id.empty() || !(status >= 100 && status <= 599)) return false;
     out.status = static_cast<std::int64_t>(status);
-    out.etag = text_of(line, "etag");
+    out.etag = text_field(line, "etag");
     out.missing = truth_of(line, "missing");
     if (const auto it = line.find("problem"); it != line.end()) {
         const Problem problem = problem_of(*it);
@@ -121,13 +117,13 @@ Result<ChangePage> parse_changes(std::string_view text) {
         if (!json || !json.value().is_object() || ended) return Error{"wire-line", "", "a line of the page is no change"};
         const Json& line = json.value();
         if (line.contains("cursor")) {
-            page.cursor = text_of(line, "cursor");
+            page.cursor = text_field(line, "cursor");
             page.more = truth_of(line, "more");
             ended = !page.cursor.empty();
             continue;
         }
-        Change change{text_of(line, "entity"), text_of(line, "entityId"), text_of(line, "etag"), text_of(line, "key"),
-                      text_of(line, "contentType"), truth_of(line, "deleted"), std::nullopt};
+        Change change{text_field(line, "entity"), text_field(line, "entityId"), text_field(line, "etag"), text_field(line, "key"),
+                      text_field(line, "contentType"), truth_of(line, "deleted"), std::nullopt};
         if (change.entity.empty() || change.entity_id.empty() || change.etag.empty()) return Error{"wire-line", "", "a line of the page is no change"};
         if (truth_of(line, "body")) change.body = take_line(rest);
         page.changes.push_back(std::move(change));
