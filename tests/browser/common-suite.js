@@ -116,6 +116,47 @@ export function commonSuite(engine) {
     await until(() => documentHash(scene.server.documents().get('NOTE/p1')) === documentHash('{"title":"theirs","severity":4}'), 'both changes at the server', { seen: () => scene.server.documents().get('NOTE/p1') });
   });
 
+  test('owners: with cookies, nothing of one who signed out leaves under the next one\'s session; he sees none of it, and it goes when its owner is back', async (t) => {
+    const scene = await openScene(t, { engine });
+    const page = await scene.open();
+    const open = async (owner) => {
+      await page.run((owner) => { document.cookie = `who=${owner}; path=/`; }, owner);
+      await page.goto(`${scene.origin}/?owner=${owner}`);
+      await page.run('client.then(() => {})');
+      await quick(page);
+    };
+    const save = (owner, from) => page.run(async (owner, from) => {
+      for (let n = from; n < from + 5; n++) await (await client).save('NOTE', `${owner}-${n}`, { n, of: owner });
+    }, owner, from);
+    const signOut = () => page.run(async () => { await (await client).signOut(); });
+    const thereOf = (owner) => [...scene.server.documents().keys()].filter((name) => name.startsWith(`NOTE/${owner}-`));
+    const arrived = (owner, count) => until(() => thereOf(owner).length === count, `${count} documents of ${owner}`, { patienceMs: kPatienceMs, seen: () => thereOf(owner) });
+    await open('ann');
+    await save('ann', 0);
+    await arrived('ann', 5);
+    await scene.gateway.down();
+    await save('ann', 5);
+    await signOut();
+    await scene.gateway.open();
+    await open('bob');
+    await save('bob', 0);
+    await arrived('bob', 5);
+    await page.run(async () => { await (await client).sync(); });
+    const shown = await page.run(async () => {
+      const open = await client;
+      return JSON.stringify([await open.list('NOTE'), await open.ops(), await open.history(), await open.status()]);
+    });
+    assert.ok(shown.includes('bob-0') && !shown.includes('ann'), shown);
+    assert.equal(thereOf('ann').length, 5);
+    await signOut();
+    await open('ann');
+    await arrived('ann', 10);
+    const sent = scene.gateway.requests.filter(({ method, body }) => method === 'POST' && body?.length > 0);
+    const foreign = sent.filter(({ cookie, body }) => body.includes(cookie === 'who=bob' ? 'ann-' : 'bob-'));
+    assert.deepEqual(foreign.map(({ path, cookie, body }) => [path, cookie, body.toString()]), []);
+    assert.deepEqual([...new Set(sent.map(({ cookie }) => cookie))].sort(), ['who=ann', 'who=bob']);
+  });
+
   test('management: the endpoints answer from the worker; paused, nothing leaves; resumed, everything does', async (t) => {
     const scene = await openScene(t, { engine });
     const page = await scene.open();

@@ -82,7 +82,7 @@ export class Gateway {
   }
 
   async #api(request, response, path) {
-    const entry = { method: request.method, path };
+    const entry = { method: request.method, path, cookie: request.headers.cookie ?? '' };
     this.requests.push(entry);
     const body = await bodyOf(request);
     entry.body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
