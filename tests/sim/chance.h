@@ -56,12 +56,13 @@ enum class Fault {
     foreign,       // another client writes
     bad_input,     // malformed input to the core
     clock_jump,    // the wall clock is set
+    owner_switch,  // another owner signs in, or nobody is
     count
 };
 inline constexpr int kFaults = static_cast<int>(Fault::count);
 inline constexpr std::array<const char*, kFaults> kFaultNames = {
     "loss", "lost-answer", "resend", "hang", "late", "truncate", "garbage", "captive", "server-error", "op-error", "too-large", "auth",
-    "rate-limit", "offline", "quota", "store-read", "crash", "freeze", "trap", "foreign", "bad-input", "clock-jump"};
+    "rate-limit", "offline", "quota", "store-read", "crash", "freeze", "trap", "foreign", "bad-input", "clock-jump", "owner-switch"};
 
 // One fault that happened: its class and how many of the class came before it.
 struct FaultId {

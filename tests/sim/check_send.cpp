@@ -95,6 +95,7 @@ void Check::landed(std::uint64_t token, std::uint64_t effect) {
 
 // Conditions of the request as a whole.
 void Check::may_start(Drain& drain, const tidegate::Effect& effect) {
+    if (const std::string owner = effect.owner.value_or(""); !world_.may_leave(owner)) fail(14, "a request of \"" + owner + "\" left while he was not signed in");
     const double now = world_.now();
     const bool clock_holds = !world_.dice.on(Fault::clock_jump);
     const Json& readings = drain.readings();

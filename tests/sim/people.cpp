@@ -55,6 +55,7 @@ void World::schedule_people() {
 }
 
 void World::act() {
+    if (owners_.size() > 1 && page_open_ && switches_open_ == 0 && !options.saves_only && dice.roll(Fault::owner_switch, 0.08)) switch_owner();
     const std::uint32_t what = people.below(options.saves_only ? 70 : 100);
     if (what < 30) save_one();
     else if (what < 40) save_burst();
@@ -237,6 +238,27 @@ void World::resume() {
     ledger.paused = false;
     ask_from_page(Json{{"type", "message"}}, {Json{{"type", "resume"}}}, [this](const std::vector<Json>& answers) {
         if (!answers.empty()) ledger.paused = false;
+    });
+}
+
+// One person goes, another comes; now and then nobody does.
+void World::switch_owner() {
+    Rng& rng = dice.rng(Fault::owner_switch);
+    if (owner_told_ && rng.chance(0.3)) return sign("signOut", signed_in_);
+    sign("signIn", owners_[rng.below(static_cast<std::uint32_t>(owners_.size()))]);
+}
+
+// Where an answer never comes (its process died), either stays possible for good, and nobody switches any more.
+void World::sign(const char* type, const std::string& owner) {
+    const bool in = type == std::string("signIn");
+    ++switches_open_;
+    if (in) may_leave_.insert(owner);
+    ask_from_page(Json{{"type", "message"}}, {Json{{"type", type}, {"value", {{"owner", owner}}}}}, [this, in, owner](const std::vector<Json>& answers) {
+        if (answers.empty() || !answers[0].contains("ok")) return;
+        if (--switches_open_ > 0) return;
+        owner_told_ = true;
+        may_leave_.clear();
+        if (in) may_leave_.insert(signed_in_ = owner);
     });
 }
 

@@ -90,6 +90,8 @@ public:
     Dice dice;
     Rng shell_rng, people, link;
     double now_ms_for_ledger = 0;
+    // Nothing leaves for an owner who is not signed in. Between a switch that is asked for and its answer either may be.
+    bool may_leave(const std::string& owner) const { return !owner_told_ || may_leave_.count(owner) > 0; }
     std::uint64_t last_slot = 0;   // highest slot any plan named
     std::set<std::string> awaited; // ids that some op depends on
     Ledger ledger;
@@ -130,6 +132,8 @@ private:
     std::string edit(const std::string& lane, bool fresh_document);
     void command_something();
     void resume();
+    void switch_owner();
+    void sign(const char* type, const std::string& owner);
     void change_settings();
     void foreign_something();
     void change_network();
@@ -161,6 +165,10 @@ private:
     std::optional<double> page_timer_ms_;
     std::uint64_t timer_round_ = 0;
     std::set<std::string> signed_out_;
+    std::set<std::string> may_leave_;   // owners who may be the one that is signed in
+    bool owner_told_ = false;           // until somebody is, everybody's ops go
+    std::string signed_in_;             // the last one known to be
+    int switches_open_ = 0;             // asked for, and not known to be stored
     double portal_until_ms_ = 0, outage_until_ms_ = 0;
     int op_counter_ = 0, target_ops_ = 0;
     std::map<std::string, int> refused_keys_;   // what the server found invalid it finds invalid again
