@@ -80,9 +80,8 @@ Indexes plain_rule(const std::vector<Candidate>& all, const BatchBudget& b) {
         double size = 0;
         for (std::size_t m = 0; m < n; ++m)
             if (mates(best, m)) unit.push_back(m), size += all[m].bytes;
-        const bool count_fits = chosen.size() + unit.size() <= b.max_ops;
-        if (!count_fits || bytes + size > b.max_bytes) {
-            if (chosen.empty() && passed_over == 0 && count_fits && b.oversize_alone) return unit;
+        if (chosen.size() + unit.size() > b.max_ops || bytes + size > b.max_bytes) {
+            if (chosen.empty() && passed_over == 0 && b.oversize_alone) return unit;
             if (++passed_over > kMaxPassedOver) return chosen;
             for (const std::size_t m : unit) passed.insert(m);
             continue;
@@ -119,10 +118,9 @@ void check_promises(const std::vector<Candidate>& all, const BatchBudget& b, con
         CHECK(at.emplace(chosen[i], i).second);  // nothing twice
         bytes += all[chosen[i]].bytes;
     }
-    CHECK(chosen.size() <= b.max_ops);
     bool one_unit = true;
     for (const std::size_t i : chosen) one_unit = one_unit && (i == chosen[0] || (all[i].group != 0 && all[i].group == all[chosen[0]].group));
-    CHECK((bytes <= b.max_bytes || (b.oversize_alone && one_unit)));
+    CHECK(((chosen.size() <= b.max_ops && bytes <= b.max_bytes) || (b.oversize_alone && one_unit)));
     for (std::size_t i = 0; i < all.size(); ++i)
         for (const std::size_t j : chosen) {
             const bool earlier = all[i].lane == all[j].lane && all[i].chain < all[j].chain;
@@ -175,6 +173,16 @@ TEST_CASE("an op larger than every batch goes alone, when its turn comes first a
     const std::vector<Candidate> all = {op(2, 10, 0), op(1, 5000, 1), op(3, 10, 1, 1)};
     CHECK(choose_batch(all, budget(1000, 10)) == Indexes{1});
     CHECK(choose_batch(all, budget(1000, 10, false, false)) == Indexes{0});
+}
+
+TEST_CASE("a group of more ops than a batch takes goes alone, when its turn comes first, whatever larger group stands behind it") {
+    const std::vector<Candidate> all = {op(1, 300, 1, 0, 1), op(1, 300, 2, 0, 1), op(2, 300, 3, 0, 2), op(2, 300, 4, 0, 2), op(2, 300, 5, 0, 2), op(3, 10, 6)};
+    CHECK(choose_batch(all, budget(400, 1)) == Indexes{0, 1});
+    CHECK(choose_batch(all, budget(400, 2)) == Indexes{0, 1});
+    CHECK(choose_batch(all, budget(400, 1, false, false)) == Indexes{5});
+    std::vector<Candidate> dense = all;
+    for (Candidate& c : dense) c.value = c.group == 2 ? 200 : 20;   // in a short window the larger group is first in turn
+    CHECK(choose_batch(dense, budget(400, 2, true)) == Indexes{2, 3, 4});
 }
 
 TEST_CASE("a budget of nothing chooses nothing") {

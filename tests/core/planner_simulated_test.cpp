@@ -487,3 +487,35 @@ TEST_CASE("Simulated: the priority of an op that is folded in this very step is 
     CHECK(world.row(2).is_null());
     CHECK(world.doc("NOTE", "a") == R"({"title":"two","n":2})");
 }
+
+TEST_CASE("Simulated: what was to create anew behind a delete that expired changes what stays, and a delete of that is sent") {
+    World world;
+    synced_note(world);
+    world.accept("NOTE", "a", "delete", "", {{"expiresAt", world.now + 1000}});
+    world.accept("NOTE", "a", "create", R"({"n":2})");
+    world.accept("NOTE", "a", "delete", "");
+    world.values["docs"][":NOTE/a"] = {{"deleted", true}};
+    world.readings["online"] = false;
+    world.run(message());
+    world.now += 60000;
+    world.readings["online"] = true;
+    world.run(message());
+    CHECK(world.queued() == 0);
+    CHECK(world.doc("NOTE", "a").empty());
+    CHECK(world.server.effects.size() == 2);
+}
+
+TEST_CASE("Simulated: what was refused as too large may have been taken in an earlier copy: it keeps its key when it is retried") {
+    World world;
+    synced_note(world);
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":1})");
+    sent_again_and_refused(world, 413);
+    world.run(message());
+    REQUIRE(world.row(2)["state"] == "dead");
+    CHECK(world.row(2)["reason"] == "Too large for the server (whether any earlier send that had no answer was applied is not known)");
+    world.network = nullptr;
+    CHECK(world.command({{"type", "retry"}, {"id", "op-2"}}).value("ok", false));
+    world.run(message());
+    CHECK(world.queued() == 0);
+    CHECK(world.server.effects.size() == 2);   // the note, and this once
+}

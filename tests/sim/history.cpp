@@ -103,9 +103,12 @@ bool World::liveness() {
     ledger.paused = false;
     for (auto& process : processes_) process->frozen_until_ms = 0;
     server.max_batch_bytes = 524288;
-    ask_from_page(Json{{"type", "manual"}, {"trigger", "manual"}}, {Json{{"type", "resume"}}, Json{{"type", "settings"}, {"value", {{"enabled", true}}}}});
+    const auto resumed = std::make_shared<bool>(false);
     const double end = timeline.now() + kLivenessMs;
     for (std::size_t step = 0; timeline.now() < end && !ledger.violation; ++step) {
+        if (!*resumed && step % kLivenessStepsEach == 0)   // who was frozen may be ended by the browser before he hears it
+            ask_from_page(Json{{"type", "manual"}, {"trigger", "manual"}}, {Json{{"type", "resume"}}, Json{{"type", "settings"}, {"value", {{"enabled", true}}}}},
+                          [resumed](const std::vector<Json>& answers) { *resumed = *resumed || !answers.empty(); });
         if ((owner_told_ || switches_open_ > 0) && step % kLivenessStepsEach == 0) sign("signIn", owners_[step / kLivenessStepsEach % owners_.size()]);   // everybody comes by
         const double next = timeline.now() + kLivenessStepMs;
         while (!ledger.violation && timeline.run_next(next)) now_ms_for_ledger = timeline.now();

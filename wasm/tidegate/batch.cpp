@@ -57,9 +57,8 @@ public:
             const std::size_t u = std::get<3>(turns.top());
             const Unit& unit = units_[u];
             turns.pop();
-            const bool count_fits = chosen.size() + unit.ops.size() <= budget_.max_ops;
-            if (!count_fits || bytes + unit.bytes > budget_.max_bytes) {
-                if (chosen.empty() && passed_over == 0 && count_fits && budget_.oversize_alone) {
+            if (chosen.size() + unit.ops.size() > budget_.max_ops || bytes + unit.bytes > budget_.max_bytes) {
+                if (chosen.empty() && passed_over == 0 && budget_.oversize_alone) {
                     take(unit, chosen);
                     break;
                 }

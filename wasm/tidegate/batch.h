@@ -32,9 +32,9 @@ inline constexpr double kCandidateOverheadBytes = 160.0;
 
 struct BatchBudget {
     double max_bytes = 0;               // no more than this in sum; ≤ 0 or not a number: nothing is chosen
-    std::size_t max_ops = 0;
+    std::size_t max_ops = 0;            // 0: nothing is chosen
     bool short_window = false;          // order by value per byte
-    bool oversize_alone = true;         // the best unit goes alone when it is larger than max_bytes (false where max_bytes is what time allows)
+    bool oversize_alone = true;         // the best unit goes alone when it is larger than max_bytes, or a group of more than max_ops (false where the limits are what time allows)
 };
 
 // A unit that does not fit is passed over (and its lanes with it) for smaller ones; after this many the batch is closed.

@@ -475,9 +475,14 @@ void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind,
     for (const std::uint64_t seq : seqs) {
         const Op& op = *outbox_.find(seq);
         spec.lanes.push_back(op.lane->name);
-        // What stands behind it was perhaps put into bytes as a change of it.
-        if (Op* next = outbox_.after(op); next && !next->unknown && next->codec != Codec::none) {
-            outbox_.change(*next, [&](Op& o) { unfreeze(o, spec); });
+        // What stands behind it was perhaps put into bytes as a change of it, or meant to create anew what now stays.
+        Op* next = outbox_.after(op);
+        const bool stays = next && op.action == Action::remove && next->action == Action::create;
+        if (next && !next->unknown && (stays || next->codec != Codec::none)) {
+            outbox_.change(*next, [&](Op& o) {
+                unfreeze(o, spec);
+                if (stays) o.action = Action::update;
+            });
             write_row(*next, spec);
         }
         if (!op.parked() && op.undo == Undo::none) write_shown(*op.lane, seqs, spec);   // else the app does not see it

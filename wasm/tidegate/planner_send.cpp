@@ -238,19 +238,7 @@ void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
     };
     if (event_ && event_->deadline_ms) fit(time_left_ms() / 2);
     if (const auto left = window_left_ms(link_, now_ms_)) fit(*left / 2);
-    // A group cannot be split: one that is first in turn and larger than a batch may be goes alone.
-    const std::size_t most = budget.max_ops;
-    if (!choice.picks.empty()) budget.max_ops = std::max(most, outbox_.unit(*choice.picks.front().op).size());
     std::vector<std::size_t> chosen = choose_batch(choice.candidates, budget);
-    std::size_t kept = 0;
-    while (kept < chosen.size()) {
-        const std::uint32_t group = choice.candidates[chosen[kept]].group;
-        std::size_t end = kept + 1;
-        while (group && end < chosen.size() && choice.candidates[chosen[end]].group == group) ++end;
-        if (kept > 0 && end > most) break;
-        kept = end;
-    }
-    chosen.resize(kept);
     lanes_together(choice.candidates, chosen);
     double load = 0;
     for (const std::size_t index : chosen) {

@@ -350,7 +350,8 @@ void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const s
             o.state = OpState::dead;
             OpExtra& rare = o.make_rare();
             rare.reason = &o == &op ? reason : say("Another change of its group: ", reason);
-            if (o.unknown) rare.reason += " (an earlier send had no answer: it may have been applied)";
+            if (!ruling.speaks_for_key()) o.unknown = true;
+            if (o.unknown) rare.reason += " (whether any earlier send that had no answer was applied is not known)";
             rare.error = OpError{ruling.error_class, rare.reason, status ? std::optional(status) : std::nullopt};
         });
         write_row(member, spec);

@@ -69,7 +69,11 @@ void Planner::decide_undo(const TaskPtr& task, Op& op) {
     std::uint64_t last_seq = op.seq;
     std::string last_text;
     if (undo == Undo::take_out) {
-        const Op* later = outbox_.after(op);
+        Op* later = outbox_.after(op);
+        if (later && op.action == Action::remove && later->action == Action::create && later->fresh()) {   // what it would create anew stays
+            outbox_.change(*later, [](Op& o) { o.action = Action::update; });
+            write_row(*later, spec);
+        }
         if (document) rebase_later(task, refused, under, last_seq, last_text, spec);
         if (!later) restore_doc(op, under.empty() ? std::nullopt : std::optional(task->under), spec);
         if (!under.empty()) add_write(spec.writes, "payloads", payload_key(op.seq, "under")).from = task->under;
