@@ -10,9 +10,14 @@ const kGlueTypes = '/** Made by Emscripten; used by wasm/load.js only. */\nexpor
 const isJs = (path) => path.endsWith('.js');
 const isCpp = (path) => /\.(cpp|h)$/.test(path);
 
-/** Configures a preset once and builds targets of it (all when none is named). */
-export function cmakeBuild(preset, targets = [], { quiet = false } = {}) {
+/** Configures a preset once. */
+export function cmakeConfigure(preset) {
   if (!existsSync(at('build', preset, 'build.ninja'))) mustRun('cmake', ['--preset', preset], { quiet: true });
+}
+
+/** Builds targets of a preset (all when none is named). */
+export function cmakeBuild(preset, targets = [], { quiet = false } = {}) {
+  cmakeConfigure(preset);
   const wanted = targets.length > 0 ? ['--target', ...targets] : [];
   mustRun('cmake', ['--build', '--preset', preset, ...wanted], { quiet });
 }
