@@ -83,6 +83,21 @@ TEST_CASE("commands: a priority that could not be stored is stored later; one wh
     CHECK(world.row(3)["priority"] == "low");
 }
 
+TEST_CASE("commands: a priority that could not be stored does not bring back an op that was done meanwhile") {
+    World world;
+    world.accept("NOTE", "a", "create", R"({"n":1})");
+    world.network = [](const Json&) -> Json { return {{"delay", 4}, {"status", 200}, {"headers", Json::object()}, {"body", "{\"protocol\":1,\"results\":1}\n{\"id\":\"op-1\",\"status\":201,\"etag\":\"\\\"1\\\"\"}\n"}}; };
+    world.run({{"event", {{"type", "message"}}}}, 2);   // on the wire
+    REQUIRE(world.row(1)["state"] == "sending");
+    int refused = 0;
+    world.on_commit = [&](const Json&) -> std::string { return refused++ == 0 ? "error" : ""; };
+    world.run({{"commands", Json::array({{{"type", "setPriority"}, {"id", "op-1"}, {"priority", "high"}}})}});
+    world.now += 60000;
+    world.run({{"event", {{"type", "timer"}}}});
+    CHECK(refused > 1);
+    CHECK(world.queued() == 0);
+}
+
 TEST_CASE("commands: settings and rules are shown when nothing is given, and a wrong one changes nothing") {
     World world;
     const Json shown = asked(world, "settings")["value"];

@@ -144,17 +144,17 @@ Json Planner::set_priority(const std::string& id, const std::string& priority) {
     return fine();
 }
 
-// What was not performed stores the op as it is by then.
+// As it is by then, or not at all once it has left: it may be on the wire meanwhile.
 void Planner::store_row(std::uint64_t seq) {
     const Op* op = outbox_.find(seq);
     if (!op) return;
     CommitSpec spec;
     write_row(*op, spec);
-    spec.failed = [this, seq, writes = spec.writes](bool stale) {
+    spec.failed = [this, seq](bool stale) {
         if (stale) return store_row(seq);
-        CommitSpec again;
-        again.writes = writes;
-        failed_commits_.push_back(std::move(again));   // nothing is sent until it is stored
+        CommitSpec again;   // as soon as the store takes anything, and nothing is sent before
+        again.ok = [this, seq] { store_row(seq); };
+        failed_commits_.push_back(std::move(again));
     };
     emit_commit(std::move(spec));
 }
