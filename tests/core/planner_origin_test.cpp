@@ -227,3 +227,57 @@ TEST_CASE("requests are spread over what is left of the server's rate limit") {
     REQUIRE(at.size() == 6);
     for (std::size_t i = 1; i < at.size(); ++i) CHECK(at[i] - at[i - 1] >= 10000);   // 50 s / (4 + 1)
 }
+
+TEST_CASE("a server that takes no form of anything gets each op once in its plainest form, alone; then it is a dead letter") {
+    World w;
+    w.accept("FORM", "a", "create", R"({"n":1})");
+    w.accept("FORM", "b", "create", R"({"n":2})");
+    w.accept("FORM", "c", "delete", "");
+    int requests = 0;
+    w.network = [&](const Json&) -> Json { return ++requests, Json{{"status", 415}, {"headers", Json::object()}}; };
+    w.run({{"event", {{"type", "manual"}}}}, 200);
+    CHECK(w.last_idle);
+    CHECK(requests < 12);
+    for (std::uint64_t seq = 1; seq <= 3; ++seq) CHECK(w.row(seq)["state"] == "dead");
+}
+
+TEST_CASE("a delete that is answered 415 is a dead letter: it has no plainer form") {
+    for (const std::string mode : {"batch", "rest"}) {
+        CAPTURE(mode);
+        World w;
+        w.command({{"type", "settings"}, {"value", {{"mode", mode}}}});
+        w.accept("FORM", "a", "delete", "");
+        int requests = 0;
+        w.network = [&](const Json&) -> Json {
+            ++requests;
+            if (mode == "rest") return {{"status", 415}, {"headers", Json::object()}};
+            return {{"status", 200}, {"headers", Json::object()}, {"body", "{\"protocol\":1,\"results\":1}\n{\"id\":\"op-1\",\"status\":415}\n"}};
+        };
+        w.run({{"event", {{"type", "manual"}}}}, 200);
+        CHECK(requests == 1);
+        CHECK(w.row(1)["state"] == "dead");
+    }
+}
+
+TEST_CASE("a 424 where nothing failed is waited on like a server error, not asked again at once") {
+    for (const std::string mode : {"batch", "rest"}) {
+        CAPTURE(mode);
+        World w;
+        w.command({{"type", "settings"}, {"value", {{"mode", mode}}}});
+        w.accept("FORM", "a", "create", R"({"n":1})");
+        int requests = 0;
+        w.network = [&](const Json&) -> Json {
+            ++requests;
+            if (mode == "rest") return {{"status", 424}, {"headers", Json::object()}};
+            return {{"status", 200}, {"headers", Json::object()}, {"body", "{\"protocol\":1,\"results\":1}\n{\"id\":\"op-1\",\"status\":424}\n"}};
+        };
+        w.run({{"event", {{"type", "manual"}}}}, 20);
+        CHECK(requests < 5);
+        CHECK(w.row(1)["unknown"] == true);
+        w.network = nullptr;
+        w.command({{"type", "settings"}, {"value", {{"mode", "batch"}}}});   // what the small world's server takes
+        w.now += 600000;
+        w.run({{"event", {{"type", "manual"}}}});
+        CHECK(w.queued() == 0);
+    }
+}

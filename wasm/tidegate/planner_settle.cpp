@@ -157,21 +157,22 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
     // One op, or one group that cannot be split: nothing smaller is left to try.
     const bool smallest = count == outbox_.unit(*outbox_.find(batch.items.front().seq)).size();
     bool kill = false;
-    if (ruling.verdict == Verdict::split) {
-        link_ = after_too_large(link_, batch.body_bytes);
+    const auto halve = [&] {
         split_ops_ = std::max<std::uint64_t>(1, count / 2);
         kill = smallest;
+    };
+    if (ruling.verdict == Verdict::split) {
+        link_ = after_too_large(link_, batch.body_bytes);
+        halve();
     } else if (ruling.verdict == Verdict::plain) {
         if (batch.gzip) gzip_ok_ = false;
         else if (bool& taken = deltas_taken(*outbox_.find(batch.items.front().seq))) taken = false;
-        else kill = smallest;
+        else halve();
     } else if (ruling.verdict == Verdict::auth) {
         auth_paused_[owner] = now_ms_ + kAuthRetryMs;
         emit_notify("sync.auth", object().set("owner", owner));
     } else if (ruling.verdict == Verdict::dead && (status == 400 || status == 422)) {
-        // Something in it is refused and the server does not say what: halves find it.
-        split_ops_ = std::max<std::uint64_t>(1, count / 2);
-        kill = smallest;
+        halve();   // something in it is refused and the server does not say what
     } else {
         origin_failed(ruling, outcome);
     }
@@ -205,10 +206,11 @@ void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec&
     origin_answered();
     if (answer.value().max_batch_bytes > 0) link_ = after_server_limit(link_, answer.value().max_batch_bytes);
     std::map<std::string_view, const WireResult*> by_id;
-    bool any_success = false;
+    bool any_success = false, any_failed = false;
     for (const WireResult& result : answer.value().results) {
         by_id.emplace(result.id, &result);  // the first of a doubled result counts
         any_success = any_success || (result.status >= 200 && result.status <= 299);
+        any_failed = any_failed || (result.status > 299 && result.status != 424);
     }
     if (any_success) split_ops_ = split_ops_ ? std::min<std::uint64_t>(split_ops_ * 2, kMaxBatchOps) : 0;
     // An op is done only after those before it in its lane are: the answer of one that a fault kept back comes later, from the server's memory of its key,
@@ -220,7 +222,8 @@ void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec&
         const Lane* lane = op.lane;
         const auto it = by_id.find(op.id);
         const WireResult absent;
-        const WireResult& result = it == by_id.end() ? absent : *it->second;
+        // A 424 where nothing failed that it could depend on says nothing, and is not asked again at once.
+        const WireResult& result = it == by_id.end() || (it->second->status == 424 && !any_failed) ? absent : *it->second;
         if (held_back.count(lane) && result.status >= 200 && result.status <= 299) {
             outbox_.change(op, [](Op& o) {
                 o.unknown = true;
@@ -241,6 +244,7 @@ void Planner::settle_single(Batch& batch, const OutcomeIn& outcome, CommitSpec& 
     result.status = outcome.status.value_or(0);
     result.etag = std::string(header(outcome, "etag"));
     const bool ok = result.status >= 200 && result.status <= 299;
+    if (result.status == 424) result.status = 0;   // it depends on nothing in its request
     if (!ok) {
         const Problem problem = parse_problem(view(batch.answer_slot));
         result.problem_type = problem.type;
@@ -295,7 +299,7 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
         case Verdict::dependency:
         case Verdict::plain:
             if (ruling.verdict == Verdict::plain) {
-                if (op.codec == Codec::full) return op_dead(op, ruling, result.status, result.problem_text, spec);   // nothing plainer is left
+                if (op.codec == Codec::full || op.action == Action::remove) return op_dead(op, ruling, result.status, result.problem_text, spec);   // nothing plainer is left
                 deltas_taken(op) = false;
             }
             // Of an earlier send without an answer this one tells nothing; only a form that is not taken was not taken then either.
