@@ -203,7 +203,7 @@ function acquireLease(sql, ask) {
   const next = nextLease(get(sql, 'state', 'lease'), ask);
   if (!next) return null;
   put(sql, 'state', 'lease', next);
-  return { token: next.token, ...Object.fromEntries(kDrainState.map((key) => [key, get(sql, 'state', key)])) };
+  return { ...next, ...Object.fromEntries(kDrainState.map((key) => [key, get(sql, 'state', key)])) };
 }
 
 /** @param {Connection} sql @param {number} token @param {(lease: any) => any} change */

@@ -20,7 +20,7 @@ export interface AcceptLimits { maxOps: number; maxBytes: number }
 export interface Totals { ops: number; bytes: number; install?: string; lastSeq?: number }
 /** What is there, and what should be: one consistent reading. */
 export interface Census { rows: number; totals: Totals }
-export interface Lease { token: number; holder: string | null; untilMs: number; ttlMs: number; codeVersion: string }
+export interface Lease { token: number; holder: string | null; untilMs: number; ttlMs: number; codeVersion: string; abandoned: boolean }
 
 export interface Write {
   store: string;
@@ -34,11 +34,15 @@ export interface Write {
 
 export interface Granted {
   token: number;
+  /** The holder before did not give the lease back. */
+  abandoned: boolean;
   /** Its bytes, or {…, bytes}. */
   snapshot: any;
   core: any;
   settings: any;
   rules: any;
+  /** The mark of a step (sw/step-mark.js), there while and after a drain ended abnormally. */
+  step: any;
 }
 
 export interface Store {

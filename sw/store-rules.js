@@ -7,7 +7,7 @@ export const kSchemaVersion = 1;
 /** All stores but `ops`: string keys, arbitrary records. */
 export const kKeyedStores = ['payloads', 'bases', 'docs', 'state', 'history'];
 /** Names in `state` that a drain is handed with its lease. */
-export const kDrainState = ['snapshot', 'core', 'settings', 'rules'];
+export const kDrainState = ['snapshot', 'core', 'settings', 'rules', 'step'];
 export const kListLimit = 1000;
 
 /** The first string after every string that starts with `prefix` (keys are ASCII: lanes and ids are percent-encoded). @param {string} prefix */
@@ -44,7 +44,7 @@ export function nextLease(lease, { holder, nowMs, ttlMs, codeVersion, takeover =
   const left = lease?.holder ? lease.untilMs - nowMs : 0;
   const held = left > 0 && left <= Math.max(ttlMs, lease?.ttlMs ?? 0);
   if (held && lease?.holder !== holder && !takeover) return null;
-  return { token: (lease?.token ?? Math.floor(nowMs)) + 1, holder, untilMs: nowMs + ttlMs, ttlMs, codeVersion };
+  return { token: (lease?.token ?? Math.floor(nowMs)) + 1, holder, untilMs: nowMs + ttlMs, ttlMs, codeVersion, abandoned: Boolean(lease?.holder) };
 }
 
 /** Whether a commit or renewal under `token` may write. @param {Lease | undefined} lease @param {number} token */

@@ -236,7 +236,7 @@ async function acquireLease(state, ask) {
   const next = nextLease(lease, ask);
   if (!next) return null;
   await state.put(next, 'lease');
-  return { token: next.token, ...Object.fromEntries(kDrainState.map((key, i) => [key, found[i]])) };
+  return { ...next, ...Object.fromEntries(kDrainState.map((key, i) => [key, found[i]])) };
 }
 
 /** @param {Connection} connection @param {number} token @param {(lease: any) => any} change */

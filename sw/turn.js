@@ -6,12 +6,13 @@
 // in `#perform` is the crash rules of docs/architecture.md, and tests/js/turn.test.js kills it at every await.
 import { deferred } from './deferred.js';
 import { StoreError, TidegateError, closedError } from './errors.js';
+import { afterMark, markOf } from './step-mark.js';
 import { bytesOf, metaOf } from './store-rules.js';
 
 /** @import { Clock } from './clock.js' */
 /** @import { Random } from './random.js' */
 /** @import { Locks } from './locks.js' */
-/** @import { Store } from './store-contract.d.ts' */
+/** @import { Granted, Store } from './store-contract.d.ts' */
 /** @import { Transport } from './transport.js' */
 /** @import { CommandIn, Effect, EventIn, Input, Plan, ReadingsIn, Status } from '../wasm/protocol.js' */
 /** @import { Planner } from '../wasm/index.js' */
@@ -25,8 +26,9 @@ const kBusyMs = 60_000;
 const kLockWaitMs = 1_000;
 const kRowWindow = 500;
 const kListWindow = 100;
-/** A core that traps this often in one drain is left alone until something wakes us again. */
-const kMaxTraps = 2;
+/** A core that traps this often in one drain is left alone until something wakes us again: twice for each halving of kRowWindow, and some. */
+const kMaxTraps = 24;
+const kPoisonReason = 'the core ended abnormally whenever it looked at this change';
 
 /**
  * @typedef {object} TurnDeps
@@ -67,6 +69,14 @@ export class Drain {
   /** @type {any} the session that this drain ended */
   #session = null;
   #rowsToRead = true;
+  /** @type {number[]} the ops that the step looks at: those whose rows, and those whose payloads it is given */
+  #given = [];
+  /** Whether steps are marked: the last drain ended abnormally. */
+  #careful = false;
+  /** The first of them looks at no op: where that one does not return, no op is to blame. */
+  #apart = false;
+  /** @type {import('./step-mark.js').StepMark} */
+  #suspect = { seqs: [], limit: kRowWindow, deaths: 0 };
   #renewAtMs = 0;
   #steppedAtMs = 0;
   /** @type {ReadingsIn} how busy this realm is, as the last step and the last timer showed */
@@ -97,8 +107,9 @@ export class Drain {
       this.lease = entered.lease;
       this.#renewAtMs = this.deps.clock.now() + kLeaseMs / 3;
       if (kept && kept.token + 1 === this.lease.token) this.#adopt(kept.planner, kept.knownSeq, kept.outcomes);   // nobody else was here meanwhile
-      else await this.#restore();
-      return await this.#turn();
+      const end = await this.#turn();
+      if (this.#careful) await this.#mark({ remove: true });
+      return end;
     } catch (error) {
       return this.#failed(/** @type {Error} */ (error));
     } finally {
@@ -138,11 +149,38 @@ export class Drain {
     return null;
   }
 
+  /** What the drain before left: whether to be careful, and what must not be looked at again. */
+  async #takeMark() {
+    const { abandoned, step } = /** @type {Granted} */ (this.lease);
+    this.#careful = this.#apart = abandoned || Boolean(step);
+    this.#given = [];
+    if (!step) return;
+    const { guilty, ...suspect } = afterMark(step, kRowWindow);
+    this.#suspect = suspect;
+    const rows = (await this.deps.store.getMany('ops', guilty)).filter(Boolean);
+    const writes = rows.map((row) => ({ store: 'ops', key: row.seq, value: { ...row, state: 'quarantined', unknown: row.sends > 0, reason: kPoisonReason } }));   // it may have been applied
+    await this.#mark({ value: { ...suspect, over: true } }, writes);
+    for (const { id, owner, entity, entityId } of rows) this.deps.publish('op.quarantined', { id, owner, entity, entityId, reason: kPoisonReason });
+  }
+
+  /** @param {boolean} [over]  the step returned */
+  async #markStep(over) {
+    if (this.#careful) await this.#mark({ value: { ...markOf(this.#given, this.#suspect), over } });
+  }
+
+  /** A mark that cannot be stored keeps nothing from going on. @param {{value?: any, remove?: boolean}} mark @param {any[]} [writes] */
+  async #mark(mark, writes = []) {
+    const { token } = /** @type {Granted} */ (this.lease);
+    const result = await this.deps.store.commit({ token, knownSeq: 0, lanes: [], writes: [{ store: 'state', key: 'step', ...mark }, ...writes] }).catch(failure);
+    if (result === 'fenced') throw new Fenced('another holder took over');
+  }
+
   async #restore() {
+    await this.#takeMark();
     const planner = await this.deps.createPlanner();
-    const { snapshot, core, settings, rules } = /** @type {import('./store-contract.d.ts').Granted} */ (this.lease);
+    const { snapshot, core, settings, rules } = /** @type {Granted} */ (this.lease);
     const state = { core, settings, rules };
-    let restored = callCore(() => planner.restore(bytesOf(snapshot) ?? null, state));
+    let restored = callCore(() => planner.restore((!this.#careful && bytesOf(snapshot)) || null, state));
     if (!restored.ok) {   // a damaged snapshot: the rows are the truth, so all of them are read again
       this.deps.publish('sync.snapshot-refused', restored.error);
       restored = callCore(() => planner.restore(null, state));
@@ -164,9 +202,10 @@ export class Drain {
     for (;;) {
       if (this.closing.aborted) throw closedError();
       try {
+        if (!this.planner) await this.#restore();
         const plan = await this.#step();
         if (await this.#isOver(plan)) {
-          const { token } = /** @type {import('./store-contract.d.ts').Granted} */ (this.lease);
+          const { token } = /** @type {Granted} */ (this.lease);
           this.kept = { planner: this.#planner(), token, knownSeq: this.knownSeq ?? 0, outcomes: this.#outcomes };
           return { ok: true, reject: plan.reject, wakeAtMs: plan.wakeAtMs ?? null, session: this.#session };
         }
@@ -181,6 +220,7 @@ export class Drain {
   async #step() {
     await this.#renewLease();
     const { entries, input } = await this.#gather();
+    await this.#markStep();
     let plan;
     try {
       plan = callCore(() => this.#planner().step(input));
@@ -190,6 +230,8 @@ export class Drain {
       plan = callCore(() => this.#planner().step({ ...input, commands: [] }));   // a malformed command is its caller's affair
     }
     this.#strain.stepMs = this.deps.clock.now() - this.#steppedAtMs;
+    await this.#markStep(true);
+    this.#given = [];
     this.#hold(entries, plan.answers ?? []);
     const stored = await this.#perform(plan.effects);
     await this.#renewLease();   // frozen meanwhile, others may have gone on: what this plan says is no longer so
@@ -203,15 +245,21 @@ export class Drain {
   /** Everything that came since the last step. Bytes go in here, because the core forgets slots that a step does not mention. */
   async #gather() {
     const { clock, random, store, readings } = this.deps;
+    if (this.#apart) {
+      this.#apart = false;
+      return { entries: [], input: { nowMs: clock.now(), seed: random.seed(), more: true, rows: [], outcomes: [], commands: [] } };
+    }
     const withEvent = this.waiting.findIndex(({ event }, i) => event && (this.#again || this.waiting.slice(0, i).some((earlier) => earlier.event)));
     const entries = this.waiting.splice(0, withEvent === -1 ? this.waiting.length : withEvent);   // one event per step
     this.taken.push(...entries);
     /** @type {Input['rows']} */
     let rows = [];
-    if (this.#rowsToRead || entries.length > 0) {
-      rows = await store.rows(/** @type {number} */ (this.knownSeq), kRowWindow);
-      this.#rowsToRead = rows.length === kRowWindow;
+    this.#rowsToRead ||= entries.length > 0;
+    if (this.#rowsToRead && !(this.#careful && this.#given.length > 0)) {   // suspects apart
+      rows = await store.rows(/** @type {number} */ (this.knownSeq), this.#suspect.limit);
+      this.#rowsToRead = rows.length === this.#suspect.limit;
       if (rows.length > 0) this.knownSeq = rows[rows.length - 1].seq;
+      this.#given.push(...rows.map(({ seq }) => seq));
     }
     const outcomes = this.#outcomes.splice(0).map(({ body, answerSlot, ...outcome }) => {
       if (body) callCore(() => this.#planner().put(answerSlot, body));
@@ -223,6 +271,7 @@ export class Drain {
     this.#strain = {};
     if (event) input.event = event;
     if (this.#rowsToRead) input.more = true;
+    if (this.#suspect.limit < kRowWindow) input.maxOps = this.#suspect.limit;
     return { entries, input };
   }
 
@@ -307,6 +356,10 @@ export class Drain {
     for (const name of new Set(items.map(({ store }) => store))) {
       const wanted = items.filter(({ store }) => store === name);
       const found = await this.deps.store.getMany(name, wanted.map(({ key }) => key));
+      if (name === 'payloads') {
+        this.#given.push(...wanted.map(({ key }) => parseInt(key)));
+        await this.#markStep();   // taking the bytes in can be what ends it
+      }
       wanted.forEach(({ slot }, i) => {
         const bytes = bytesOf(found[i]);
         const value = metaOf(found[i]);
@@ -327,7 +380,7 @@ export class Drain {
 
   /** @param {Effect} effect @returns {Promise<'ok'|'stale'|Error>} */
   async #commit({ id, knownSeq = 0, lanes = [], writes = [] }) {
-    const { token } = /** @type {import('./store-contract.d.ts').Granted} */ (this.lease);
+    const { token } = /** @type {Granted} */ (this.lease);
     const withBytes = writes.map(({ slot, ...write }) =>
       (slot === undefined ? write : { ...write, bytes: callCore(() => this.#planner().bytes(slot)) }));
     try {
@@ -390,7 +443,7 @@ export class Drain {
 
   /** Our lease is good when it resolves, however long this process was frozen on the way. */
   async #renewLease() {
-    const { token } = /** @type {import('./store-contract.d.ts').Granted} */ (this.lease);
+    const { token } = /** @type {Granted} */ (this.lease);
     for (let nowMs; (nowMs = this.deps.clock.now()) >= this.#renewAtMs; this.#renewAtMs = nowMs + kLeaseMs / 3)
       if (!(await this.deps.store.renewLease({ token, nowMs, ttlMs: kLeaseMs }))) throw new Fenced('another holder took over');
   }
@@ -400,7 +453,7 @@ export class Drain {
     this.#traps += 1;
     this.deps.publish('sync.core-restarted', { message: trap.message });
     for (const { entry } of this.#held.splice(0)) entry.answers.reject(trap);
-    if (this.#traps >= kMaxTraps) throw trap;
+    if (this.#traps >= kMaxTraps || (this.#careful && this.#given.length === 0)) throw trap;   // no op is to blame
     this.#stop.abort();
     while (this.#inFlight > 0) await this.#nextAlarm();
     this.#stop = new AbortController();
@@ -409,7 +462,7 @@ export class Drain {
     const lease = await store.acquireLease(again);   // a new token, and the state as it is stored now
     if (!lease) throw new Fenced('another holder took over');
     this.lease = lease;
-    await this.#restore();
+    this.planner = undefined;
     this.#again = true;
   }
 

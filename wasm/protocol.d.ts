@@ -189,6 +189,8 @@ export interface Input {
   rows?: any[];
   /** More rows follow in the next step. */
   more?: boolean;
+  /** No more ops than this in one request, and one request at a time: an op is suspected of ending the worker. 0: no limit. */
+  maxOps?: number;
   outcomes?: OutcomeIn[];
   commands?: CommandIn[];
 }

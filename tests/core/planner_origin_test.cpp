@@ -281,3 +281,13 @@ TEST_CASE("a 424 where nothing failed is waited on like a server error, not aske
         CHECK(w.queued() == 0);
     }
 }
+
+TEST_CASE("where an op is suspected of ending the worker, no request has more ops than the shell says, and one is under way at a time") {
+    World w;
+    for (int i = 0; i < 7; ++i) w.accept("FORM", std::to_string(i), "create", "{}");
+    w.max_ops = 3;
+    w.run({{"event", {{"type", "sync"}}}});
+    CHECK(w.queued() == 0);
+    CHECK(w.server.requests.size() >= 3);
+    for (const std::string& frame : w.server.requests) CHECK(std::count(frame.begin(), frame.end(), '\n') <= 1 + 2 * 3);   // a line and a body each
+}

@@ -241,6 +241,7 @@ Json World::step(Json input) {
         if (values["ops"].count(std::to_string(s))) rows.push_back(values["ops"][std::to_string(s)]);
     given = seq;
     input["rows"] = rows;
+    if (max_ops > 0) input["maxOps"] = max_ops;
     ++steps;
     auto plan = planner.step(input);
     REQUIRE_MESSAGE(plan.ok(), (plan.ok() ? "" : plan.error().message));

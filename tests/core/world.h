@@ -66,6 +66,7 @@ struct World {
     bool last_idle = true, last_reject = false;
     std::optional<double> wake;
     int steps = 0;
+    int max_ops = 0;  // of every step; 0 no limit
 
     World() { (void)planner.restore("", Json::object()); }
 

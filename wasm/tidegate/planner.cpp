@@ -151,6 +151,10 @@ Result<Plan> Planner::step(const Json& json) {
 
     if (input.readings) take_readings(*input.readings);
     rows_follow_ = input.more;
+    if (input.max_ops) {
+        split_ops_ = input.max_ops;
+        restraint_ = kMaxRestraint;
+    }
     take_rows(input.rows);
     if (input.event) take_event(*input.event);
     // What a server asks for holds for all that this step decides, in whatever order the outcomes came.

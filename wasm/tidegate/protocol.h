@@ -259,6 +259,7 @@ struct Input {
     std::optional<ReadingsIn> readings;
     std::vector<Json> rows;  // decoded one by one: a bad row is rejected by itself
     bool more = false;
+    std::uint64_t max_ops = 0;
     std::vector<OutcomeIn> outcomes;
     std::vector<CommandIn> commands;
 };
@@ -271,6 +272,7 @@ void describe(V& v, Input& i) {
     v.field("readings", i.readings);
     v.defaulted("rows", i.rows, "OpRow[]: newly accepted or reloaded, ascending seq.");
     v.defaulted("more", i.more, "More rows follow in the next step.");
+    v.defaulted("maxOps", i.max_ops, "No more ops than this in one request, and one request at a time: an op is suspected of ending the worker. 0: no limit.");
     v.defaulted("outcomes", i.outcomes);
     v.defaulted("commands", i.commands);
 }
