@@ -105,7 +105,6 @@ export class Drain {
       if (!entered) return this.#failed(this.closing.aborted ? closedError() : new TidegateError('busy', '', 'another tab, worker or process is draining'));
       release = entered.release;
       this.lease = entered.lease;
-      this.#renewAtMs = this.deps.clock.now() + kLeaseMs / 3;
       if (kept && kept.token + 1 === this.lease.token) this.#adopt(kept.planner, kept.knownSeq, kept.outcomes);   // nobody else was here meanwhile
       const end = await this.#turn();
       if (this.#careful) await this.#mark({ remove: true });
@@ -132,8 +131,11 @@ export class Drain {
     const { clock, store, locks } = this.deps;
     const deadlines = this.waiting.map(({ event }) => event?.deadlineMs ?? Infinity);
     const giveUpAtMs = Math.min(clock.now() + kBusyMs, ...deadlines);
-    const ask = (/** @type {boolean} */ takeover) =>
-      store.acquireLease({ holder, nowMs: clock.now(), ttlMs: kLeaseMs, codeVersion: kCodeVersion, takeover });
+    const ask = (/** @type {boolean} */ takeover) => {
+      const nowMs = clock.now();
+      this.#renewAtMs = nowMs + kLeaseMs / 3;   // from when it was asked for: this process may be frozen before it hears the answer
+      return store.acquireLease({ holder, nowMs, ttlMs: kLeaseMs, codeVersion: kCodeVersion, takeover });
+    };
     while (!this.closing.aborted && clock.now() < giveUpAtMs) {
       const patience = new AbortController();
       const cancel = clock.timer(kLockWaitMs, () => patience.abort());

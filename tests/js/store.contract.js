@@ -96,6 +96,16 @@ export function storeContract(name, maker) {
     assert.deepEqual([ops, size], [1, 3]);
   });
 
+  stored('a row that a merge made larger takes no more out of the totals than there is', async (store) => {
+    const [seq] = await store.accept([item('1', 'aaa')], kLimits);
+    const row = await store.get('ops', seq);
+    const { token } = await store.acquireLease(ask('a', 0));
+    await store.commit({ token, knownSeq: seq, lanes: [], writes: [{ store: 'ops', key: seq, value: { ...row, sizeBytes: 9 } }] });
+    await store.commit({ token, knownSeq: seq, lanes: [], writes: [{ store: 'ops', key: seq, remove: true }] });
+    const { ops, bytes: size } = await store.get('state', 'totals');
+    assert.deepEqual([ops, size], [0, 0]);
+  });
+
   stored('an op id is accepted once', async (store) => {
     const one = item('1', 'a');
     await store.accept([one], kLimits);

@@ -495,6 +495,19 @@ test('a context frozen after its core had spoken says nothing of it when it thaw
   assert.deepEqual(a.published.filter(([type]) => type === 'status'), []);
 });
 
+test('a context frozen while its lease was granted does not take it for a fresh one when it thaws', async () => {
+  const { store, turns, clock, sends } = await world({ scripts: [[plan({ effects: [sending(1)] }), kDone]] });
+  const ask = store.acquireLease.bind(store);
+  store.acquireLease = async (given) => {
+    const lease = await ask(given);
+    clock.move(kLeaseMs + 1);   // the answer is heard after the lease ran out
+    await ask({ holder: 'other', nowMs: clock.now(), ttlMs: kLeaseMs, codeVersion: '1' });
+    return lease;
+  };
+  assert.equal((await turns.ask({}).end).ok, false);
+  assert.equal(sends.length, 0);
+});
+
 test('who cannot get in before his event ends says "busy" and asks to be fired again', async () => {
   const manager = fakeLockManager();
   manager.request('', {}, () => new Promise(() => {}));

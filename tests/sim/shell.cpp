@@ -36,8 +36,9 @@ void Drain::enter() {
 void Drain::entered(bool locked) {
     locked_ = locked;
     auto granted = std::make_shared<std::optional<Granted>>();
+    renew_at_ms_ = world_.now() + kLeaseMs / 3;   // from when it was asked for: this process may be frozen before it hears the answer
     world_.io(
-        process_, [this, granted, locked] { *granted = world_.disk.acquire(process_.holder, world_.now(), kLeaseMs, locked); },
+        process_, [this, granted, locked, asked_ms = world_.now()] { *granted = world_.disk.acquire(process_.holder, asked_ms, kLeaseMs, locked); },
         [this, granted, locked] {
             if (*granted) return begin(std::move(**granted), locked);
             if (locked) world_.give_lock(process_);
@@ -51,7 +52,6 @@ void Drain::begin(Granted granted, bool locked) {
     locked_ = has_lease_ = true;
     if (granted.overtaken) ++world_.ledger.counts.takeovers;
     token_ = granted.token;
-    renew_at_ms_ = world_.now() + kLeaseMs / 3;
     if (given_ && given_->token + 1 == token_) {   // nobody else was here meanwhile
         planner_ = std::move(given_->planner);
         known_seq_ = given_->known_seq;
