@@ -31,8 +31,8 @@ export function createTransport({ endpoint, base, allow = [], authorize = () => 
   return {
     async send(effect, body, signal) {
       const startedAtMs = clock.now();
-      /** @param {string} failure @param {unknown} why @returns {Answer} */
-      const failed = (failure, why) => ({ failure, message: sentence(why), startedAtMs, endedAtMs: clock.now() });
+      /** @param {string} failure @param {any} why @returns {Answer} */
+      const failed = (failure, why) => ({ failure, message: sentence(why), startedAtMs, endedAtMs: clock.now(), ...(why.bodyBytes && { bodyBytes: why.bodyBytes }) });
 
       const url = resolve(effect.url ?? '', root, origins);
       if (typeof url === 'string') return failed('blocked', url);
@@ -144,7 +144,7 @@ async function readBody(response) {
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     chunks.push(part.value);
     size += part.value.length;
-    if (size > kMaxAnswerBytes) throw new Error(`the answer is longer than ${kMaxAnswerBytes} bytes`);
+    if (size > kMaxAnswerBytes) throw Object.assign(new Error(`the answer is longer than ${kMaxAnswerBytes} bytes`), { bodyBytes: size });   // what says that it would not help to ask again
   }
   const said = response.type === 'cors' ? null : response.headers.get('content-length');   // across origins nobody says whether it was compressed
   if (said !== null && !response.headers.has('content-encoding') && Number(said) !== size)

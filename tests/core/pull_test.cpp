@@ -317,6 +317,36 @@ TEST_CASE("what is not JSON is fetched by itself, and once") {
     CHECK(w.shown("PHOTO/p") == std::string("\x00\xff\x01", 3));
 }
 
+TEST_CASE("a pull by itself is a session as long as it took, and told under the name it is stored under") {
+    World w;
+    w.server.edit("FORM/a", "{\"n\":1}");
+    w.pull();
+    CHECK(w.values["state"]["core"]["averageSessionMs"].get<double>() < 60000);
+    REQUIRE(told(w, "sync.completed") == 1);
+    for (const Json& e : w.events)
+        if (e["event"] == "sync.completed") CHECK(w.values["history"].count(e["detail"]["sessionId"].get<std::string>()) == 1);
+}
+
+TEST_CASE("a blob that was cut off on its way, or that the server puts off, is asked for again; one that is gone or longer than the shell reads is left out") {
+    const auto after = [](const Json& answer) {
+        World w;
+        w.server.edit("PHOTO/p", "bytes", "image/png");
+        w.network = [&](const Json& send) -> Json { return send["url"].get<std::string>().rfind("entities", 0) == 0 ? answer : Json(nullptr); };
+        w.pull();
+        CHECK(w.shown("PHOTO/p") == "");
+        w.network = nullptr;
+        w.now += 3600000;
+        w.pull();
+        return w.shown("PHOTO/p");
+    };
+    const auto status = [](int code) { return Json{{"status", code}, {"headers", {{"content-type", "text/plain"}}}, {"body", ""}}; };
+    CHECK(after({{"failure", "truncated"}}) == "bytes");
+    CHECK(after({{"failure", "network"}}) == "bytes");
+    for (const int code : {401, 408, 429, 503}) CHECK_MESSAGE(after(status(code)) == "bytes", code);
+    CHECK(after({{"failure", "truncated"}, {"bodyBytes", 16777217}}) == "");
+    for (const int code : {403, 404, 410}) CHECK_MESSAGE(after(status(code)) == "", code);
+}
+
 TEST_CASE("direction and operation are checked, and push sends without pulling") {
     World w;
     w.pull();

@@ -140,6 +140,7 @@ test('an answer longer than the limit is not read to its end', async () => {
   const answer = await send('flood');
   assert.equal(answer.failure, 'truncated');
   assert.match(answer.message, /longer than/);
+  assert.ok(answer.bodyBytes > kMaxAnswerBytes, 'which tells it from one that was cut off');
   assert.ok(sent < 2 * kMaxAnswerBytes);
 });
 

@@ -573,16 +573,17 @@ Session* Planner::session_of(const std::string& owner) { return session_ && !out
 
 void Planner::end_session() {
     const std::optional<double> battery = readings_.battery_level;
-    const double length = std::max(0.0, now_ms_ - session_->start_ms);
     if (session_->start_ms == 0) session_->start_ms = now_ms_;
+    if (session_->number == 0) session_->number = next_session_++;
+    const double length = std::max(0.0, now_ms_ - session_->start_ms);
     totals_.add(*session_, now_ms_, battery);
     average_session_ms_ = average_session_ms_ == 0 ? length : 0.8 * average_session_ms_ + 0.2 * length;
     if (session_->requests > 0) last_session_end_ms_ = now_ms_;
     Json record = session_->to_json(now_ms_, battery);
     if (outbox_.owner()) record["owner"] = *outbox_.owner();
-    const bool failed = session_->failed > 0 || (session_->processed == 0 && session_->requests > 0);
+    const bool failed = session_->failed > 0 || (session_->processed == 0 && !session_->errors.empty());
     CommitSpec spec;
-    append_record(spec.writes, "session", session_->number ? session_->number : next_session_++, kMaxSessions, record);
+    append_record(spec.writes, "session", session_->number, kMaxSessions, record);
     eta_ = eta_stopped(eta_);
     session_.reset();
     manual_ = false;

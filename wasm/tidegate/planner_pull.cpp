@@ -335,13 +335,15 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
         const std::int64_t status = outcome.failure ? 0 : outcome.status.value_or(0);
         if (session_) ++session_->requests;
         bytes_today_ += outcome.sent_bytes + outcome.body_bytes;
-        const bool gone = status >= 400 && status <= 499;   // meanwhile; a later change says so
-        const bool too_large = outcome.failure == "truncated";
-        if (gone || too_large) item.over = true;
         if (status < 200 || status > 299) {
             drop_slots({item.body_slot});
+            const Ruling ruling = status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network"));
+            const bool passes = ruling.verdict == Verdict::again || ruling.verdict == Verdict::refused || ruling.verdict == Verdict::auth;
+            const bool too_large = outcome.failure == "truncated" && outcome.body_bytes > 0;   // only then the shell says how much it read
+            item.over = (status >= 400 && status <= 499 && !passes) || too_large;              // gone meanwhile: a later change says so
             if (item.over) return apply_page(run);
-            origin_failed(status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network")), outcome);
+            if (ruling.verdict == Verdict::auth) auth_paused_[run->owner] = now_ms_ + kAuthRetryMs;
+            else origin_failed(ruling, outcome);
             return pull_again(run);
         }
         if (outcome.headers && outcome.headers->is_object() && outcome.headers->contains("etag")) item.change.etag = text_field(*outcome.headers, "etag");
