@@ -23,7 +23,7 @@ std::vector<Candidate> queue(std::size_t n, std::uint32_t chain) {
         const double points = random.unit() < 0.3 ? 25 : 0;
         Candidate& c = all[i];
         c.order_key = order_key(band, score(band, points), kNow - random.between(0, 7 * kDayMs), AgingOptions{});
-        c.value = cost_of_delay(band, score(band, points));
+        c.value = cost_of_delay(c.order_key, kNow, AgingOptions{});
         c.bytes = static_cast<std::uint32_t>(random.between(200, 8000));
         c.lane = static_cast<std::uint32_t>(i) / chain;
         c.chain = static_cast<std::uint32_t>(i) % chain;

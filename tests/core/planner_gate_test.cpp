@@ -173,6 +173,21 @@ TEST_CASE("in a window that is too short for all, as earlier ones were, what cos
     }
 }
 
+TEST_CASE("in a window that is too short for all, an op goes for what waits for it") {
+    World w;
+    const Json link = {{"srttMs", 200},         {"rttvarMs", 20},    {"goodputFast", 5000}, {"goodputSlow", 5000},
+                       {"goodputDeviation", 0}, {"windowMs", 20000}, {"upSinceMs", w.now},  {"samples", 20}};
+    w.values["state"]["core"] = {{"version", 1}, {"link", link}};
+    w.restart();
+    w.command({{"type", "settings"}, {"value", {{"batching", false}, {"maximumConcurrentOperations", 1}}}});
+    const std::string text = "{\"t\":\"" + std::string(50000, 'x') + "\"}";
+    w.accept("FORM", "other", "create", text, {{"priority", "high"}});
+    const std::string parent = w.accept("FORM", "parent", "create", text, {{"priority", "low"}});
+    w.accept("FORM", "child", "create", text, {{"priority", "critical"}, {"dependsOn", {parent}}});
+    w.run(event("sync"));
+    CHECK(w.server.effects == std::vector<std::string>{"op-2", "op-3", "op-1"});
+}
+
 TEST_CASE("a batch goes raw where compressing takes longer than sending, unless bytes may be paid for") {
     const auto compressed = [](double goodput, Json readings) {
         World w;

@@ -90,7 +90,7 @@ TEST_CASE("the order of two ops is the order of their aged scores at every momen
             for (int i = 0; i < kAges; ++i)
                 for (const double later : {0.0, kMinuteMs, kHourMs, 30 * kDayMs}) {
                     const double now = kNow + later;
-                    const double aged_a = aged_score(a, now - (kNow - age(i)), kAging), aged_b = aged_score(b, now - kNow, kAging);
+                    const double aged_a = a + (now - (kNow - age(i))) / kAging.ms_per_point, aged_b = b + (now - kNow) / kAging.ms_per_point;
                     if (std::fabs(aged_a - aged_b) < 1e-6) continue;
                     REQUIRE((key(Band::low, a, kNow - age(i)) < key(Band::low, b, kNow)) == (aged_a > aged_b));
                 }
@@ -134,18 +134,30 @@ TEST_CASE("hostile numbers give finite keys and never break the bounds") {
                         aging.critical_lead_ms = lead;
                         REQUIRE(std::isfinite(order_key(band, s, created, aging)));
                         REQUIRE((wait_bound_ms(aging) > 0 && std::isfinite(wait_bound_ms(aging))));
-                        REQUIRE((aged_score(s, created, aging) >= 0 && std::isfinite(aged_score(s, created, aging))));
                         REQUIRE(order_key(Band::low, 0, kNow - wait_bound_ms(aging) - 1000, aging) <= order_key(band, s, kNow, aging));
-                        REQUIRE((std::isfinite(cost_of_delay(band, s)) && cost_of_delay(band, s) >= 0));
+                        REQUIRE((std::isfinite(cost_of_delay(s, created, aging)) && cost_of_delay(s, created, aging) >= 0));
+                        const double place = order_key(band, s, created, aging);
+                        REQUIRE((std::isfinite(cost_of_delay(place, kNow, aging)) && cost_of_delay(place, kNow, aging) >= 0));
                         const double d = density(s, created, per_point);
                         REQUIRE((d >= 0 || s == inf));
                     }
 }
 
 TEST_CASE("a critical op outweighs others of its size in a short window, a small op a large one of equal cost") {
-    CHECK(density(cost_of_delay(Band::critical, 0), 16e6) > density(cost_of_delay(Band::high, kMaxScore), 0));
+    const auto cost = [](Band band, double score) { return cost_of_delay(key(band, score, kNow), kNow, kAging); };
+    CHECK(density(cost(Band::critical, 0), 16e6) > density(cost(Band::high, kMaxScore), 0));
     CHECK(density(50, 100) > density(50, 200));
     CHECK(density(75, 100) > density(25, 100));
+}
+
+TEST_CASE("the cost of delay is the score with what waiting added, and a critical one's from the moment no new critical op goes before it") {
+    for (const double s : kScores)
+        for (int i = 0; i < kAges; ++i) {
+            const double cost = cost_of_delay(key(Band::normal, s, kNow - age(i)), kNow, kAging);
+            const bool as_critical = key(Band::normal, s, kNow - age(i)) <= key(Band::critical, 0, kNow);
+            REQUIRE(cost - (as_critical ? kCriticalCost : 0) == doctest::Approx(s + age(i) / kAging.ms_per_point));
+            REQUIRE(cost_of_delay(key(Band::critical, s, kNow - age(i)), kNow, kAging) >= kCriticalCost);
+        }
 }
 
 TEST_CASE("low ops wait for idleness as long as the critical lead") { CHECK(kLowIdleWaitMs == kAging.critical_lead_ms); }

@@ -172,7 +172,7 @@ void Planner::collect_lane(Op& head, const GateResult& gate, Choice& choice, Bat
         if (run) op = outbox_.find(run->survivor);
         Candidate candidate;
         candidate.order_key = op->place();
-        candidate.value = cost_of_delay(static_cast<Band>(op->band), aged_score(op->score, now_ms_ - op->created_at, AgingOptions{}));
+        candidate.value = cost_of_delay(op->place(), now_ms_, AgingOptions{});
         candidate.bytes = static_cast<std::uint32_t>(std::min(4e9, estimated_bytes(*op)));
         candidate.lane = lane;
         candidate.chain = place++;

@@ -24,6 +24,8 @@ double aging_or(double value, double fallback) { return std::isnan(value) ? fall
 // A slope of 0 would be no aging at all, and no bound.
 double ms_per_point_of(const AgingOptions& aging) { return std::max(1.0, aging_or(aging.ms_per_point, AgingOptions{}.ms_per_point)); }
 double lead_of(const AgingOptions& aging) { return aging_or(aging.critical_lead_ms, AgingOptions{}.critical_lead_ms); }
+// By how much a critical op goes before one of score 0.
+double head_start_of(const AgingOptions& aging) { return lead_of(aging) + kMaxScore * ms_per_point_of(aging); }
 
 }  // namespace
 
@@ -39,21 +41,16 @@ Band effective_band(Band declared, double score) {
 
 double order_key(Band band, double score, double created_ms, const AgingOptions& aging) {
     const double created = std::isnan(created_ms) ? 0.0 : std::clamp(created_ms, 0.0, kMaxInstantMs);
-    const double per_point = ms_per_point_of(aging);
-    const double lead = band == Band::critical ? lead_of(aging) + kMaxScore * per_point : 0.0;
-    return created - clamped_score(score) * per_point - lead;
+    const double lead = band == Band::critical ? head_start_of(aging) : 0.0;
+    return created - clamped_score(score) * ms_per_point_of(aging) - lead;
 }
 
 double wait_bound_ms(const AgingOptions& aging) { return lead_of(aging) + 2.0 * kMaxScore * ms_per_point_of(aging); }
 
-double aged_score(double score, double waited_ms, const AgingOptions& aging) {
-    const double waited = std::isnan(waited_ms) ? 0.0 : std::clamp(waited_ms, 0.0, kMaxInstantMs);
-    return clamped_score(score) + waited / ms_per_point_of(aging);
-}
-
-double cost_of_delay(Band band, double aged_score) {
-    const double cost = std::isnan(aged_score) ? 0.0 : std::clamp(aged_score, 0.0, kMaxInstantMs);
-    return band == Band::critical ? cost + kCriticalCost : cost;
+double cost_of_delay(double place, double now_ms, const AgingOptions& aging) {
+    const double cost = std::clamp((now_ms - place) / ms_per_point_of(aging), 0.0, kMaxInstantMs);
+    if (std::isnan(cost)) return 0.0;
+    return place <= now_ms - head_start_of(aging) ? cost + kCriticalCost : cost;
 }
 
 double density(double cost, double bytes, double overhead_bytes) {

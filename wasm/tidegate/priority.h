@@ -58,13 +58,11 @@ double order_key(Band band, double score, double created_ms, const AgingOptions&
 // critical_lead_ms + 2 * kMaxScore * ms_per_point: 24 hours by default. Among ops that are not critical: kMaxScore * ms_per_point, 10 hours.
 double wait_bound_ms(const AgingOptions& aging);
 
-// The score including what waiting has added; grows without limit.
-double aged_score(double score, double waited_ms, const AgingOptions& aging);
-
-// What a unit of delay of this op costs, in points; the caller of batch.h passes it as Candidate::value.
-// A critical op outweighs any number of others of equal size (kCriticalCost more).
+// What a unit of delay of an op costs, in points, by its place in the queue: its own order key, or the better one of what waits for it; the caller of batch.h
+// passes it as Candidate::value. It is the score with what waiting has added; kCriticalCost more where the place is a critical op's, or waiting made it as good
+// as one's: such an op outweighs any number of others of its size. Finite for every input.
 inline constexpr double kCriticalCost = 1e9;
-double cost_of_delay(Band band, double aged_score);
+double cost_of_delay(double place, double now_ms, const AgingOptions& aging);
 
 // The cost of delay per byte: Smith's rule (1956), weighted shortest job first, is optimal for a total weighted delay on one link.
 // overhead_bytes is what an op costs on the wire besides its body.
