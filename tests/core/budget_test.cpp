@@ -135,15 +135,32 @@ TEST_CASE("breakers that opened together do not come back together") {
     CHECK(last > 0.95 * kBreakerOpenMs);
 }
 
+TEST_CASE("breakers whose probes failed together come back over three times the time") {
+    double first = 1e18, last = 0;
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        Random random(seed);
+        Breaker b;
+        b.state = BreakerState::half_open;
+        b.openings = 1;
+        b = on_result(b, true, kNow, random);
+        first = std::min(first, b.until_ms - kNow);
+        last = std::max(last, b.until_ms - kNow);
+    }
+    CHECK(first >= kBreakerOpenMs);
+    CHECK(first < 1.1 * kBreakerOpenMs);
+    CHECK(last > 0.95 * kBreakerSpread * 2 * kBreakerOpenMs);
+    CHECK(last < kBreakerSpread * 2 * kBreakerOpenMs);
+}
+
 TEST_CASE("openings in a row double up to five minutes; successes between failures keep it closed") {
     Random random(9);
     Breaker b;
     for (int i = 0; i < kBreakerFailures; ++i) b = on_result(b, true, kNow, random);
     double now = kNow, longest = 0;
     for (int opening = 1; opening <= 60; ++opening) {
-        const double ceiling = std::min(kBreakerMaxOpenMs, kBreakerOpenMs * static_cast<double>(1 << std::min(opening - 1, 10)));
-        REQUIRE(b.until_ms - now >= ceiling / 2 - 1);
-        REQUIRE(b.until_ms - now <= ceiling + 1);
+        const double length = std::min(kBreakerMaxOpenMs, kBreakerOpenMs * static_cast<double>(1 << std::min(opening - 1, 10)));
+        REQUIRE(b.until_ms - now >= length / 2 - 1);
+        REQUIRE(b.until_ms - now <= (opening == 1 ? length : std::min(kBreakerMaxOpenMs, kBreakerSpread * length)) + 1);
         longest = std::max(longest, b.until_ms - now);
         now = b.until_ms;
         b = on_result(on_send(b, now), true, now, random);

@@ -76,11 +76,13 @@ constexpr int kMaxOpenings = 30;
 Breaker open(Breaker breaker, double now_ms, Random& random, double longest_ms) {
     double length = kBreakerOpenMs;
     for (int i = 0; i < breaker.openings && length < kBreakerMaxOpenMs; ++i) length += length;
-    length = std::min(length, std::min(longest_ms, kBreakerMaxOpenMs));
+    const double longest = std::min(longest_ms, kBreakerMaxOpenMs);
+    length = std::min(length, longest);
+    const double most = breaker.openings > 0 ? std::min(kBreakerSpread * length, longest) : length;
     breaker.state = BreakerState::open;
     breaker.failures = 0;
     breaker.openings = std::min(breaker.openings + 1, kMaxOpenings);
-    breaker.until_ms = (is_instant(now_ms) ? now_ms : 0.0) + random.between(length / 2.0, length);
+    breaker.until_ms = (is_instant(now_ms) ? now_ms : 0.0) + random.between(length / 2.0, most);
     return breaker;
 }
 

@@ -35,7 +35,8 @@ double retry_again_ms(const RetryBudget& budget, double now_ms);           // th
 // through: success closes, failure opens again for twice the time. (Nygard, "Release It!".) The table is in budget.cpp.
 inline constexpr int kBreakerFailures = 5;
 inline constexpr double kBreakerOpenMs = 30.0 * kSecondMs;       // first opening; doubles up to …
-inline constexpr double kBreakerMaxOpenMs = 300.0 * kSecondMs;   // … this; the time is drawn from [½, 1) of it so that clients do not return together
+inline constexpr double kBreakerMaxOpenMs = 300.0 * kSecondMs;   // … this. The time is drawn from [½, 1) of it so that clients do not return together …
+inline constexpr double kBreakerSpread = 3.0;                    // … and from the second on up to so many times it (Brooker's decorrelated jitter, as a range): a herd is still together then
 inline constexpr double kBreakerProbeMs = 180.0 * kSecondMs;     // a probe not answered after this is lost (the worker died): another may go
 
 enum class BreakerState { closed, open, half_open };
