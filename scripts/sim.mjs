@@ -18,10 +18,10 @@ export function buildSim() {
   return at('build', 'release', 'tg_sim');
 }
 
-/** One run of the program. @param {string} program @param {string[]} args @returns {Promise<{code: number | string, output: string, result: any}>} */
-export function runSim(program, args) {
+/** One run of the program, ended after `timeoutMs`. @param {string} program @param {string[]} args @param {number} [timeoutMs] @returns {Promise<{code: number | string, output: string, result: any}>} */
+export function runSim(program, args, timeoutMs) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], ...(timeoutMs && { timeout: timeoutMs, killSignal: 'SIGKILL' }) });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { output += text; });
     child.on('error', reject).on('close', (code, signal) => {
