@@ -31,8 +31,8 @@ export function createTransport({ endpoint, base, allow = [], authorize = () => 
   return {
     async send(effect, body, signal) {
       const startedAtMs = clock.now();
-      /** @param {string} failure @param {any} why @returns {Answer} */
-      const failed = (failure, why) => ({ failure, message: sentence(why), startedAtMs, endedAtMs: clock.now(), ...(why.bodyBytes && { bodyBytes: why.bodyBytes }) });
+      /** @param {string} failure @param {unknown} why @returns {Answer} */
+      const failed = (failure, why) => ({ failure, message: sentence(why), startedAtMs, endedAtMs: clock.now() });
 
       const url = resolve(effect.url ?? '', root, origins);
       if (typeof url === 'string') return failed('blocked', url);
@@ -41,15 +41,16 @@ export function createTransport({ endpoint, base, allow = [], authorize = () => 
       const stop = () => abort.abort('aborted');
       signal.addEventListener('abort', stop);
       const cancelTimer = clock.timer(effect.timeoutMs ?? kDefaultTimeoutMs, () => abort.abort('timeout'));
-      let answered = false;
+      let failure = 'network';
       try {
         const { headers, bytes } = await unlessAborted(dress(effect, body, authorize), abort.signal);
         const response = await request(url, {
           method: effect.method ?? 'POST', headers, body: /** @type {any} */ (bytes), signal: abort.signal,
           redirect: 'error', credentials: 'same-origin', cache: 'no-store',
         });
-        answered = true;
+        failure = 'truncated';
         const answer = await readBody(response);
+        if (!answer) return failed('too-large', `the answer is longer than ${kMaxAnswerBytes} bytes`);
         return {
           status: response.status, headers: plain(response.headers), body: answer, bodyBytes: answer.length,
           sentBytes: bytes?.length ?? 0, startedAtMs, endedAtMs: clock.now(),
@@ -57,7 +58,7 @@ export function createTransport({ endpoint, base, allow = [], authorize = () => 
       } catch (error) {
         if (abort.signal.aborted) return failed(abort.signal.reason, `the request was given up after ${clock.now() - startedAtMs} ms`);
         if (error instanceof Blocked) return failed('blocked', error);
-        return failed(answered ? 'truncated' : 'network', error);
+        return failed(failure, error);
       } finally {
         cancelTimer();
         signal.removeEventListener('abort', stop);
@@ -133,7 +134,7 @@ async function gzip(bytes) {
 
 /**
  * The whole body, bounded. A body shorter than it said is an error here even where the engine accepts it; where the length cannot be
- * known (compressed, or delimited by the end of the connection), the core finds the missing results.
+ * known (compressed, or delimited by the end of the connection), the core finds the missing results. Null: it is longer than kMaxAnswerBytes.
  * @param {Response} response
  */
 async function readBody(response) {
@@ -144,7 +145,7 @@ async function readBody(response) {
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     chunks.push(part.value);
     size += part.value.length;
-    if (size > kMaxAnswerBytes) throw Object.assign(new Error(`the answer is longer than ${kMaxAnswerBytes} bytes`), { bodyBytes: size });   // what says that it would not help to ask again
+    if (size > kMaxAnswerBytes) return null;
   }
   const said = response.type === 'cors' ? null : response.headers.get('content-length');   // across origins nobody says whether it was compressed
   if (said !== null && !response.headers.has('content-encoding') && Number(said) !== size)

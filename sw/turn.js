@@ -28,7 +28,7 @@ const kRowWindow = 500;
 const kListWindow = 100;
 /** A core that traps this often in one drain is left alone until something wakes us again: twice for each halving of kRowWindow, and some. */
 const kMaxTraps = 24;
-const kPoisonReason = 'the core ended abnormally whenever it looked at this change';
+const kPoisonReason = 'the core ended abnormally at this change';
 
 /**
  * @typedef {object} TurnDeps

@@ -138,9 +138,8 @@ test('an answer longer than the limit is not read to its end', async () => {
     more();
   };
   const answer = await send('flood');
-  assert.equal(answer.failure, 'truncated');
+  assert.equal(answer.failure, 'too-large', 'which tells it from one that was cut off');
   assert.match(answer.message, /longer than/);
-  assert.ok(answer.bodyBytes > kMaxAnswerBytes, 'which tells it from one that was cut off');
   assert.ok(sent < 2 * kMaxAnswerBytes);
 });
 

@@ -339,8 +339,7 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
             drop_slots({item.body_slot});
             const Ruling ruling = status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network"));
             const bool passes = ruling.verdict == Verdict::again || ruling.verdict == Verdict::refused || ruling.verdict == Verdict::auth;
-            const bool too_large = outcome.failure == "truncated" && outcome.body_bytes > 0;   // only then the shell says how much it read
-            item.over = (status >= 400 && status <= 499 && !passes) || too_large;              // gone meanwhile: a later change says so
+            item.over = (status >= 400 && status <= 499 && !passes) || outcome.failure == "too-large";   // gone meanwhile: a later change says so
             if (item.over) return apply_page(run);
             if (ruling.verdict == Verdict::auth) auth_paused_[run->owner] = now_ms_ + kAuthRetryMs;
             else origin_failed(ruling, outcome);

@@ -40,7 +40,7 @@ struct Ruling {
 // The ruling for a status and a problem type. Statuses outside 100–599 are ruled as 500.
 Ruling rule_on(std::int64_t status, std::string_view problem_type);
 
-// The ruling for a request that had no answer: "network", "timeout", "aborted", "blocked", "truncated".
+// The ruling for a request that had no answer: "network", "timeout", "aborted", "blocked", "truncated" and "too-large" (the answer is longer than the shell reads).
 Ruling rule_on_failure(std::string_view failure);
 
 }  // namespace tidegate
