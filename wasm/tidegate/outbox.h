@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,7 +29,7 @@ inline constexpr std::size_t kMaxLendings = 1024;
 
 struct Lane {
     std::string name, owner, entity, entity_id;
-    std::deque<std::uint64_t> ops;   // seqs, ascending
+    std::vector<std::uint64_t> ops;  // seqs, ascending. Not a deque: libc++ gives each 4 kB
     std::uint64_t reserved_by = 0;   // batch or task that works on it; 0 none
     bool away = false;               // its owner is not signed in: its ops are neither counted nor indexed
     // Index bookkeeping, maintained by Outbox.
