@@ -4,19 +4,15 @@ import { test } from 'node:test';
 import { runHistories } from './histories/main.js';
 
 const kSeeds = 80;
-/** A slow machine runs fewer. */
-const kMostMs = 25_000;
-/** What a run has to meet to mean something, once in eight histories at least. */
+/** What a run has to meet to mean something, once in sixteen histories at least: four times fewer than is usual. */
 const kWanted = ['crashes', 'freezes', 'lostAnswers', 'quotaAborts', 'conflicts', 'cuts', 'refusals', 'traps'];
 
 test('in histories of the real shell nothing is lost, doubled, reordered or untrue', async (t) => {
   const from = 1 + Math.floor(Math.random() * 1e9);
-  const untilMs = performance.now() + kMostMs;
   const said = [];
   t.diagnostic(`node tests/js/histories/main.js --from ${from} --count ${kSeeds}`);
-  const { seeds, events } = await runHistories({ from, count: kSeeds, until: () => performance.now() > untilMs, say: (line) => { said.push(line); } });
+  const { seeds, events } = await runHistories({ from, count: kSeeds, say: (line) => { said.push(line); } });
   t.diagnostic(`${seeds} histories: ${JSON.stringify(events)}`);
   assert.deepEqual(said, []);
-  assert.ok(seeds >= 8, `${seeds} histories in ${kMostMs} ms`);
-  if (seeds === kSeeds) for (const name of kWanted) assert.ok(events[name] >= seeds / 8, `${name} was met ${events[name]} times in ${seeds} histories`);
+  for (const name of kWanted) assert.ok(events[name] >= kSeeds / 16, `${name} was met ${events[name]} times in ${kSeeds} histories`);
 });

@@ -2,7 +2,7 @@
 // process id, to kill it; the profile, to start it again on; a worker that no debugger keeps alive; and the network of the worker alone.
 import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium as chromiumPath } from '../../../scripts/setup.mjs';
@@ -145,7 +145,10 @@ export class Browser {
     return new Session(this, targetId, sessionId);
   }
 
-  /** SIGKILL for every process of the browser. */
+  /**
+   * SIGKILL for every process of the browser. Resolves when the last of them is gone: one that is still dying holds the database, and a browser started on the same
+   * profile then takes it for damaged and throws it away.
+   */
   async kill() {
     try {
       process.kill(-this.child.pid, 'SIGKILL');
@@ -153,12 +156,26 @@ export class Browser {
       if (error.code !== 'ESRCH') throw error;
     }
     await this.gone;
+    await until(() => !livesInGroup(this.child.pid), 'every process of the browser to be gone');
   }
 
   async close() {
     await this.send('Browser.close').catch(() => {});
     await this.gone;
   }
+}
+
+/** Whether a process of the group is alive; one that has ended and that nobody has collected yet (Z) is not. @param {number} group */
+function livesInGroup(group) {
+  return readdirSync('/proc').some((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      const [state, , ofGroup] = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');   // after "pid (name)"
+      return Number(ofGroup) === group && state !== 'Z' && state !== 'X';
+    } catch {
+      return false;   // it ended while we looked
+    }
+  });
 }
 
 /** A page or a worker. */
