@@ -56,7 +56,7 @@ export function createSyncWorker(options) {
   const open = () => {
     if (opening) return opening;
     opening = openStore({ clock }).then((store) => {
-      const marker = new Marker(markInCache(scope.caches, base), store, clock, (loss) => publish('sync.storage-lost', loss));
+      const marker = new Marker(markInCache(scope.caches, base), store, clock, (loss) => publish('sync.storage-lost', loss), false);
       marker.check();
       return createEngine({ ...options, endpoint }, {
         store, clock, random, base, locks: webLocks(scope.navigator.locks), wasm: () => shell.core(),

@@ -56,11 +56,30 @@ for (const [kind, damage] of [
     const second = await open();
     assert.equal((await second.marker.check())?.kind, kind);
     assert.deepEqual(losses.map(({ kind, lostOps }) => [kind, lostOps]), [[kind, kind === 'emptied' ? 3 : 2]]);
+    if (kind === 'emptied') assert.equal(await second.marker.check(), null);   // before anything is saved
     const next = item('9', 'x');
     await second.store.accept([next], kLimits);   // goes on
     assert.equal((await second.store.rows(0, 10)).at(-1).id, next.row.id);
     await second.store.close();
   });
+
+test('a loss that the worker finds is shown by the next page, and by that one only', async () => {
+  await wipe();
+  const place = markInCache(cacheStorage({}), 'https://app.example/');
+  const store = await openStore({ clock });
+  const marker = (/** @type {boolean} */ shows) => new Marker(place, store, clock, () => {}, shows);
+  await store.accept([item('1', 'a')], kLimits);
+  await place.write({ install: 'another', lastSeq: 5, ops: 4, atMs: 7 });
+  const worker = marker(false);
+  const loss = await worker.check();
+  assert.deepEqual({ ...loss, foundMs: 0 }, { kind: 'emptied', lostOps: 4, lastSeenMs: 7, foundMs: 0 });
+  await worker.close();                                        // it writes its mark
+  assert.deepEqual(await marker(false).check(), loss);         // the worker's next life
+  assert.deepEqual(await marker(true).check(), loss);
+  await worker.close();
+  assert.equal(await marker(true).check(), null);
+  await store.close();
+});
 
 test('headless: a database that vanished is a typed status and an event; what is saved from then on is kept', async (t) => {
   const { api } = await startServer(t);

@@ -2,7 +2,7 @@
 // process id, to kill it; the profile, to start it again on; a worker that no debugger keeps alive; and the network of the worker alone.
 import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium as chromiumPath } from '../../../scripts/setup.mjs';
@@ -10,7 +10,7 @@ import { until } from './until.js';
 
 const kFlags = [
   '--headless', '--remote-debugging-pipe', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
+  '--disable-component-update', '--disable-sync', '--enable-logging=stderr', '--log-level=2',
 ];
 /** Root has no user namespace to build a sandbox from. */
 const kNoSandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
@@ -36,13 +36,35 @@ export const removeProfile = (profile) => rmSync(profile, { recursive: true, for
 export async function launch(profile, { syncAttempts = 50 } = {}) {
   const path = chromiumPath();
   if (!path) throw new Error('no Chromium on PATH; name one with CHROMIUM');
+  const log = openSync(logOf(profile), 'a');
   // A process group of its own: the whole browser can be killed at once.
   const child = spawn(path, [...kFlags, ...kNoSandbox, ...quickRetries(syncAttempts), `--user-data-dir=${profile}`, 'about:blank'],
-    { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true });
+    { stdio: ['ignore', 'ignore', log, 'pipe', 'pipe'], detached: true });
+  closeSync(log);
   const browser = new Browser(child);
   await browser.send('Browser.getVersion');
   await browser.send('Target.setDiscoverTargets', { discover: true });
   return browser;
+}
+
+/** What the browsers on `profile` said of themselves. @param {string} profile */
+const logOf = (profile) => join(profile, 'stderr.log');
+
+/** Whether the browser says that it deleted an IndexedDB database because it took it for damaged. @param {string} profile */
+export const threwDatabaseAway = (profile) => existsSync(logOf(profile)) && readFileSync(logOf(profile), 'utf8').includes('recovering from a corrupted (and deleted) database');
+
+/**
+ * Leaves the profile's database as a browser leaves it that is killed between the two writes of which each record of LevelDB's log consists: there is the head, and not
+ * all of the body. The next start takes that for the end of the log, as it should, and appends to it; the one after that reads the head with a body that is not its
+ * own ("checksum mismatch"), and Chromium then deletes the whole database. REQUIRES: no browser runs.
+ * @param {string} profile
+ */
+export function tearDatabase(profile) {
+  const folder = join(profile, 'Default', 'IndexedDB');
+  const logs = readdirSync(folder, { recursive: true }).map(String).filter((name) => /\.leveldb\/\d+\.log$/.test(name)).sort();
+  const [bodyBytes, type] = [200, 1];   // https://github.com/google/leveldb/blob/main/doc/log_format.md: checksum, length, type, body
+  const head = Buffer.from([1, 2, 3, 4, bodyBytes, 0, type]);
+  appendFileSync(join(folder, logs.at(-1) ?? 'no log'), Buffer.concat([head, Buffer.alloc(20)]));
 }
 
 /** The browser with one address and nobody at the wheel. @param {string} profile @param {string} url */
@@ -146,8 +168,7 @@ export class Browser {
   }
 
   /**
-   * SIGKILL for every process of the browser. Resolves when the last of them is gone: one that is still dying holds the database, and a browser started on the same
-   * profile then takes it for damaged and throws it away.
+   * SIGKILL for every process of the browser. Resolves when the last of them is gone: one that is still dying holds the profile's files.
    */
   async kill() {
     try {

@@ -27,6 +27,30 @@ export async function openScene(t, options) {
   return scene;
 }
 
+/** In so many scenes one after the other no browser throws its database away. */
+const kScenes = 3;
+
+/**
+ * Runs `body` in a scene of Chromium that it kills. A kill that falls into a write can make Chromium delete the whole database at the second start after it (see
+ * tearDatabase()). Nothing in a page can hinder that, so there the promise is another one, and is held here: the loss is told. Then the test begins anew, because
+ * it has not shown yet what it is there for. Only the browser's own word counts, and a scene that lost nothing never gets here.
+ * @template T @param {import('node:test').TestContext} t @param {object} options  of openScene() @param {(scene: Scene) => Promise<T>} body @returns {Promise<T>}
+ */
+export async function whileStorageLasts(t, options, body) {
+  for (let left = kScenes - 1; ; left--) {
+    const scene = await openScene(t, options);
+    try {
+      return await body(scene);
+    } catch (error) {
+      if (left === 0 || !chromium.threwDatabaseAway(scene.profile)) throw error;
+      const page = await scene.open();
+      const { storage } = await page.run(async () => (await client).status());
+      assert.equal(storage?.kind, 'emptied', `Chromium threw its database away, and the page was told ${JSON.stringify(storage)}; without it: ${error.message}`);
+      t.diagnostic(`Chromium threw its database away after a kill, which was told (${JSON.stringify(storage)}); begun anew`);
+    }
+  }
+}
+
 class Scene {
   /** In the order of acceptance; opId is null where a kill cut the save off. @type {import('../../../headless/checker.mjs').Save[]} */
   saves = [];
@@ -85,8 +109,8 @@ class Scene {
     this.saves.push({ n: this.saves.length, entity, entityId, action: deleted ? 'delete' : 'save', sha256: deleted ? '' : documentHash(JSON.stringify(doc)), opId });
   }
 
-  /** Resolves when the server has the last saved version of everything. @param {{patienceMs?: number}} [options] */
-  async arrived({ patienceMs = 60_000 } = {}) {
+  /** Resolves when the server has the last saved version of everything. @param {{patienceMs?: number, thrownAway?: boolean}} [options]  a database that is gone is known of */
+  async arrived({ patienceMs = 60_000, thrownAway = false } = {}) {
     const last = new Map(this.saves.filter(({ opId }) => opId !== null).map((save) => [`${save.entity}/${save.entityId}`, save]));
     const missing = () => {
       const documents = this.server.documents();
@@ -95,7 +119,10 @@ class Scene {
         return (text === undefined ? '' : documentHash(text)) !== (action === 'delete' ? '' : sha256);
       }).map(([name]) => name);
     };
-    await until(() => missing().length === 0, 'the server to have every document', {
+    await until(() => {
+      if (!thrownAway && this.engine === chromium && chromium.threwDatabaseAway(this.profile)) throw new Error('Chromium threw its database away');
+      return missing().length === 0;
+    }, 'the server to have every document', {
       patienceMs, seen: () => ({ missing: missing().length, effects: this.server.effects(), batches: this.gateway.batches, missingNames: missing().slice(0, 3) }),
     });
   }
