@@ -326,6 +326,8 @@ function shownOp(row) {
   if (row.lastAttempt) op.lastAttempt = row.lastAttempt;
   if (row.untilMs) op.nextAttempt = row.untilMs;
   if (row.error) op.error = row.error;
+  const { unreadable } = /** @type {any} */ (row);
+  if (unreadable) op.unreadable = unreadable;
   return op;
 }
 

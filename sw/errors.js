@@ -19,11 +19,12 @@ export class TidegateError extends Error {
 /**
  * Storage failed; whatever was being written was not written.
  * quota: free space, then try again · closed: the store was closed · blocked: another context holds it, try later ·
- * newer-schema: newer code owns the database, reload · corrupt: the data cannot be read · full: the outbox is at its limit · internal: the rest
+ * newer-schema: newer code owns the database, reload · corrupt: the data cannot be read · full: the outbox is at its limit · locked: the keys to it
+ * cannot be had now · internal: the rest
  */
 export class StoreError extends Error {
   /**
-   * @param {"quota"|"closed"|"blocked"|"newer-schema"|"corrupt"|"full"|"internal"} code
+   * @param {"quota"|"closed"|"blocked"|"newer-schema"|"corrupt"|"full"|"locked"|"internal"} code
    * @param {string} message
    * @param {unknown} [cause]
    */

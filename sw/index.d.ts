@@ -33,6 +33,8 @@ export interface Listed { entity: string; entityId: string; contentType: string;
 export interface Op {
   id: string; seq: number; entity: string; entityId: string; action: string; priority: string; score?: number; state: OpState;
   localVersion: number; createdAt: number; lastAttempt?: number; nextAttempt?: number; attempts: number; sizeBytes: number; reason?: string; error?: OpError;
+  /** It is kept and cannot be read: its key is not here, or its record was altered. Of what it says nothing is shown: entity is "?". */
+  unreadable?: 'key-missing' | 'altered';
 }
 export type Status = CoreStatus & { supported: Record<string, boolean>; storage: StorageLoss | null };
 /** The browser emptied or cut the database behind our back; found when this client opened. */
@@ -80,6 +82,8 @@ export interface HintContext {
 }
 /** Stands between the core and its store, and makes the deltas that the core asks the store for. */
 export type BlobDeltas = (store: Store) => Store;
+/** Stands between everything and the store, and seals what is kept (tidegate/encryption). */
+export type Encryption = (store: Store, context: { owner?: string; publish: (type: string, detail: any) => void }) => Store;
 /** Functions around a drain and its requests. One that throws or takes longer than 5 s is counted, told as `sync.plugin-failed`, and skipped. */
 export interface Plugin {
   name?: string;
@@ -122,6 +126,8 @@ export interface ClientOptions {
    * service worker give it to createSyncWorker().
    */
   blobDeltas?: BlobDeltas;
+  /** encryption() of tidegate/encryption: what is kept is sealed. In a page with a service worker give the same to both. */
+  encryption?: Encryption;
   /** Further origins that may be spoken to. */
   allow?: string[];
   /** Per entity, the fields that rules look at (dotted names or JSON Pointers), besides those the stored rules name. */
@@ -158,7 +164,7 @@ export interface ShellOptions {
   /** The asset that answers navigations, for example "./index.html". */
   navigate?: string;
 }
-export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm' | 'resolveConflict' | 'plugins' | 'blobDeltas'> {
+export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm' | 'resolveConflict' | 'plugins' | 'blobDeltas' | 'encryption'> {
   /** The app's badge shows what waits; a change that was refused for good is told in a notification, where that was permitted. Default false. */
   notify?: boolean | NotifyOptions;
   shell?: ShellOptions;
@@ -239,4 +245,4 @@ export function createSyncWorker(options: WorkerOptions): void;
 /** The one tag background sync is asked for. */
 export const kSyncTag: 'tidegate';
 export class TidegateError extends Error { code: string; path: string }
-export class StoreError extends Error { code: 'quota' | 'closed' | 'blocked' | 'newer-schema' | 'corrupt' | 'full' | 'internal' }
+export class StoreError extends Error { code: 'quota' | 'closed' | 'blocked' | 'newer-schema' | 'corrupt' | 'full' | 'locked' | 'internal' }

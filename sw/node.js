@@ -20,16 +20,17 @@ export { StoreError, TidegateError } from './errors.js';
  * @param {NodeOptions} options @returns {Promise<Client>} throws TidegateError, StoreError
  */
 export async function openClient(options) {
-  const { path, autoSync = true, owner = '', hints, pull = hints !== undefined, authorize, endpoint, wasm = new URL('../dist/tidegate.wasm', import.meta.url) } = options;
+  const { path, autoSync = true, owner = '', hints, pull = hints !== undefined, authorize, endpoint, encryption, wasm = new URL('../dist/tidegate.wasm', import.meta.url) } = options;
   if (typeof path !== 'string' || path === '')
     throw new TidegateError('wrong-type', '/path', `path: expected the path of a file, got ${quote(path)}`);
-  const store = await openSqliteStore({ path });
+  const raw = await openSqliteStore({ path });
   /** @type {Set<Listener>} */
   const listeners = new Set();
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
     if (type === 'sync.ended' && autoSync) waker.arm(detail.wakeAtMs);
     if (account.hears(type, detail)) tell(listeners, type, detail);
   };
+  const store = encryption?.(raw, { owner, publish }) ?? raw;
   const stop = new AbortController();
   const account = new Account(owner);
   const locks = sqliteLock({ path: `${path}.lock`, clock });

@@ -26,7 +26,7 @@ const ownerPrefix = (owner) => lanePrefix(owner, '').slice(0, -1);
 /** All records of a store, a page at a time. @param {Store} store @param {KeyedStore} name @param {string} [prefix] */
 async function* pagesOf(store, name, prefix) {
   for (let after; ;) {
-    const page = await store.list(name, { prefix, after, limit: kPage });
+    const page = await store.list(name, { prefix, after, limit: kPage, loose: true });
     yield page;
     if (page.length < kPage) return;
     after = page[page.length - 1].key;
@@ -37,7 +37,7 @@ async function* pagesOf(store, name, prefix) {
 async function* opsOf(store, owner) {
   for (let after = 0; ;) {
     const rows = await store.rows(after, kPage);
-    yield rows.filter((row) => (row.owner ?? '') === owner);   // the core leaves an empty owner out
+    yield rows.filter((row) => (row.owner ?? '') === owner && !(/** @type {any} */ (row).foreign));   // the core leaves an empty owner out
     if (rows.length < kPage) return;
     after = rows[rows.length - 1].seq;
   }

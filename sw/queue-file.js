@@ -19,7 +19,7 @@ export async function writeQueue(store, owner, nowMs) {
   const parts = [`${JSON.stringify({ tidegate: 'queue', version: kVersion, owner, exportedAt: nowMs })}\n`];
   for (let after = 0; ;) {
     const rows = await store.rows(after, kPage);
-    const mine = rows.filter((row) => (row.owner ?? '') === owner);
+    const mine = rows.filter((row) => (row.owner ?? '') === owner && !(/** @type {any} */ (row).unreadable));
     const documents = await store.getMany('payloads', mine.map(({ seq }) => `${seq}:next`));
     mine.forEach((row, i) => parts.push(`${JSON.stringify({ row: without(row, kLocal), ...(documents[i] && { bytes: toBase64(documents[i]) }) })}\n`));
     if (rows.length < kPage) return new Blob(parts, { type: 'application/x-ndjson' });

@@ -1,5 +1,11 @@
 // The only file that draws random numbers. Ids and idempotency keys come from here, so they come from the platform's cryptographic source.
 
+/** WebCrypto, for the entries that encrypt. */
+export const subtle = () => crypto.subtle;
+
+/** @param {number} count */
+export const randomBytes = (count) => crypto.getRandomValues(new Uint8Array(count));
+
 /** @typedef {{seed(): number, uuid(nowMs: number): string}} Random */
 
 /** @type {Random} */

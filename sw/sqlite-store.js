@@ -239,7 +239,7 @@ function performWrite(sql, write, bytes) {
     sql.run(store === 'ops' ? 'DELETE FROM ops WHERE seq = ?' : `DELETE FROM ${table(store)} WHERE key = ?`, key);
   } else if (store === 'ops') {
     const row = recordOf(write, bytes);
-    sql.run('INSERT INTO ops (seq, id, lane, value) VALUES (?, ?, ?, ?) ON CONFLICT (seq) DO UPDATE SET value = excluded.value',
+    sql.run('INSERT INTO ops (seq, id, lane, value) VALUES (?, ?, ?, ?) ON CONFLICT (seq) DO UPDATE SET lane = excluded.lane, value = excluded.value',
       key, row.id, row.lane, JSON.stringify(row));
   } else {
     put(sql, store, key, recordOf(write, bytes));

@@ -14,6 +14,7 @@ export type NewRow = Required<Pick<OpRow, Always>> & {
   expiresAt?: number;
   state: 'queued';
 };
+/** bytes: or a record of them, as sw/sealed-store.js makes it. */
 export interface AcceptItem { row: NewRow; bytes: Uint8Array | null }
 export interface AcceptLimits { maxOps: number; maxBytes: number }
 /** install: the id of the first op ever stored here; lastSeq: the highest sequence number ever given. */
@@ -54,7 +55,8 @@ export interface Store {
   get(store: 'ops', key: number): Promise<OpRow | undefined>;
   get(store: KeyedStore, key: string): Promise<any>;
   getMany(store: string, keys: (string | number)[]): Promise<any[]>;
-  list(store: KeyedStore, options?: { prefix?: string; after?: string; limit?: number }): Promise<{ key: string; value: any }[]>;
+  /** In the order of keys. `loose`: any order that stays the same will do. */
+  list(store: KeyedStore, options?: { prefix?: string; after?: string; limit?: number; loose?: boolean }): Promise<{ key: string; value: any }[]>;
   acquireLease(ask: { holder: string; nowMs: number; ttlMs: number; codeVersion: string; takeover?: boolean }): Promise<Granted | null>;
   renewLease(ask: { token: number; nowMs: number; ttlMs: number }): Promise<boolean>;
   releaseLease(ask: { token: number }): Promise<void>;

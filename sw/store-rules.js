@@ -82,9 +82,9 @@ export function resolveActions(items, exists) {
   });
 }
 
-/** The optimistic document an accepted row leaves in `docs`. @param {any} row @param {number} seq @param {Uint8Array | null} bytes */
+/** The optimistic document an accepted row leaves in `docs`; of a sealed row what it says of itself stays sealed. @param {any} row @param {number} seq @param {any} bytes */
 export function docOf(row, seq, bytes) {
-  const { entity, entityId, owner, contentType } = row;
-  const doc = { entity, entityId, owner, contentType, deleted: row.action === 'delete', opId: row.id, seq };
-  return bytes ? { ...doc, bytes } : doc;
+  const { entity, entityId, owner, contentType, sealed } = row;
+  const doc = { ...(sealed ? { sealed } : { entity, entityId, owner, contentType }), deleted: row.action === 'delete', opId: row.id, seq };
+  return bytes ? { ...doc, bytes: bytesOf(bytes) } : doc;
 }

@@ -1,6 +1,6 @@
 // The store on IndexedDB, and the only file that names it. Every write is one strict transaction and counts from its `complete` event on:
 // a request may succeed and its transaction still abort (quota), so `success` means nothing.
-import { openDB, unwrap } from 'idb';
+import { deleteDB, openDB, unwrap } from 'idb';
 import { StoreError } from './errors.js';
 import {
   addTotals, bytesOf, docOf, holdsLease, kDrainState, kKeyedStores, kListLimit, kSchemaVersion, nextLease, prefixEnd, recordOf, resolveActions,
@@ -128,6 +128,30 @@ async function settle(tx, body) {
     throw storeError(error instanceof StoreError || !raw.error ? error : raw.error);
   }
 }
+
+/**
+ * A database of one store, for one record that is made once: whoever comes second gets what the first one made. For sw/keys.js.
+ * @param {string} name @param {string} key
+ */
+export async function openRecord(name, key) {
+  const db = await openDB(name, 1, { upgrade: (fresh) => { fresh.createObjectStore(key); } }).catch((error) => { throw storeError(error); });
+  const strict = /** @type {const} */ ({ durability: 'strict' });
+  return {
+    /** The record, after `change` saw what is there; nothing is written where it answers null. @param {(found: any) => any} change */
+    async update(change) {
+      const tx = db.transaction(key, 'readwrite', strict);
+      const found = await tx.store.get(key);
+      const next = change(found);
+      if (next) await tx.store.put(next, key);
+      await tx.done;
+      return next ?? found;
+    },
+    close: () => db.close(),
+  };
+}
+
+/** Takes a database of openRecord() away. @param {string} name @returns {Promise<void>} */
+export const removeRecord = (name) => deleteDB(name).catch((error) => { throw storeError(error); });
 
 /** @param {IDBPDatabase<any>} db @param {number} oldVersion */
 function upgrade(db, oldVersion) {

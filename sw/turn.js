@@ -376,7 +376,7 @@ export class Drain {
   /** Keys and what is not bytes, of a few records at a time, because the store reads the bytes with them. @param {Effect} effect */
   async #list({ items = [], after }) {
     const [{ store, key }] = items;
-    const found = await this.deps.store.list(/** @type {any} */ (store), { prefix: key, after, limit: kListWindow });
+    const found = await this.deps.store.list(/** @type {any} */ (store), { prefix: key, after, limit: kListWindow, loose: true });
     return { metas: found.map(({ key, value }) => ({ key, value: metaOf(value) })) };
   }
 

@@ -55,7 +55,8 @@ export function createSyncWorker(options) {
   let opening = null;
   const open = () => {
     if (opening) return opening;
-    opening = openStore({ clock }).then((store) => {
+    opening = openStore({ clock }).then((raw) => {
+      const store = options.encryption?.(raw, { publish }) ?? raw;
       const marker = new Marker(markInCache(scope.caches, base), store, clock, (loss) => publish('sync.storage-lost', loss), false);
       marker.check();
       return createEngine({ ...options, endpoint }, {

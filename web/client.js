@@ -26,7 +26,7 @@ const kPatienceMs = 1_000;
  * @param {ConnectOptions} options @returns {Promise<Client>} throws TidegateError, StoreError
  */
 export async function connect(options) {
-  const store = await openStore({ clock });
+  const raw = await openStore({ clock });
   /** @type {Set<Listener>} */
   const listeners = new Set();
   const stop = new AbortController();
@@ -37,7 +37,7 @@ export async function connect(options) {
   if (!persisted && options.persist !== false) storage?.persist?.().then((granted) => { persisted = granted; }, () => {});
   let queued = true;   // whether the last status had anything left; unknown counts as yes
 
-  const { owner = '', hints, pull = hints !== undefined } = options;
+  const { owner = '', hints, encryption, pull = hints !== undefined } = options;
   const account = new Account(owner);
   const locks = webLocks(navigator.locks);
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
@@ -45,6 +45,7 @@ export async function connect(options) {
     if (type === 'status') queued = detail.queueSize > 0;
     if (account.hears(type, detail)) tell(listeners, type, detail);
   };
+  const store = encryption?.(raw, { owner, publish }) ?? raw;
   const tabs = openTabs(publish);
   const link = await WorkerLink.open(options, { clock, publish, readings, signal: stop.signal });
 

@@ -56,7 +56,9 @@ test('Node imports every entry and a saved document is there again after reopeni
     import { openClient } from 'tidegate/node';
     import * as whole from 'tidegate';
     import { blobDeltas } from 'tidegate/blob-deltas';
-    const options = { path: 'client.db', endpoint: 'http://127.0.0.1:9/api/v1', autoSync: false, blobDeltas: blobDeltas() };
+    import { encryption, secretKeys } from 'tidegate/encryption';
+    const keys = () => secretKeys({ secret: new Uint8Array(32) });
+    const options = { path: 'client.db', endpoint: 'http://127.0.0.1:9/api/v1', autoSync: false, blobDeltas: blobDeltas(), encryption: encryption({ keys }) };
     const first = await openClient(options);
     const saved = await first.save('NOTE', 'n1', { text: 'Grüße' });
     await first.close();

@@ -1,0 +1,264 @@
+// A store that seals what it is given and opens what it hands out, around either of the two. Ciphers are asynchronous and a transaction ends where anything else
+// is awaited, so all sealing is done before a transaction begins and all opening after it ended; what the transactions themselves read and compare is not sealed.
+//
+// A record that cannot be opened harms nobody but itself: an op is handed out as quarantined and its record left as it is, so that the right key brings it back;
+// anything else is not there. Either is told as `sync.unreadable`, once.
+import { isSealed, isStandIn, kByLane, kPlainState, openRecord, openRow, payloadPlace, sealPayload, sealRecord, sealRow, standIn } from './records.js';
+import { Unreadable } from './sealing.js';
+import { bytesOf, kListLimit, recordOf } from './store-rules.js';
+import { sealOld } from './seal-old.js';
+
+/** @import { Keyring } from './sealing.js' */
+/** @import { Granted, Store, Write } from './store-contract.d.ts' */
+
+/** What a lease hands over that is sealed. */
+const kSealedGrant = /** @type {const} */ (['snapshot', 'core', 'rules']);
+/** How many records a list looks at at a time. */
+const kWindow = 500;
+/** What the name of an owner begins with of whom only the key is known. No core sends his ops: he cannot sign in. */
+const kUnknownOwner = '?';
+/** What remains of the core's state when it cannot be read: nobody is signed in, so nothing goes before somebody is. */
+const kNobody = { version: 1, owner: null };
+
+/**
+ * @param {Store} inner @param {Keyring} keyring
+ * @param {{owner?: string, publish?: (type: string, detail: any) => void}} context  owner: whose client this is, where it is one's
+ * @returns {Store}
+ */
+export function sealedStore(inner, keyring, { owner: client, publish = () => {} } = {}) {
+  const told = new Set();
+  /** @type {string | undefined} who is signed in, as far as this store has heard */
+  let signedIn = client;
+  /** The store says that everything in it is sealed. */
+  let allSealed = false;
+  /** An op was met that is not: a client without keys wrote it. */
+  let plainSeen = false;
+
+  /** Whether records that are not sealed may be there. */
+  const mixed = async () => plainSeen || !(allSealed ||= (await inner.get('state', 'sealed')) !== undefined);
+
+  /** @param {Unreadable} error @param {any} detail @param {string} mark */
+  const tell = (error, detail, mark) => {
+    if (told.has(mark)) return;
+    told.add(mark);
+    publish('sync.unreadable', { cause: error.why, message: error.message, ...detail });
+  };
+
+  /** Whose a row is that cannot be read. @param {any} row @returns {Promise<[string, boolean]>} the owner, and whether that is a guess */
+  const ownerOf = async (row) => {
+    const key = row.lane.slice(0, row.lane.indexOf(':'));
+    if (!(await keyring.ours(key))) return [signedIn ?? '', true];   // names of a key that is gone say nothing: shown to whoever asks, removed with nobody
+    const isHis = key === await keyring.ownerKey(encodeURIComponent(signedIn ?? ''));
+    return isHis ? [signedIn ?? '', false] : [`${kUnknownOwner}${key}`, false];
+  };
+
+  /** @param {any} row @returns {Promise<any>} */
+  const opened = async (row) => {
+    if (row === undefined) return undefined;
+    plainSeen ||= !isSealed(row);
+    try {
+      return await openRow(keyring, row);
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      const [owner, foreign] = await ownerOf(row);
+      tell(error, { id: row.id, seq: row.seq, ...(!foreign && { owner }) }, row.id);
+      return standIn(row, error, owner, foreign);
+    }
+  };
+
+  /** Undefined where it cannot be read. @param {string} name @param {string} key @param {any} record @param {any} [op] @returns {Promise<{lane?: string, record: any} | undefined>} */
+  const openedRecord = async (name, key, record, op) => {
+    if (record === undefined) return undefined;
+    try {
+      return await openRecord(keyring, name, key, record, op);
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      tell(error, { store: name, key, ...(op && { id: op.id }) }, `${name}/${key}`);
+      return undefined;
+    }
+  };
+
+  /** The ops that payloads belong to: id and name of the lane. @param {(string | number)[]} keys @returns {Promise<({id: string, lane: string} | undefined)[]>} */
+  const opsOfPayloads = async (keys) => {
+    const seqs = [...new Set(keys.map((key) => parseInt(String(key))))].filter(Number.isSafeInteger);
+    const rows = (await inner.getMany('ops', seqs)).filter(Boolean);
+    const ops = await Promise.all(rows.map(async (row) => /** @type {const} */ ([row.seq, { id: row.id, lane: isSealed(row) ? row.lane : await keyring.laneKey(row.lane) }])));
+    const bySeq = new Map(ops);
+    return keys.map((key) => bySeq.get(parseInt(String(key))));
+  };
+
+  /** @param {string} name @param {(string | number)[]} keys @returns {Promise<any[]>} */
+  const getMany = async (name, keys) => {
+    if (name === 'ops') return Promise.all((await inner.getMany(name, keys)).map(opened));
+    if (name === 'state') return Promise.all((await inner.getMany(name, keys)).map(async (record, i) => (await openedRecord(name, String(keys[i]), record))?.record));
+    const stored = kByLane.includes(name) ? await Promise.all(keys.map((key) => keyring.laneKey(String(key)))) : keys.map(String);
+    const found = await inner.getMany(name, stored);
+    if (kByLane.includes(name) && found.includes(undefined) && await mixed()) {
+      const plain = await inner.getMany(name, keys);
+      plain.forEach((record, i) => { if (found[i] === undefined && record !== undefined) { found[i] = record; stored[i] = String(keys[i]); } });
+    }
+    const ops = name === 'payloads' && found.some(isSealed) ? await opsOfPayloads(keys) : [];
+    return Promise.all(found.map(async (record, i) => (await openedRecord(name, stored[i], record, ops[i]))?.record));
+  };
+
+  /** Records of a page, opened, with the keys they are asked for by. @param {string} name @param {{key: string, value: any}[]} page */
+  const openedPage = async (name, page) => {
+    const ops = name === 'payloads' ? await opsOfPayloads(page.map(({ key }) => key)) : [];
+    const found = await Promise.all(page.map(({ key, value }, i) => openedRecord(name, key, value, ops[i])));
+    return found.flatMap((one, i) => (one ? [{ key: one.lane ?? page[i].key, value: one.record }] : []));
+  };
+
+  /** In the order of stored keys. What cannot be read is passed over, so a short page is the last one here as well. @param {string} name @param {any} range */
+  const listStored = async (name, { prefix, after, limit }) => {
+    const found = [];
+    for (let from = after; ;) {
+      const wanted = limit - found.length;
+      const page = await inner.list(/** @type {any} */ (name), { prefix, after: from, limit: wanted });
+      found.push(...await openedPage(name, page));
+      if (found.length === limit || page.length < wanted) return found;
+      from = page[page.length - 1].key;
+    }
+  };
+
+  /** In the order of lanes, which stored keys do not have: the keys of all of them are looked at. @param {string} name @param {{prefix: string, after?: string, limit: number}} range */
+  const listInOrder = async (name, { prefix, after = '', limit }) => {
+    const lanes = new Set();
+    for (const from of [prefix && await keyring.laneKey(prefix), ...(prefix && await mixed() ? [prefix] : [])])
+      for (let last; ;) {
+        const page = await inner.list(/** @type {any} */ (name), { prefix: from, after: last, limit: kWindow });
+        const named = await openedPage(name, page.map(({ key, value }) => ({ key, value: isSealed(value) ? { ...value, bytes: undefined } : value })));
+        for (const { key } of named) if (key > after) lanes.add(key);
+        if (page.length < kWindow) break;
+        last = page[page.length - 1].key;
+      }
+    /** @type {{key: string, value: any}[]} */
+    const found = [];
+    for (const chunk of chunks([...lanes].sort(), limit)) {
+      const values = await getMany(name, chunk);
+      chunk.forEach((key, i) => { if (values[i] !== undefined) found.push({ key, value: values[i] }); });
+      if (found.length >= limit) break;
+    }
+    return found.slice(0, limit);
+  };
+
+  /** @param {Write[]} writes @returns {Promise<(Uint8Array | undefined)[]>} what each brings along: its own bytes, or those it is to copy */
+  const bytesFor = async (writes) => {
+    const bytes = writes.map((write) => write.bytes);
+    for (const name of new Set(writes.flatMap(({ from }) => (from ? [from.store] : [])))) {
+      const wanted = writes.flatMap(({ from }, i) => (from?.store === name ? [{ i, key: from.key }] : []));
+      const found = await getMany(name, wanted.map(({ key }) => key));
+      wanted.forEach(({ i }, n) => { bytes[i] = bytesOf(found[n]); });
+    }
+    return bytes;
+  };
+
+  /** @param {Write[]} writes @returns {Promise<Write[]>} */
+  const sealedWrites = async (writes) => {
+    const ring = await keyring.ring();
+    const bytes = await bytesFor(writes);
+    const written = new Map(writes.filter(({ store, value }) => store === 'ops' && value && !isStandIn(value)).map(({ key, value }) => [Number(key), value]));
+    const homes = writes.filter(({ store, remove, key }) => store === 'payloads' && !remove && !written.has(parseInt(String(key)))).map(({ key }) => String(key));
+    const ops = homes.length > 0 ? await opsOfPayloads(homes) : [];
+    const place = async (/** @type {string} */ key) => {
+      const name = key.slice(key.indexOf(':') + 1), row = written.get(parseInt(key));
+      if (row) return payloadPlace(name, row.id, await keyring.laneKey(row.lane));
+      const { id = '', lane = '' } = ops[homes.indexOf(key)] ?? {};
+      return payloadPlace(name, id, lane);
+    };
+    const old = await mixed();
+    const sealed = await Promise.all(writes.map(async ({ from: _, ...write }, i) => {
+      const { store, key, prefix, value, remove } = write;
+      if (kByLane.includes(store)) {
+        const plain = old || prefix !== undefined ? [{ store, key, prefix, remove: true }] : [];
+        const stored = prefix === undefined ? { store, key: await keyring.laneKey(String(key)) } : { store, prefix: await keyring.laneKey(prefix) };
+        if (remove) return [{ ...stored, remove }, ...plain];
+        return [...plain, { ...stored, ...await sealRecord(keyring, ring, store, String(stored.key), String(key), value, bytes[i]) }];
+      }
+      if (remove || (store === 'state' && kPlainState.includes(String(key)))) return [write];
+      if (store === 'ops') return isStandIn(value) ? [] : [{ store, key, value: await sealRow(keyring, ring, { ...value, seq: key }) }];
+      const said = store === 'state' && key === 'snapshot' ? { value, keys: await keyring.ids() } : value;
+      if (store !== 'payloads') return [{ store, key, ...await sealRecord(keyring, ring, store, String(key), String(key), said, bytes[i]) }];
+      const record = await sealPayload(keyring, ring, await place(String(key)), bytes[i]);
+      return record ? [{ store, key, value: { sealed: record.sealed }, bytes: record.bytes }] : [];
+    }));
+    return sealed.flat();
+  };
+
+  /** @param {any} items @returns {Promise<any>} */
+  const sealedItems = async (items) => {
+    const ring = await keyring.ring();
+    const shown = await mixed() ? await plainlyShown(items) : new Set();
+    return Promise.all(items.map(async (/** @type {any} */ { row, bytes }) => {
+      const sealed = await sealRow(keyring, ring, row);
+      if (row.action === 'save' && shown.delete(row.lane)) sealed.action = 'update';
+      return { row: sealed, bytes: bytes && await sealPayload(keyring, ring, payloadPlace('next', row.id, sealed.lane), bytes) };
+    }));
+  };
+
+  /** Lanes whose document is shown by a record that is not sealed yet: the transaction looks for a sealed one. @param {any[]} items */
+  const plainlyShown = async (items) => {
+    const lanes = [...new Set(items.filter(({ row }) => row.action === 'save').map(({ row }) => row.lane))];
+    const [plain, sealed] = await Promise.all([inner.getMany('docs', lanes), Promise.all(lanes.map((lane) => keyring.laneKey(lane))).then((keys) => inner.getMany('docs', keys))]);
+    return new Set(lanes.filter((_, i) => plain[i] !== undefined && !plain[i].deleted && sealed[i] === undefined));
+  };
+
+  /** What a drain begins with, opened. @param {Granted} granted @returns {Promise<Granted>} */
+  const openedGrant = async (granted) => {
+    const [snapshot, core, rules] = await Promise.all(kSealedGrant.map(async (name) => (await openedRecord('state', name, granted[name]))?.record));
+    if (client === undefined && typeof core?.owner === 'string') signedIn = core.owner;
+    // A snapshot knows ops as unreadable that other keys would open, and one that is not sealed was made by who could not see them all: then the rows are read.
+    const current = isSealed(granted.snapshot) && snapshot?.keys === await keyring.ids();
+    return { ...granted, snapshot: current ? recordOf({ store: 'state', value: snapshot.value }, snapshot.bytes) : undefined, core: core ?? (granted.core && kNobody), rules };
+  };
+
+  /** @param {Parameters<Store['acquireLease']>[0]} ask */
+  const acquireLease = async (ask) => {
+    const otherKeys = (await keyring.ring()) && await keyring.refresh();
+    let granted = await inner.acquireLease(ask);
+    if (granted && otherKeys) {   // a planner that was kept knows ops as unreadable: under a lease that does not follow its own it is made anew
+      const { abandoned } = granted;
+      await inner.releaseLease(granted);
+      const next = await inner.acquireLease(ask);
+      granted = next && { ...next, abandoned };
+    }
+    if (!granted) return null;
+    try {
+      if (await mixed()) {
+        await sealOld({ inner, keyring, seal: sealedWrites, token: granted.token, ask, publish });
+        plainSeen = false;
+      }
+      return await openedGrant(granted);
+    } catch (error) {
+      await inner.releaseLease(granted).catch(() => {});   // else it runs out
+      throw error;
+    }
+  };
+
+  return {
+    ...inner,
+    accept: async (items, limits) => inner.accept(await sealedItems(items), limits),
+    rows: async (afterSeq, limit) => Promise.all((await inner.rows(afterSeq, limit)).map(opened)),
+    rowById: async (id) => opened(await inner.rowById(id)),
+    get: async (/** @type {any} */ name, /** @type {any} */ key) => (await getMany(name, [key]))[0],
+    getMany,
+    list: async (name, { prefix = '', after, limit = kListLimit, loose } = {}) => {
+      if (!kByLane.includes(name)) return listStored(name, { prefix, after, limit });
+      if (!loose || prefix === '' || await mixed()) return listInOrder(name, { prefix, after, limit });
+      return listStored(name, { prefix: await keyring.laneKey(prefix), after: after && await keyring.laneKey(after), limit });
+    },
+    acquireLease,
+    commit: async ({ token, knownSeq, lanes, writes }) => {
+      const core = writes.find(({ store, key }) => store === 'state' && key === 'core')?.value;
+      if (client === undefined && typeof core?.owner === 'string') signedIn = core.owner;
+      const names = await Promise.all(lanes.map((lane) => keyring.laneKey(lane)));
+      return inner.commit({ token, knownSeq, lanes: [...names, ...lanes], writes: await sealedWrites(writes) });   // an op that is not sealed stands under its lane
+    },
+  };
+}
+
+
+
+/** @template T @param {T[]} all @param {number} size */
+function* chunks(all, size) {
+  for (let at = 0; at < all.length; at += size) yield all.slice(at, at + size);
+}
