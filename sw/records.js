@@ -25,8 +25,8 @@ export const isStandIn = (row) => row.entity === kUnreadableEntity && row.entity
 
 /** @param {string} id @param {string} lane */
 const rowPlace = (id, lane) => ['ops', id, lane];
-/** @param {string} name @param {string} id @param {string} lane */
-export const payloadPlace = (name, id, lane) => ['payloads', name, id, lane];
+/** Whose it is says the row. @param {string} name @param {string} id */
+export const payloadPlace = (name, id) => ['payloads', name, id];
 /** @param {string} store @param {string} key @param {string} part */
 const recordPlace = (store, key, part) => [store, key, part];
 
@@ -74,17 +74,17 @@ export async function sealRecord(keyring, ring, store, key, name, value, bytes) 
 
 /**
  * A record of a keyed store, and the lane it belongs to where there is one. @param {Keyring} keyring @param {string} store @param {string} key as it is stored
- * @param {any} record @param {{id: string, lane: string}} [op]  of a payload: the op it belongs to, as it is stored
+ * @param {any} record @param {string} [id]  of a payload: the op it belongs to
  * @returns {Promise<{lane?: string, record: any}>} throws Unreadable
  */
-export async function openRecord(keyring, store, key, record, op = { id: '', lane: '' }) {
+export async function openRecord(keyring, store, key, record, id = '') {
   if (!isSealed(record)) return { lane: kByLane.includes(store) ? key : undefined, record };
   const [keyId] = record.sealed.split('.');
   const bytesIn = async (/** @type {string[]} */ place) => { const bytes = bytesOf(record); return bytes && keyring.open(keyId, bytes, place); };
-  if (store === 'payloads') return { record: await bytesIn(payloadPlace(key.slice(key.indexOf(':') + 1), op.id, op.lane)) };
+  if (store === 'payloads') return { record: await bytesIn(payloadPlace(key.slice(key.indexOf(':') + 1), id)) };
   if (store === 'docs' && record.opId !== undefined) {
     const { opId, seq } = record;
-    const [row, bytes] = await Promise.all([keyring.openText(record.sealed, rowPlace(opId, key)), bytesIn(payloadPlace('next', opId, key))]);
+    const [row, bytes] = await Promise.all([keyring.openText(record.sealed, rowPlace(opId, key)), bytesIn(payloadPlace('next', opId))]);
     const { lane, entity, entityId, owner, contentType, action } = row;
     return { lane, record: joined({ entity, entityId, owner, contentType, deleted: action === 'delete', opId, seq }, bytes) };
   }

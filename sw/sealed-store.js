@@ -66,25 +66,23 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
     }
   };
 
-  /** Undefined where it cannot be read. @param {string} name @param {string} key @param {any} record @param {any} [op] @returns {Promise<{lane?: string, record: any} | undefined>} */
-  const openedRecord = async (name, key, record, op) => {
+  /** Undefined where it cannot be read. @param {string} name @param {string} key @param {any} record @param {string} [id] of the op @returns {Promise<{lane?: string, record: any} | undefined>} */
+  const openedRecord = async (name, key, record, id) => {
     if (record === undefined) return undefined;
     try {
-      return await openRecord(keyring, name, key, record, op);
+      return await openRecord(keyring, name, key, record, id);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      tell(error, { store: name, key, ...(op && { id: op.id }) }, `${name}/${key}`);
+      if (name !== 'payloads' || id) tell(error, { store: name, key, ...(id && { id }) }, `${name}/${key}`);   // else its op has just left
       return undefined;
     }
   };
 
-  /** The ops that payloads belong to: id and name of the lane. @param {(string | number)[]} keys @returns {Promise<({id: string, lane: string} | undefined)[]>} */
-  const opsOfPayloads = async (keys) => {
+  /** The ids of the ops that payloads belong to. @param {(string | number)[]} keys @returns {Promise<(string | undefined)[]>} */
+  const idsOfPayloads = async (keys) => {
     const seqs = [...new Set(keys.map((key) => parseInt(String(key))))].filter(Number.isSafeInteger);
-    const rows = (await inner.getMany('ops', seqs)).filter(Boolean);
-    const ops = await Promise.all(rows.map(async (row) => /** @type {const} */ ([row.seq, { id: row.id, lane: isSealed(row) ? row.lane : await keyring.laneKey(row.lane) }])));
-    const bySeq = new Map(ops);
-    return keys.map((key) => bySeq.get(parseInt(String(key))));
+    const ids = new Map((await inner.getMany('ops', seqs)).filter(Boolean).map(({ seq, id }) => [seq, id]));
+    return keys.map((key) => ids.get(parseInt(String(key))));
   };
 
   /** @param {string} name @param {(string | number)[]} keys @returns {Promise<any[]>} */
@@ -97,14 +95,14 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
       const plain = await inner.getMany(name, keys);
       plain.forEach((record, i) => { if (found[i] === undefined && record !== undefined) { found[i] = record; stored[i] = String(keys[i]); } });
     }
-    const ops = name === 'payloads' && found.some(isSealed) ? await opsOfPayloads(keys) : [];
-    return Promise.all(found.map(async (record, i) => (await openedRecord(name, stored[i], record, ops[i]))?.record));
+    const ids = name === 'payloads' && found.some(isSealed) ? await idsOfPayloads(keys) : [];
+    return Promise.all(found.map(async (record, i) => (await openedRecord(name, stored[i], record, ids[i]))?.record));
   };
 
   /** Records of a page, opened, with the keys they are asked for by. @param {string} name @param {{key: string, value: any}[]} page */
   const openedPage = async (name, page) => {
-    const ops = name === 'payloads' ? await opsOfPayloads(page.map(({ key }) => key)) : [];
-    const found = await Promise.all(page.map(({ key, value }, i) => openedRecord(name, key, value, ops[i])));
+    const ids = name === 'payloads' ? await idsOfPayloads(page.map(({ key }) => key)) : [];
+    const found = await Promise.all(page.map(({ key, value }, i) => openedRecord(name, key, value, ids[i])));
     return found.flatMap((one, i) => (one ? [{ key: one.lane ?? page[i].key, value: one.record }] : []));
   };
 
@@ -156,15 +154,8 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
   const sealedWrites = async (writes) => {
     const ring = await keyring.ring();
     const bytes = await bytesFor(writes);
-    const written = new Map(writes.filter(({ store, value }) => store === 'ops' && value && !isStandIn(value)).map(({ key, value }) => [Number(key), value]));
-    const homes = writes.filter(({ store, remove, key }) => store === 'payloads' && !remove && !written.has(parseInt(String(key)))).map(({ key }) => String(key));
-    const ops = homes.length > 0 ? await opsOfPayloads(homes) : [];
-    const place = async (/** @type {string} */ key) => {
-      const name = key.slice(key.indexOf(':') + 1), row = written.get(parseInt(key));
-      if (row) return payloadPlace(name, row.id, await keyring.laneKey(row.lane));
-      const { id = '', lane = '' } = ops[homes.indexOf(key)] ?? {};
-      return payloadPlace(name, id, lane);
-    };
+    const homes = writes.filter(({ store, remove }) => store === 'payloads' && !remove).map(({ key }) => String(key));
+    const ids = homes.length > 0 ? await idsOfPayloads(homes) : [];
     const old = await mixed();
     const sealed = await Promise.all(writes.map(async ({ from: _, ...write }, i) => {
       const { store, key, prefix, value, remove } = write;
@@ -178,7 +169,7 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
       if (store === 'ops') return isStandIn(value) ? [] : [{ store, key, value: await sealRow(keyring, ring, { ...value, seq: key }) }];
       const said = store === 'state' && key === 'snapshot' ? { value, keys: await keyring.ids() } : value;
       if (store !== 'payloads') return [{ store, key, ...await sealRecord(keyring, ring, store, String(key), String(key), said, bytes[i]) }];
-      const record = await sealPayload(keyring, ring, await place(String(key)), bytes[i]);
+      const record = await sealPayload(keyring, ring, payloadPlace(String(key).slice(String(key).indexOf(':') + 1), ids[homes.indexOf(String(key))] ?? ''), bytes[i]);
       return record ? [{ store, key, value: { sealed: record.sealed }, bytes: record.bytes }] : [];
     }));
     return sealed.flat();
@@ -191,7 +182,7 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
     return Promise.all(items.map(async (/** @type {any} */ { row, bytes }) => {
       const sealed = await sealRow(keyring, ring, row);
       if (row.action === 'save' && shown.delete(row.lane)) sealed.action = 'update';
-      return { row: sealed, bytes: bytes && await sealPayload(keyring, ring, payloadPlace('next', row.id, sealed.lane), bytes) };
+      return { row: sealed, bytes: bytes && await sealPayload(keyring, ring, payloadPlace('next', row.id), bytes) };
     }));
   };
 

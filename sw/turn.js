@@ -143,7 +143,7 @@ export class Drain {
       const release = await locks.take(patience.signal);
       cancel();
       patience.abort();
-      const lease = await ask(release !== null);
+      const lease = await ask(release !== null).catch((error) => { release?.(); throw error; });
       if (lease) return { lease, release: release ?? (await locks.steal()) };
       release?.();
       await clock.sleep(kLockWaitMs / 10, this.closing);
