@@ -23,7 +23,10 @@ async function bundle(entry) {
   return Buffer.from(outputFiles[0].contents);
 }
 
-const kBundles = { worker: 'sw/worker.js', page: 'web/index.js', delta: 'wasm/delta.js', workbox: 'sw/workbox.js', hints: 'sw/hints.js', 'blob deltas': 'sw/blob-deltas.js', encryption: 'sw/encryption.js' };
+const kBundles = {
+  worker: 'sw/worker.js', page: 'web/index.js', delta: 'wasm/delta.js', workbox: 'sw/workbox.js', hints: 'sw/hints.js', 'page credentials': 'sw/page-credentials.js',
+  'blob deltas': 'sw/blob-deltas.js', encryption: 'sw/encryption.js',
+};
 
 /** name → {raw, gzip, brotli} for everything that exists. */
 export async function sizes() {

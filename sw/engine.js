@@ -21,12 +21,13 @@ import { Turns } from './turns.js';
  * @property {string} [base]  what a relative endpoint is relative to
  * @property {() => any} wasm  the core's bytes, module or response, asked for when a drain first needs it
  * @property {() => ReadingsIn} readings
+ * @property {() => Promise<any[]>} [pages]  in a worker: the open pages
  * @property {(type: string, detail: any) => void} publish
  */
 
 /** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize' | 'resolveConflict' | 'plugins' | 'blobDeltas'>} options @param {Realm} realm */
-export function createEngine({ endpoint, allow, authorize, resolveConflict, plugins = [], blobDeltas = (store) => store }, { wasm, base, ...realm }) {
-  const transport = createTransport({ endpoint: String(endpoint), base, allow, authorize, clock: realm.clock });
+export function createEngine({ endpoint, allow, authorize, resolveConflict, plugins = [], blobDeltas = (store) => store }, { wasm, base, pages, ...realm }) {
+  const transport = createTransport({ endpoint: String(endpoint), base, allow, authorize, pages, clock: realm.clock });
   const around = withPlugins(plugins, realm.clock, withAsking(transport, realm.clock, resolveConflict), realm.publish);
   return new Turns({ ...realm, store: blobDeltas(realm.store), ...around, createPlanner: () => createPlanner(wasm) });
 }

@@ -4,6 +4,7 @@
 //
 // A source is a function of a context; it keeps one connection open until the signal aborts, and calls `hint` on every hint and on every connection, because
 // between two connections some may have been missed. The core makes one pull of any number of them.
+import { credentialsOf } from './credentials.js';
 import { TidegateError } from './errors.js';
 import { fetchAsset } from './transport.js';
 
@@ -21,7 +22,7 @@ const kMaxLine = 1_024;
 /** Server-sent events, read by fetch, so that it takes headers and works in pages, workers and Node. @param {string} [path] below the endpoint @returns {HintSource} */
 export const sseHints = (path = 'hints') => (context) => keepOpen(context, path, async (url, signal, alive) => {
   const { hint, authorize, owner } = context;
-  const headers = { accept: 'text/event-stream', ...(await authorize?.(owner)) };
+  const headers = { accept: 'text/event-stream', ...credentialsOf(await authorize?.(owner, { refresh: false })).headers };
   const response = await fetchAsset(new Request(url, { headers, signal, cache: 'no-store', redirect: 'error', credentials: 'same-origin' }));
   const type = response.headers.get('content-type') ?? '';
   if (response.status !== 200 || !type.startsWith('text/event-stream') || !response.body) throw new Error(`hints: expected an event stream, got ${response.status} ${type}`);

@@ -9,7 +9,14 @@ export type Document = unknown | Blob | ArrayBuffer | ArrayBufferView;
 export interface Conflict { opId: string; owner: string; entity: string; entityId: string; base?: any; ours?: any; theirs?: any }
 /** The document to keep. Undefined, or a failure: the default merge decides. */
 export type ResolveConflict = (conflict: Conflict) => any;
-export type Authorize = (owner: string) => Record<string, string> | Promise<Record<string, string>>;
+export type Headers = Record<string, string>;
+/** `expiresAt` (ms since 1970): kept in memory and used until it would not outlive the next request; without it the provider is asked before every request. */
+export interface Credentials { headers: Headers; expiresAt?: number }
+/**
+ * The headers that make a request this owner's. `refresh`: those it answered last were refused (401) or are running out, so others are wanted. `pages`: in a
+ * worker, its open pages. A failure means that there are none: the owner's ops wait for a sign-in, without an attempt.
+ */
+export type Authorize = (owner: string, about: { refresh: boolean; pages?: () => Promise<any[]> }) => Headers | Credentials | Promise<Headers | Credentials>;
 
 export interface SaveOptions {
   /** Default: decided by whether the entity is there. */
@@ -115,7 +122,8 @@ export interface ClientOptions {
   pull?: boolean;
   /** Where hints come from: sseHints() or webSocketHints() of tidegate/hints. Without it the interval decides. Implies `pull`. */
   hints?: HintSource;
-  /** Headers for an owner's requests. In a page with a service worker give it to createSyncWorker(): the worker sends. */
+  /** Headers for an owner's requests. In a page with a service worker give it to createSyncWorker(): the worker sends. Or give fromPages() of
+   * tidegate/page-credentials to the worker, and it asks this one of an open page. */
   authorize?: Authorize;
   /** For conflict strategy "custom". Like `authorize`, it belongs to whoever drains. */
   resolveConflict?: ResolveConflict;

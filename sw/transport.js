@@ -1,6 +1,10 @@
-// The only file that fetches. Carries one request and says exactly what became of it; never retries, never follows, never logs.
+// The only file that fetches. Carries one request and says exactly what became of it; never retries, never follows, never logs. One exception, which is part of
+// the exchange (RFC 9110, section 15.5.2): answered 401, it asks the provider for new headers once, and with others than those that were refused it repeats
+// the request, the same bytes under the same key. A second 401 is the answer.
+import { createCredentials } from './credentials.js';
 
 /** @import { Clock } from './clock.js' */
+/** @import { Authorize, Credentials } from './index.d.ts' */
 /** @import { Effect, OutcomeIn } from '../wasm/protocol.js' */
 
 /** An answer longer than this is not read to its end. A batch is at most 16 MiB, and so is what a server may say about it. */
@@ -9,12 +13,12 @@ export const kMaxAnswerBytes = 16 * 2 ** 20;
 const kDefaultTimeoutMs = 60_000;
 
 /**
- * @typedef {(owner: string) => Record<string, string> | Promise<Record<string, string>>} Authorize  the headers that make a request the owner's
  * @typedef {object} TransportOptions
  * @property {string} endpoint  where the API lives: "/api/v1" or "https://sync.example/api/v1"
  * @property {string} [base]    what a relative endpoint is relative to: the scope of the worker, the address of the page
  * @property {string[]} [allow] origins that may be spoken to besides that of `base` (or of an absolute endpoint where there is no base)
- * @property {Authorize} [authorize]
+ * @property {Authorize} [authorize]  the headers that make a request the owner's
+ * @property {() => Promise<any[]>} [pages]  the open pages, for a provider that asks them
  * @property {Clock} clock
  * @property {typeof fetch} [fetch]
  *
@@ -23,14 +27,16 @@ const kDefaultTimeoutMs = 60_000;
  */
 
 /** @param {TransportOptions} options @returns {Transport} throws TypeError when the endpoint cannot be an address */
-export function createTransport({ endpoint, base, allow = [], authorize = () => ({}), clock, fetch: request = globalThis.fetch }) {
+export function createTransport({ endpoint, base, allow = [], authorize = () => ({}), pages, clock, fetch: request = globalThis.fetch }) {
   const root = new URL(endpoint, base);
   if (!root.pathname.endsWith('/')) root.pathname += '/';
   const origins = new Set([new URL(base ?? root).origin, ...allow.map((origin) => new URL(origin).origin)]);
+  const credentials = createCredentials(authorize, { pages });
 
   return {
     async send(effect, body, signal) {
-      const startedAtMs = clock.now();
+      const { owner = '', method = 'POST', timeoutMs = kDefaultTimeoutMs } = effect;
+      let startedAtMs = clock.now(), sentBytes = 0;
       /** @param {string} failure @param {unknown} why @returns {Answer} */
       const failed = (failure, why) => ({ failure, message: sentence(why), startedAtMs, endedAtMs: clock.now() });
 
@@ -40,25 +46,34 @@ export function createTransport({ endpoint, base, allow = [], authorize = () => 
       const abort = new AbortController();
       const stop = () => abort.abort('aborted');
       signal.addEventListener('abort', stop);
-      const cancelTimer = clock.timer(effect.timeoutMs ?? kDefaultTimeoutMs, () => abort.abort('timeout'));
-      let failure = 'network';
-      try {
-        const { headers, bytes } = await unlessAborted(dress(effect, body, authorize), abort.signal);
+      const cancelTimer = clock.timer(timeoutMs, () => abort.abort('timeout'));
+      const untilMs = startedAtMs + timeoutMs;
+      let failure = 'auth';   // nothing has left yet
+      /** One request, whole. @param {Credentials} held @param {Uint8Array | undefined} bytes @returns {Promise<Answer>} */
+      const exchange = async (held, bytes) => {
+        const headers = headersOf(effect, held, bytes !== body);
+        failure = 'network';
+        startedAtMs = clock.now();
+        sentBytes += bytes?.length ?? 0;
         const response = await request(url, {
-          method: effect.method ?? 'POST', headers, body: /** @type {any} */ (bytes), signal: abort.signal,
-          redirect: 'error', credentials: 'same-origin', cache: 'no-store',
+          method, headers, body: /** @type {any} */ (bytes), signal: abort.signal, redirect: 'error', credentials: 'same-origin', cache: 'no-store',
         });
         failure = 'truncated';
         const answer = await readBody(response);
         if (!answer) return failed('too-large', `the answer is longer than ${kMaxAnswerBytes} bytes`);
-        return {
-          status: response.status, headers: plain(response.headers), body: answer, bodyBytes: answer.length,
-          sentBytes: bytes?.length ?? 0, startedAtMs, endedAtMs: clock.now(),
-        };
+        return { status: response.status, headers: plain(response.headers), body: answer, bodyBytes: answer.length, sentBytes, startedAtMs, endedAtMs: clock.now() };
+      };
+      try {
+        const held = await unlessAborted(credentials(owner, untilMs), abort.signal);
+        const bytes = effect.gzip && body && typeof CompressionStream !== 'undefined' ? await gzip(body) : body;
+        const answer = await exchange(held, bytes);
+        if (answer.status !== 401) return answer;
+        const other = await unlessAborted(credentials(owner, untilMs, held), abort.signal).catch(() => held);
+        return other === held ? answer : await exchange(other, bytes);
       } catch (error) {
-        if (abort.signal.aborted) return failed(abort.signal.reason, `the request was given up after ${clock.now() - startedAtMs} ms`);
-        if (error instanceof Blocked) return failed('blocked', error);
-        return failed(failure, error);
+        const { aborted, reason } = abort.signal;
+        if (aborted && (failure !== 'auth' || reason === 'aborted')) return failed(reason, `the request was given up after ${clock.now() - startedAtMs} ms`);
+        return failed(failure, failure === 'auth' ? `no headers for this owner: ${sentence(error, false)}` : error);
       } finally {
         cancelTimer();
         signal.removeEventListener('abort', stop);
@@ -75,9 +90,6 @@ function plain(headers) {
   headers.forEach((value, name) => { out[name] = value; });
   return out;
 }
-
-/** The request must not leave: there is no answer and there will be none. */
-class Blocked extends Error {}
 
 /**
  * The address of an effect, or why it must not be spoken to. Checked after parsing, because "//evil", "\\evil" and "data:" only show then.
@@ -100,22 +112,11 @@ function resolve(path, root, origins) {
 /** RFC 6761 (localhost), RFC 1122 (127/8), RFC 4291 (::1). @param {string} host */
 const isLoopback = (host) => host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127(\.\d+){3}$/.test(host);
 
-/**
- * Headers and body as they go on the wire. Compression happens here, after the key was fixed, because the key does not depend on it.
- * @param {Effect} effect @param {Uint8Array | undefined} body @param {Authorize} authorize
- */
-async function dress(effect, body, authorize) {
-  let headers, bytes = body;
-  try {
-    headers = new Headers({ .../** @type {Record<string, string>} */ (effect.headers ?? {}), ...(await authorize(effect.owner ?? '')) });
-  } catch (error) {
-    throw new Blocked(`no headers for this owner: ${sentence(error, false)}`);
-  }
-  if (effect.gzip && body && typeof CompressionStream !== 'undefined') {
-    bytes = await gzip(body);
-    headers.set('content-encoding', 'gzip');
-  }
-  return { headers, bytes };
+/** Headers as they go on the wire. Compression is not the key's affair: it may differ from one send to the next. @param {Effect} effect @param {Credentials} held @param {boolean} zipped */
+function headersOf(effect, held, zipped) {
+  const headers = new Headers({ .../** @type {Record<string, string>} */ (effect.headers ?? {}), ...held.headers });
+  if (zipped) headers.set('content-encoding', 'gzip');
+  return headers;
 }
 
 /** A token provider that never answers must not outlive the request's time. @template T @param {Promise<T>} work @param {AbortSignal} signal @returns {Promise<T>} */

@@ -45,10 +45,11 @@ export function createSyncWorker(options) {
   const allowed = bucket(kMessages, clock);
 
   const notify = notifier({ navigator: scope.navigator, registration: scope.registration, permission: () => scope.Notification?.permission }, options.notify);
+  const pages = () => scope.clients.matchAll({ type: 'window', includeUncontrolled: true });
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
     notify(type, detail);
     const told = (/** @type {any[]} */ pages) => { for (const page of pages) page.postMessage({ tidegate: 1, type, detail }); };
-    scope.clients.matchAll({ type: 'window', includeUncontrolled: true }).then(told, () => {});
+    pages().then(told, () => {});
   };
 
   /** @type {Promise<Turns> | null} opened by the first event that needs it; a failure is not remembered */
@@ -60,7 +61,7 @@ export function createSyncWorker(options) {
       const marker = new Marker(markInCache(scope.caches, base), store, clock, (loss) => publish('sync.storage-lost', loss), false);
       marker.check();
       return createEngine({ ...options, endpoint }, {
-        store, clock, random, base, locks: webLocks(scope.navigator.locks), wasm: () => shell.core(),
+        store, clock, random, base, pages, locks: webLocks(scope.navigator.locks), wasm: () => shell.core(),
         publish: (type, detail) => {
           if (type === 'sync.ended') marker.note();
           publish(type, detail);

@@ -157,7 +157,7 @@ export interface OutcomeIn {
   status?: number;
   /** Answer headers, lower-case names. */
   headers?: any;
-  /** network, timeout, aborted, blocked, truncated or too-large. */
+  /** network, timeout, aborted, blocked, truncated, too-large or auth. */
   failure?: string;
   message?: string;
   startedAtMs?: number;

@@ -47,7 +47,7 @@ export async function connect(options) {
   };
   const store = encryption?.(raw, { owner, publish }) ?? raw;
   const tabs = openTabs(publish);
-  const link = await WorkerLink.open(options, { clock, publish, readings, signal: stop.signal });
+  const link = await WorkerLink.open(options, { clock, publish, readings, signedIn: () => (account.away ? null : owner), authorize: options.authorize, signal: stop.signal });
 
   /** @type {Turns | null} */
   let own = null;

@@ -2,7 +2,7 @@
 import { TidegateError, closedError } from '../sw/errors.js';
 import { unpackError } from '../sw/messages.js';
 
-/** @import { ConnectOptions } from '../sw/index.d.ts' */
+/** @import { Authorize, ConnectOptions } from '../sw/index.d.ts' */
 /** @import { Clock } from '../sw/clock.js' */
 /** @import { Request } from '../sw/calls.js' */
 /** @import { ReadingsIn } from '../wasm/protocol.js' */
@@ -12,7 +12,8 @@ const kInstallMs = 10_000;
 /** A worker that was stopped in the middle never answers; a drain may last as long as its event. */
 const kAnswerMs = { answers: 60_000, end: 300_000 };
 
-/** @typedef {{clock: Clock, publish: (type: string, detail: any) => void, readings: () => ReadingsIn, signal: AbortSignal}} LinkDeps */
+/** @typedef {{clock: Clock, publish: (type: string, detail: any) => void, readings: () => ReadingsIn, signal: AbortSignal,
+ *   signedIn: () => string | null, authorize?: Authorize}} LinkDeps  signedIn: the owner of this page, while he is signed in */
 
 export class WorkerLink {
   /** @type {Map<number, (message: any) => void>} */
@@ -84,9 +85,22 @@ export class WorkerLink {
   }
 
   /** @param {MessageEvent} event */
-  #hear({ data }) {
+  #hear({ data, ports }) {
     if (data?.tidegate !== 1) return;
-    if (data.id !== undefined) this.#asked.get(data.id)?.(data);
+    if (data.type === 'authorize') this.#answer(data.detail, ports[0]);
+    else if (data.id !== undefined) this.#asked.get(data.id)?.(data);
     else if (typeof data.type === 'string') this.deps.publish(data.type, data.detail);
+  }
+
+  /** The worker asks for an owner's headers (sw/page-credentials.js): those of our own, while he is signed in, or none. @param {any} detail @param {MessagePort | undefined} port */
+  async #answer(detail, port) {
+    const { authorize, signedIn } = this.deps;
+    const say = (/** @type {any} */ value) => port?.postMessage({ tidegate: 1, value });
+    try {
+      say(detail?.owner === signedIn() ? await authorize?.(detail.owner, { refresh: detail.refresh === true }) : null);
+    } catch {
+      say(null);   // it has none, or what it has cannot be sent
+    }
+    port?.close();
   }
 }

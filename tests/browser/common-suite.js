@@ -157,6 +157,26 @@ export function commonSuite(engine) {
     assert.deepEqual([...new Set(sent.map(({ cookie }) => cookie))].sort(), ['who=ann', 'who=bob']);
   });
 
+  test('credentials: the worker has none and asks the open page, once more when they are refused; the page is not reloaded, no attempt is counted', async (t) => {
+    const scene = await openScene(t, { engine });
+    const { gateway } = scene;
+    gateway.token = 'first';
+    const page = await scene.browser.page(`${scene.origin}/?worker=page-credentials-sw.js&owner=ann&token=first`);
+    await page.run('client.then(() => {})');
+    await page.run(async () => { await navigator.serviceWorker.ready; });
+    await quick(page);
+    await scene.save(page, makeEdits({ count: 10, entities: 10, seed: 75, fold: 0 }));
+    await scene.arrived({ patienceMs: kPatienceMs });
+    assert.deepEqual(gateway.requests.filter(({ status }) => status === 401), []);
+    gateway.token = 'second';
+    await scene.save(page, makeEdits({ count: 10, entities: 10, seed: 76, fold: 0 }));
+    await scene.arrived({ patienceMs: kPatienceMs });
+    const refused = gateway.requests.filter(({ status }) => status === 401).length;
+    assert.ok(refused >= 1 && refused <= 3, `${refused} requests were under way with the old token`);
+    assert.equal(await page.run(() => window.token), 'second');
+    await scene.verify(page);
+  });
+
   test('management: the endpoints answer from the worker; paused, nothing leaves; resumed, everything does', async (t) => {
     const scene = await openScene(t, { engine });
     const page = await scene.open();

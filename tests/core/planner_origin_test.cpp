@@ -291,3 +291,59 @@ TEST_CASE("where an op is suspected of ending the worker, no request has more op
     CHECK(w.server.requests.size() >= 3);
     for (const std::string& frame : w.server.requests) CHECK(std::count(frame.begin(), frame.end(), '\n') <= 1 + 2 * 3);   // a line and a body each
 }
+
+TEST_CASE("without credentials the owner's ops wait: nothing is held against the origin, the link or the ops") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"batching", false}, {"maximumConcurrentOperations", 1}}}});
+    for (int i = 0; i < 3; ++i) w.accept("FORM", "e" + std::to_string(i), "create", "{}");
+    int asked = 0;
+    bool known = false;
+    w.network = [&](const Json&) -> Json {
+        ++asked;
+        return known ? Json(nullptr) : Json{{"failure", "auth"}};
+    };
+    w.run(kTimer);
+    CHECK(asked == 1);   // one answer speaks for all of the owner
+    const Json core = w.values["state"]["core"];
+    CHECK(core["breaker"]["failures"] == 0);
+    CHECK(core["originFailures"] == 0);
+    CHECK(core["originRetryMs"] == 0.0);
+    CHECK((*w.status)["connectivity"]["connectionQuality"] == "good");
+    const Json row = w.row(1);
+    CHECK(row.value("state", "queued") == "queued");
+    CHECK(row.value("attempts", 0) == 0);
+    CHECK_FALSE(row.value("unknown", false));
+    const auto told = std::count_if(w.events.begin(), w.events.end(), [](const Json& event) { return event["event"] == "sync.auth"; });
+    CHECK(told == 1);
+    REQUIRE(w.wake);
+    CHECK(*w.wake == w.now + kAuthRetryMs);
+    w.run(kTimer);
+    CHECK(asked == 1);
+    known = true;
+    w.command({{"type", "signIn"}, {"value", {{"owner", ""}}}});
+    w.run(kTimer);
+    CHECK(w.queued() == 0);
+}
+
+TEST_CASE("a 401 while theirs is fetched holds up the owner, not the origin") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"conflictStrategy", "last-write-wins"}}}});
+    w.accept("FORM", "a", "create", "{\"n\":1}");
+    w.run(kTimer);
+    w.server.edit("FORM/a", "{\"n\":2}");
+    w.accept("FORM", "a", "update", "{\"n\":3}");
+    int fetched = 0;
+    w.network = [&](const Json& send) -> Json {
+        if (send["method"] != "GET") return nullptr;
+        ++fetched;
+        return {{"status", 401}, {"headers", Json::object()}};
+    };
+    w.run(kTimer);
+    CHECK(fetched == 1);
+    CHECK(w.values["state"]["core"]["originFailures"] == 0);
+    CHECK(w.values["state"]["core"]["authPaused"].size() == 1);
+    w.network = nullptr;
+    w.now += kAuthRetryMs;
+    w.run(kTimer);
+    CHECK(w.queued() == 0);
+}

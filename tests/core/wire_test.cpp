@@ -80,4 +80,8 @@ TEST_CASE("verdicts: every status has one, and the known-not-applied ones are ex
     CHECK(rule_on(-1, "").verdict == Verdict::again);
     CHECK(rule_on_failure("timeout").verdict == Verdict::again);
     CHECK(std::string(rule_on_failure("timeout").sentence) == "Network timeout");
+    // A 401 tells nothing of a copy that the browser sent before; what never left has no copies.
+    CHECK(rule_on_failure("auth").verdict == Verdict::auth);
+    CHECK(rule_on_failure("auth").speaks_for_key());
+    CHECK_FALSE(rule_on(401, "").speaks_for_key());
 }

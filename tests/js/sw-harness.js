@@ -110,7 +110,7 @@ export async function startWorker(world, options) {
 /** The globals of a page of this origin, and its line to `worker`. Returns what takes them away again. */
 export function openPage(world, { worker, battery, visible = true } = {}) {
   const container = new EventTarget();
-  const page = { type: 'window', url: world.base, postMessage: (data) => setImmediate(() => container.dispatchEvent(Object.assign(new Event('message'), { data: structuredClone(data) }))) };
+  const page = { type: 'window', url: world.base, postMessage: (data, ports = []) => setImmediate(() => container.dispatchEvent(Object.assign(new Event('message'), { data: structuredClone(data), ports }))) };
   world.pages.push(page);
   const active = worker && Object.assign(new EventTarget(), {
     state: 'activated', postMessage: (data) => setImmediate(() => worker.fire('message', { data: structuredClone(data), origin: world.url, source: page }).catch(() => {})),

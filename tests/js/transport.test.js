@@ -218,13 +218,13 @@ for (const [what, authorize] of [
   test(`a provider that ${what}: nothing leaves, and the secret is in no message`, async () => {
     const count = requests.length;
     const answer = await send('batch', { transport: make({ authorize }) });
-    assert.equal(answer.failure, 'blocked');
+    assert.equal(answer.failure, 'auth');
     assert.doesNotMatch(JSON.stringify(answer), new RegExp(kCanary));
     assert.equal(requests.length, count);
   });
 
 test('a provider that never answers ends with the request\'s time', async () => {
-  assert.equal((await send('batch', { transport: make({ authorize: () => new Promise(() => {}) }), timeoutMs: 30 })).failure, 'timeout');
+  assert.equal((await send('batch', { transport: make({ authorize: () => new Promise(() => {}) }), timeoutMs: 30 })).failure, 'auth');
 });
 
 test('failures never quote the secret', async () => {

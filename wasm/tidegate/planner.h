@@ -266,6 +266,7 @@ private:
     void op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec);
     void op_again(Op& op, const Ruling& ruling, std::int64_t status, bool counts, const OutcomeIn& outcome, CommitSpec& spec);
     void origin_failed(const Ruling& ruling, const OutcomeIn& outcome);
+    void sign_in_needed(const std::string& owner);
     void origin_answered();
     void note_exchange(const Batch& batch, const OutcomeIn& outcome, bool captive);
     void note_pace(const OutcomeIn& outcome);

@@ -60,10 +60,10 @@ Json Planner::take_command(const CommandIn& command) {
 Json Planner::sign_in(const std::optional<Json>& value, bool in) {
     const std::string* owner = value ? text_at(*value, "owner") : nullptr;
     if (!owner) return failure("wrong-type", "/owner", "owner: expected a string");
+    auth_paused_.clear();
     if (outbox_.away(*owner) ? !in : in && outbox_.told_owner()) return fine();
     if (session_ && session_->requests > 0) end_session();
     last_error_.reset();
-    auth_paused_.clear();
     pulls_due(true);
     outbox_.sign_in(in ? owner : nullptr);
     emit_commit(CommitSpec{});   // the answer waits for it, and so does whatever is sent

@@ -72,7 +72,9 @@ void Planner::fetch_theirs(const TaskPtr& task) {
             return load_conflict(task);
         }
         // Not to be had now: the op goes back and will meet its 412 again.
-        origin_failed(status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network")), outcome);
+        const Ruling ruling = status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network"));
+        if (const Op* op = outbox_.find(task->seq); op && ruling.verdict == Verdict::auth) sign_in_needed(op->lane->owner);
+        else origin_failed(ruling, outcome);
         give_back(task);
     });
 }

@@ -193,7 +193,7 @@ void Planner::take_page(const PullPtr& run, const OutcomeIn& outcome) {
         return;
     }
     note_error(run->owner, ruling, status, "changes");
-    if (ruling.verdict == Verdict::auth) auth_paused_[run->owner] = now_ms_ + kAuthRetryMs;
+    if (ruling.verdict == Verdict::auth) sign_in_needed(run->owner);
     else if (ruling.known_not_applied && ruling.verdict != Verdict::refused) pulls.off = true;   // no such service, or not for this owner
     else origin_failed(ruling, outcome);
     pull_again(run);
@@ -341,7 +341,7 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
             const bool passes = ruling.verdict == Verdict::again || ruling.verdict == Verdict::refused || ruling.verdict == Verdict::auth;
             item.over = (status >= 400 && status <= 499 && !passes) || outcome.failure == "too-large";   // gone meanwhile: a later change says so
             if (item.over) return apply_page(run);
-            if (ruling.verdict == Verdict::auth) auth_paused_[run->owner] = now_ms_ + kAuthRetryMs;
+            if (ruling.verdict == Verdict::auth) sign_in_needed(run->owner);
             else origin_failed(ruling, outcome);
             return pull_again(run);
         }

@@ -84,7 +84,7 @@ void Planner::note_exchange(const Batch& batch, const OutcomeIn& outcome, bool c
     const std::string failure = outcome.failure.value_or("");
     exchange.end = captive                 ? Exchange::End::captive
                    : failure == "timeout"  ? Exchange::End::timeout
-                   : failure == "aborted" || failure == "blocked" ? Exchange::End::cancelled
+                   : failure == "aborted" || failure == "blocked" || failure == "auth" ? Exchange::End::cancelled
                    : !failure.empty()      ? Exchange::End::failed
                                            : Exchange::End::answered;
     exchange.started_ms = outcome.started_at_ms;
@@ -128,6 +128,13 @@ void Planner::origin_failed(const Ruling& ruling, const OutcomeIn& outcome) {
     if (outcome.status || outcome.failure == "timeout") retries_ = on_answer(retries_, true, now_ms_);
 }
 
+// That owner's lanes wait, and nobody else's; the app hears whose.
+void Planner::sign_in_needed(const std::string& owner) {
+    auth_paused_[owner] = now_ms_ + kAuthRetryMs;
+    core_dirty_ = true;
+    emit_notify("sync.auth", object().set("owner", owner));
+}
+
 void Planner::origin_answered() {
     origin_failures_ = 0;
     origin_wait_ms_ = 0;
@@ -169,8 +176,7 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
         else if (bool& taken = deltas_taken(*outbox_.find(batch.items.front().seq))) taken = false;
         else halve();
     } else if (ruling.verdict == Verdict::auth) {
-        auth_paused_[owner] = now_ms_ + kAuthRetryMs;
-        emit_notify("sync.auth", object().set("owner", owner));
+        sign_in_needed(owner);
     } else if (ruling.verdict == Verdict::dead && (status == 400 || status == 422)) {
         halve();   // something in it is refused and the server does not say what
     } else {

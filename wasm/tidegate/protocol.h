@@ -229,7 +229,7 @@ void describe(V& v, OutcomeIn& o) {
     v.defaulted("metas", o.metas, "[{slot, value}] for records that have more than bytes; of a list [{key, value}].");
     v.field("status", o.status, "HTTP status.");
     v.field("headers", o.headers, "Answer headers, lower-case names.");
-    v.field("failure", o.failure, "network, timeout, aborted, blocked, truncated or too-large.");
+    v.field("failure", o.failure, "network, timeout, aborted, blocked, truncated, too-large or auth.");
     v.defaulted("message", o.message);
     v.defaulted("startedAtMs", o.started_at_ms);
     v.defaulted("endedAtMs", o.ended_at_ms);

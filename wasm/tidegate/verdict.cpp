@@ -43,6 +43,7 @@ Ruling rule_on(std::int64_t status, std::string_view problem_type) {
 
 Ruling rule_on_failure(std::string_view failure) {
     if (failure == "timeout") return {Verdict::again, false, false, ErrorClass::network, "Network timeout"};
+    if (failure == "auth") return {Verdict::auth, true, false, ErrorClass::auth, "Sign-in needed", true};
     if (failure == "blocked") return {Verdict::dead, true, false, ErrorClass::internal, "Endpoint not allowed"};
     if (failure == "truncated" || failure == "too-large") return {Verdict::again, false, false, ErrorClass::network, "Answer cut off or too long"};
     if (failure == "aborted") return {Verdict::again, false, false, ErrorClass::network, "Request stopped"};

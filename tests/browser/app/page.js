@@ -1,11 +1,19 @@
 // The page under test: it opens the outbox, with the service worker (or the one that ?worker= names, or none with ?worker=none), and leaves the client where a test finds it.
-// ?owner= says whose it is. With ?alone=COUNT nobody is at the wheel: it saves so many documents by itself, and tells the server of each save that is safe.
+// ?owner= says whose it is, ?token= with which token; asked for another, it says "second". With ?alone=COUNT nobody is at the wheel: it saves so many documents by itself, and tells the server of each save that is safe.
 import { connect } from 'tidegate';
 
 const asked = new URLSearchParams(location.search);
 const worker = asked.get('worker') ?? 'sw.js';
 
-window.client = connect({ endpoint: '/api/v1', owner: asked.get('owner') ?? '', wasm: 'tidegate.wasm', ...(worker === 'none' ? {} : { worker }) });
+window.token = asked.get('token');
+const authorize = async (_owner, { refresh }) => {
+  if (refresh) window.token = 'second';
+  return { headers: { authorization: window.token }, expiresAt: Date.now() + 3_600_000 };
+};
+
+window.client = connect({
+  endpoint: '/api/v1', owner: asked.get('owner') ?? '', wasm: 'tidegate.wasm', ...(worker === 'none' ? {} : { worker }), ...(window.token && { authorize }),
+});
 
 /** @param {number} count */
 async function alone(count) {

@@ -26,6 +26,8 @@ export class Gateway {
   happened = {};
   /** @type {((place: 'arrived' | 'answered', batch: number) => Promise<'go' | 'drop'> | void) | null} asked at both places of every batch */
   watch = null;
+  /** @type {string | null} the one token that is good; null: everybody may pass */
+  token = null;
   #batches = 0;
   #sockets = new Set();
   #agent = new Agent({ keepAlive: true });
@@ -88,6 +90,10 @@ export class Gateway {
     entry.body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
     const batch = path.endsWith('/batch') || request.method === 'PATCH' ? ++this.#batches : 0;   // a blob's delta goes by itself
     const fault = batch > 0 ? this.faults.shift() ?? null : null;
+    if (this.token !== null && request.headers.authorization !== this.token) {
+      entry.status = 401;
+      return response.writeHead(401, { 'content-type': 'application/problem+json' }).end('{}');
+    }
     if (await this.#stoppedAt('arrived', batch, response)) return;
     if (fault?.endsWith('-before')) return this.#suffer(fault, response);
     const answer = await this.#ask(request, body);
