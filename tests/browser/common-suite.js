@@ -177,6 +177,52 @@ export function commonSuite(engine) {
     await scene.verify(page);
   });
 
+  test('encryption: nothing that was saved, acknowledged or pulled can be read in the database; the key lost, what it sealed is kept and the rest goes on', async (t) => {
+    const scene = await openScene(t, { engine });
+    const page = await scene.open({ worker: 'sealed-sw.js' });
+    await quick(page);
+    const restart = async () => {
+      await page.goto(`${scene.origin}/?worker=sealed-sw.js`);
+      await page.run('client.then(() => {})');
+    };
+    const secrets = ['patient-zero', 'seropositive', 'written-elsewhere', 'DIAGNOSIS'];
+    const readable = async () => { const content = await page.run(contentOfDatabase); assert.ok(content.includes('sealed')); return secrets.filter((secret) => content.includes(secret)); };
+    const save = (id) => page.run(async (id) => { await (await client).save('DIAGNOSIS', id, { id, finding: 'seropositive' }); }, id);
+    const there = (id) => until(() => scene.server.documents().has(`DIAGNOSIS/${id}`), id, { patienceMs: kPatienceMs });
+    const empty = () => until(async () => (await page.run(async () => (await (await client).ops()).length)) === 0, 'an empty outbox', { patienceMs: kPatienceMs });
+    await scene.gateway.down();
+    await save('patient-zero');
+    assert.deepEqual(await readable(), []);
+    await scene.gateway.open();
+    await restart();
+    assert.deepEqual(await page.run(async () => (await (await client).list('DIAGNOSIS')).map(({ entityId, doc }) => [entityId, doc.finding])), [['patient-zero', 'seropositive']]);
+    await page.run(async () => { await (await client).sync(); });
+    await there('patient-zero');
+    await empty();
+    const put = { method: 'PUT', headers: { 'content-type': 'application/json', 'if-none-match': '*', 'idempotency-key': '"other"' }, body: '{"text":"written-elsewhere"}' };
+    assert.equal((await fetch(`${scene.origin}/api/v1/entities/DIAGNOSIS/p2`, put)).status, 201);
+    await page.run(async () => { await (await client).pull(); });
+    assert.deepEqual(await page.run(async () => (await client).get('DIAGNOSIS', 'p2')), { text: 'written-elsewhere' });
+    assert.deepEqual(await readable(), []);
+
+    await page.run(async () => { await (await client).settings({ enabled: false }); });
+    await save('lost');
+    await page.run(() => new Promise((resolve, reject) => {
+      const request = indexedDB.deleteDatabase('tidegate-keys');
+      request.onsuccess = () => resolve();
+      request.onerror = () => reject(request.error);
+    }));
+    await page.run(async () => { await (await navigator.serviceWorker.getRegistration()).unregister(); });   // a worker that runs has its keys until it ends
+    await restart();
+    await page.run(async () => { await (await client).settings({ enabled: true }); });
+    await save('after');
+    await page.run(async () => { await (await client).sync(); });
+    await there('after');
+    assert.deepEqual(await page.run(async () => (await (await client).ops({ state: 'quarantined' })).map(({ unreadable }) => unreadable)), ['key-missing']);
+    assert.equal(scene.server.documents().has('DIAGNOSIS/lost'), false);
+    assert.deepEqual(scene.gateway.violations, []);
+  });
+
   test('management: the endpoints answer from the worker; paused, nothing leaves; resumed, everything does', async (t) => {
     const scene = await openScene(t, { engine });
     const page = await scene.open();
@@ -214,4 +260,22 @@ export function commonSuite(engine) {
     await scene.gateway.open();
     assert.deepEqual(scene.gateway.violations, []);
   });
+}
+
+/** Everything in the database, as one text. Runs in the page. */
+async function contentOfDatabase() {
+  const done = (request) => new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  const db = await done(indexedDB.open('tidegate'));
+  const parts = [];
+  for (const name of db.objectStoreNames) {
+    const store = db.transaction(name).objectStore(name);
+    const [keys, values] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
+    parts.push(JSON.stringify(keys));
+    for (const value of values) parts.push(JSON.stringify(value), ...[value, value?.bytes].map((bytes) => (bytes instanceof Uint8Array ? Array.from(bytes, (byte) => String.fromCharCode(byte)).join('') : '')));
+  }
+  db.close();
+  return parts.join('\n');
 }
