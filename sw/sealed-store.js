@@ -15,6 +15,8 @@ import { sealOld } from './seal-old.js';
 const kSealedGrant = /** @type {const} */ (['snapshot', 'core', 'rules']);
 /** How many records a list looks at at a time. */
 const kWindow = 500;
+/** How many lanes are remembered for lists in their order; beyond that all are looked up anew. */
+const kLanesKept = 100_000;
 /** What the name of an owner begins with of whom only the key is known. No core sends his ops: he cannot sign in. */
 const kUnknownOwner = '?';
 /** What remains of the core's state when it cannot be read: nobody is signed in, so nothing goes before somebody is. */
@@ -27,6 +29,8 @@ const kNobody = { version: 1, owner: null };
  */
 export function sealedStore(inner, keyring, { owner: client, publish = () => {} } = {}) {
   const told = new Set();
+  /** @type {Map<string, string>} lanes by the names that stand for them */
+  const lanes = new Map();
   /** @type {string | undefined} who is signed in, as far as this store has heard */
   let signedIn = client;
   /** The store says that everything in it is sealed. */
@@ -118,20 +122,30 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
     }
   };
 
+  /** Whose records these are; what was opened once is remembered, because a name always stands for the same. @param {string} name @param {{key: string, value: any}[]} page */
+  const lanesOf = async (name, page) => {
+    if (lanes.size > kLanesKept) lanes.clear();
+    const found = await Promise.all(page.map(async ({ key, value }) => {
+      const lane = lanes.get(key) ?? (await openedRecord(name, key, isSealed(value) ? { ...value, bytes: undefined } : value))?.lane;
+      if (lane !== undefined) lanes.set(key, lane);
+      return lane;
+    }));
+    return found.filter((lane) => lane !== undefined);
+  };
+
   /** In the order of lanes, which stored keys do not have: the keys of all of them are looked at. @param {string} name @param {{prefix: string, after?: string, limit: number}} range */
   const listInOrder = async (name, { prefix, after = '', limit }) => {
-    const lanes = new Set();
+    const wanted = new Set();
     for (const from of [prefix && await keyring.laneKey(prefix), ...(prefix && await mixed() ? [prefix] : [])])
       for (let last; ;) {
         const page = await inner.list(/** @type {any} */ (name), { prefix: from, after: last, limit: kWindow });
-        const named = await openedPage(name, page.map(({ key, value }) => ({ key, value: isSealed(value) ? { ...value, bytes: undefined } : value })));
-        for (const { key } of named) if (key > after) lanes.add(key);
+        for (const lane of await lanesOf(name, page)) if (lane > after) wanted.add(lane);
         if (page.length < kWindow) break;
         last = page[page.length - 1].key;
       }
     /** @type {{key: string, value: any}[]} */
     const found = [];
-    for (const chunk of chunks([...lanes].sort(), limit)) {
+    for (const chunk of chunks([...wanted].sort(), limit)) {
       const values = await getMany(name, chunk);
       chunk.forEach((key, i) => { if (values[i] !== undefined) found.push({ key, value: values[i] }); });
       if (found.length >= limit) break;

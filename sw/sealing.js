@@ -3,10 +3,11 @@
 // seals at most 2^32 records so (NIST SP 800-38D, section 8.3); an outbox that seals ten records per op reaches that after 400 million ops.
 import { StoreError, TidegateError } from './errors.js';
 import { randomBytes, subtle } from './random.js';
-import { kSchemaVersion } from './store-rules.js';
 
 /** @import { EncryptionKeys, KeyProvider } from './encryption.d.ts' */
 
+/** The schema of what is sealed (sw/records.js), which every seal is bound to. */
+const kSchema = 1;
 const kNonceBytes = 12;
 /** Names are 128 bits of HMAC-SHA-256 in base64url. */
 const kNameBytes = 16;
@@ -171,8 +172,8 @@ async function nameOf(key, text) {
   return toText(mac.subarray(0, kNameBytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
 
-/** The associated data: format, and the place. @param {string[]} place */
-const bound = (place) => new TextEncoder().encode(JSON.stringify(['tidegate', kSchemaVersion, ...place]));
+/** The associated data: schema, and the place. @param {string[]} place */
+const bound = (place) => new TextEncoder().encode(JSON.stringify(['tidegate', kSchema, ...place]));
 
 /** @param {Uint8Array} bytes */
 function toText(bytes) {

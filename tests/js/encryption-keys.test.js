@@ -229,6 +229,41 @@ onBoth('what a client without keys saves meanwhile is taken in and sealed by the
   assert.deepEqual([await get('NOTE/a'), await get('NOTE/b')].map(({ status }) => status), [200, 200]);
 });
 
+onBoth('a client without keys sends nothing of what is sealed, and loses none of it', async (t, { open, raw, get }) => {
+  let client = await open();
+  await save(client, 'kept', { n: 0 });
+  await client.sync();
+  await client.settings({ enabled: false });
+  await save(client, 'a');
+  await save(client, 'kept', { n: 1 });
+  await client.close();
+  const before = await raw((store) => store.rows(0, 9));
+  client = await open({ encryption: undefined });
+  await client.settings({ enabled: true });
+  await client.sync();
+  assert.deepEqual(await raw((store) => store.rows(0, 9)), before);
+  await client.close();
+  client = await open();
+  await client.sync();
+  assert.deepEqual([(await get('NOTE/a')).status, (await get('NOTE/kept')).text], [200, '{"n":1}']);
+  assert.deepEqual(await client.ops(), []);
+});
+
+onBoth('a list goes by entity id, in pages, whatever order its names lie in', async (t, { open }) => {
+  const client = await open();
+  await client.settings({ enabled: false });
+  const ids = Array.from({ length: 60 }, (_, n) => `id ${String(n).padStart(2, '0')}/é`.replace('/', '-'));
+  for (const id of [...ids].reverse()) await save(client, id);
+  await client.save('NOTES', 'other', {});
+  for (let round = 0; round < 2; round++) {
+    const seen = [];
+    for (let page; (page = await client.list('NOTE', { after: seen.at(-1), limit: 7 })).length > 0;) seen.push(...page.map(({ entityId }) => entityId));
+    assert.deepEqual(seen, ids);
+  }
+  await client.delete('NOTE', ids[3]);
+  assert.deepEqual((await client.list('NOTE', { after: ids[1], limit: 3 })).map(({ entityId }) => entityId), [ids[2], ids[4]]);
+});
+
 test('no nonce comes twice: 10 000 seals of one text under one key', async () => {
   const keyring = new Keyring(keysOf(1));
   const ring = await keyring.ring();
