@@ -1,7 +1,7 @@
 // Builds what is published: dist/ with the Wasm files, their glue, and the bundled demo.
 // Everything else in the package is shipped as it is written.
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { at, fail, filesBelow, hashOf, isMain, mustRun, say, stamp } from './lib.mjs';
 import { ensureNode, ensureNpmPackages, ensureSystemPackages, toolsFor } from './setup.mjs';
 
@@ -10,9 +10,10 @@ const kGlueTypes = '/** Made by Emscripten; used by wasm/load.js only. */\nexpor
 const isJs = (path) => path.endsWith('.js');
 const isCpp = (path) => /\.(cpp|h)$/.test(path);
 
-/** Configures a preset once. */
+/** Configures a preset once, and again when the presets have changed. */
 export function cmakeConfigure(preset) {
-  if (!existsSync(at('build', preset, 'build.ninja'))) mustRun('cmake', ['--preset', preset], { quiet: true });
+  const made = statSync(at('build', preset, 'build.ninja'), { throwIfNoEntry: false });
+  if (!made || made.mtimeMs < statSync(at('CMakePresets.json')).mtimeMs) mustRun('cmake', ['--preset', preset], { quiet: true });
 }
 
 /** Builds targets of a preset (all when none is named). */

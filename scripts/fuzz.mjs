@@ -3,10 +3,12 @@
 //
 //     node scripts/fuzz.mjs TARGET INPUT-FILE      one input again
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cmakeBuild } from './build.mjs';
 import { at, fail, isMain, mustRun, which } from './lib.mjs';
 
-const kBuild = at('build', 'fuzz');
+/** The checked build: the fuzzers are linked with the core that the native tests are linked with. */
+const kBuild = at('build', 'native');
 const kMaxInputBytes = 4096;
 const kInputTimeoutSeconds = 20;
 const kMemoryMb = 2048;
@@ -15,8 +17,7 @@ export const fuzzTargets = () => readdirSync(at('tests/fuzz')).filter((name) => 
 
 export function buildFuzzers() {
   if (!which('clang++')) fail('fuzzing needs clang++ (Debian: clang)');
-  if (!existsSync(at('build/fuzz/build.ninja'))) mustRun('cmake', ['--preset', 'fuzz'], { quiet: true });
-  mustRun('cmake', ['--build', '--preset', 'fuzz', '--target', 'fuzzers']);
+  cmakeBuild('native', ['fuzzers']);
 }
 
 const fixture = (/** @type {string} */ path) => JSON.parse(readFileSync(at('tests/fixtures', path), 'utf8'));

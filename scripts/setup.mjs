@@ -29,7 +29,7 @@ const kForModule = {
   'nlohmann-json3-dev': () => header('nlohmann/json.hpp'),
   'doctest-dev': () => header('doctest/doctest.h'),
 };
-const kForNative = { 'g++': () => which('g++') };
+const kForNative = { 'g++': () => which('g++'), clang: () => which('clang++') };   // the fast build and the checked one
 const kForBrowser = { chromium, 'firefox-esr': firefox, 'webkit2gtk-driver': () => webKitDriver() && miniBrowser(), xvfb: () => which('Xvfb') };
 
 export const toolsFor = {

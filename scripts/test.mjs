@@ -1,7 +1,7 @@
 // npm test: sets up, builds, and runs every suite. `node scripts/test.mjs core js` runs only the named parts.
 // The last lines count what passed, failed and was skipped; a suite that ran nothing is a failure.
 import { readdirSync } from 'node:fs';
-import { at, fail, filesBelow, root, runAndRead, say, section, which } from './lib.mjs';
+import { at, fail, filesBelow, root, runAndRead, say, section } from './lib.mjs';
 import { build, cmakeBuild, cmakeConfigure } from './build.mjs';
 import { buildFuzzers, fuzzTargets, runFuzzer, sideBySide } from './fuzz.mjs';
 import { ensureNode, ensureNpmPackages, ensureSystemPackages, toolsFor } from './setup.mjs';
@@ -101,7 +101,6 @@ const parts = {
   /** Every libFuzzer target for a minute, two side by side; a target that executed nothing has failed. */
   async fuzz() {
     section('fuzzing (libFuzzer, ASan and UBSan)');
-    ensureSystemPackages({ clang: () => which('clang++') });
     buildFuzzers();
     const results = await sideBySide(fuzzTargets(), (target) => runFuzzer(target, { seconds: kFuzzSeconds }));
     for (const { target, executions, finding } of results) {
