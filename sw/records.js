@@ -25,8 +25,8 @@ export const isStandIn = (row) => row.entity === kUnreadableEntity && row.entity
 
 /** @param {string} id @param {string} lane */
 const rowPlace = (id, lane) => ['ops', id, lane];
-/** Whose it is says the row. @param {string} name @param {string} id */
-export const payloadPlace = (name, id) => ['payloads', name, id];
+/** Of which lane it is says the row. @param {string} key "<seq>:<part>", of which the part counts @param {string} [id] of the op */
+export const payloadPlace = (key, id = '') => ['payloads', key.slice(key.indexOf(':') + 1), id];
 /** @param {string} store @param {string} key @param {string} part */
 const recordPlace = (store, key, part) => [store, key, part];
 
@@ -57,8 +57,11 @@ export function standIn({ seq, id, group, sizeBytes }, error, owner, foreign) {
   };
 }
 
-/** @param {Keyring} keyring @param {Ring} ring @param {string[]} place @param {Uint8Array | undefined} bytes  of a payload: nothing but bytes */
-export const sealPayload = async (keyring, ring, place, bytes) => bytes && { sealed: await keyring.sealText(ring, undefined, place), bytes: await keyring.seal(ring, bytes, place) };
+/** A payload is nothing but bytes. @param {Keyring} keyring @param {Ring} ring @param {string[]} place @param {Uint8Array | undefined} bytes */
+export async function sealPayload(keyring, ring, place, bytes) {
+  const sealed = await keyring.sealText(ring, undefined, place);
+  return { value: { sealed }, bytes: bytes && await keyring.seal(ring, bytes, place) };
+}
 
 /**
  * @param {Keyring} keyring @param {Ring} ring @param {string} store @param {string} key as it is stored @param {string} name as it is asked for
@@ -77,11 +80,11 @@ export async function sealRecord(keyring, ring, store, key, name, value, bytes) 
  * @param {any} record @param {string} [id]  of a payload: the op it belongs to
  * @returns {Promise<{lane?: string, record: any}>} throws Unreadable
  */
-export async function openRecord(keyring, store, key, record, id = '') {
+export async function openRecord(keyring, store, key, record, id) {
   if (!isSealed(record)) return { lane: kByLane.includes(store) ? key : undefined, record };
   const [keyId] = record.sealed.split('.');
   const bytesIn = async (/** @type {string[]} */ place) => { const bytes = bytesOf(record); return bytes && keyring.open(keyId, bytes, place); };
-  if (store === 'payloads') return { record: await bytesIn(payloadPlace(key.slice(key.indexOf(':') + 1), id)) };
+  if (store === 'payloads') return { record: await bytesIn(payloadPlace(key, id)) };
   if (store === 'docs' && record.opId !== undefined) {
     const { opId, seq } = record;
     const [row, bytes] = await Promise.all([keyring.openText(record.sealed, rowPlace(opId, key)), bytesIn(payloadPlace('next', opId))]);

@@ -3,10 +3,11 @@
 //
 // A record that cannot be opened harms nobody but itself: an op is handed out as quarantined and its record left as it is, so that the right key brings it back;
 // anything else is not there. Either is told as `sync.unreadable`, once.
-import { isSealed, isStandIn, kByLane, kPlainState, openRecord, openRow, payloadPlace, sealPayload, sealRecord, sealRow, standIn } from './records.js';
+import { isSealed, kByLane, openRecord, openRow, payloadPlace, sealPayload, sealRow, standIn } from './records.js';
 import { Unreadable } from './sealing.js';
-import { bytesOf, kListLimit, recordOf } from './store-rules.js';
+import { kListLimit, recordOf } from './store-rules.js';
 import { sealOld } from './seal-old.js';
+import { sealWrites } from './seal-writes.js';
 
 /** @import { Keyring } from './sealing.js' */
 /** @import { Granted, Store, Write } from './store-contract.d.ts' */
@@ -153,41 +154,7 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
     return found.slice(0, limit);
   };
 
-  /** @param {Write[]} writes @returns {Promise<(Uint8Array | undefined)[]>} what each brings along: its own bytes, or those it is to copy */
-  const bytesFor = async (writes) => {
-    const bytes = writes.map((write) => write.bytes);
-    for (const name of new Set(writes.flatMap(({ from }) => (from ? [from.store] : [])))) {
-      const wanted = writes.flatMap(({ from }, i) => (from?.store === name ? [{ i, key: from.key }] : []));
-      const found = await getMany(name, wanted.map(({ key }) => key));
-      wanted.forEach(({ i }, n) => { bytes[i] = bytesOf(found[n]); });
-    }
-    return bytes;
-  };
-
-  /** @param {Write[]} writes @returns {Promise<Write[]>} */
-  const sealedWrites = async (writes) => {
-    const ring = await keyring.ring();
-    const bytes = await bytesFor(writes);
-    const homes = writes.filter(({ store, remove }) => store === 'payloads' && !remove).map(({ key }) => String(key));
-    const ids = homes.length > 0 ? await idsOfPayloads(homes) : [];
-    const old = await mixed();
-    const sealed = await Promise.all(writes.map(async ({ from: _, ...write }, i) => {
-      const { store, key, prefix, value, remove } = write;
-      if (kByLane.includes(store)) {
-        const plain = old || prefix !== undefined ? [{ store, key, prefix, remove: true }] : [];
-        const stored = prefix === undefined ? { store, key: await keyring.laneKey(String(key)) } : { store, prefix: await keyring.laneKey(prefix) };
-        if (remove) return [{ ...stored, remove }, ...plain];
-        return [...plain, { ...stored, ...await sealRecord(keyring, ring, store, String(stored.key), String(key), value, bytes[i]) }];
-      }
-      if (remove || (store === 'state' && kPlainState.includes(String(key)))) return [write];
-      if (store === 'ops') return isStandIn(value) ? [] : [{ store, key, value: await sealRow(keyring, ring, { ...value, seq: key }) }];
-      const said = store === 'state' && key === 'snapshot' ? { value, keys: await keyring.ids() } : value;
-      if (store !== 'payloads') return [{ store, key, ...await sealRecord(keyring, ring, store, String(key), String(key), said, bytes[i]) }];
-      const record = await sealPayload(keyring, ring, payloadPlace(String(key).slice(String(key).indexOf(':') + 1), ids[homes.indexOf(String(key))] ?? ''), bytes[i]);
-      return record ? [{ store, key, value: { sealed: record.sealed }, bytes: record.bytes }] : [];
-    }));
-    return sealed.flat();
-  };
+  const sealedWrites = (/** @type {Write[]} */ writes) => sealWrites({ keyring, getMany, idsOfPayloads, mixed }, writes);
 
   /** @param {any} items @returns {Promise<any>} */
   const sealedItems = async (items) => {
@@ -196,7 +163,8 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
     return Promise.all(items.map(async (/** @type {any} */ { row, bytes }) => {
       const sealed = await sealRow(keyring, ring, row);
       if (row.action === 'save' && shown.delete(row.lane)) sealed.action = 'update';
-      return { row: sealed, bytes: bytes && await sealPayload(keyring, ring, payloadPlace('next', row.id), bytes) };
+      const payload = bytes && await sealPayload(keyring, ring, payloadPlace('next', row.id), bytes);
+      return { row: sealed, bytes: payload && { ...payload.value, bytes: payload.bytes } };
     }));
   };
 

@@ -1,7 +1,9 @@
 // Keys that are lost, come back, change or cannot be had; records that were altered or put elsewhere; databases from before there were keys.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { clock } from '../../sw/clock.js';
 import { deviceKeys, encryption, forgetDeviceKeys, rotateDeviceKeys, secretKeys } from '../../sw/encryption.js';
+import { StoreError } from '../../sw/errors.js';
 import { Keyring } from '../../sw/sealing.js';
 import { contentOf, keysOf, onBoth, sealed } from './sealed-lines.js';
 
@@ -210,6 +212,35 @@ onBoth('a database from before there were keys: all of it can be read, the first
   assert.deepEqual(await client.ops(), []);
   assert.deepEqual((await Promise.all(['a', 'b', 'c', 'd'].map((id) => get(`NOTE/${id}`)))).map(({ text }) => JSON.parse(text).n), [3, 2, 3, undefined]);
   assert.deepEqual((await client.history()).filter(({ value }) => value.kind === 'conflict'), [], 'bases were taken along');
+});
+
+onBoth('no room to seal what was plain: it is told, everything can be read and goes, and a later drain seals it', async (t, { open, raw, get }) => {
+  let client = await open({ encryption: undefined });
+  await client.settings({ enabled: false });
+  await save(client, 'a', { text: 'plainly-there' });
+  await client.close();
+  const told = [];
+  let full = true;
+  await raw(async (store) => {
+    const tight = { ...store, commit: async (commit) => {
+      if (full && commit.writes.some(({ value }) => value?.sealed)) throw new StoreError('quota', 'no room');
+      return store.commit(commit);
+    } };
+    const sealing = sealed(1)(tight, { publish: (type, detail) => told.push([type, detail.code]) });
+    const ask = { holder: 'a', nowMs: clock.now(), ttlMs: 1_000, codeVersion: '1', takeover: true };
+    const lease = await sealing.acquireLease(ask);
+    assert.deepEqual(told, [['sync.seal-failed', 'quota']]);
+    assert.deepEqual((await sealing.rows(0, 9)).map(({ entityId }) => entityId), ['a']);
+    assert.ok((await contentOf(store)).includes('plainly-there'));
+    await sealing.releaseLease(lease);
+    full = false;
+    await sealing.releaseLease(await sealing.acquireLease(ask));
+    assert.equal((await contentOf(store)).includes('plainly-there'), false);
+  });
+  client = await open();
+  await client.settings({ enabled: true });
+  await client.sync();
+  assert.equal((await get('NOTE/a')).status, 200);
 });
 
 onBoth('what a client without keys saves meanwhile is taken in and sealed by the next drain', async (t, { open, raw, get }) => {
