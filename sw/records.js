@@ -33,7 +33,7 @@ const recordPlace = (store, key, part) => [store, key, part];
 /** @param {Keyring} keyring @param {Ring} ring @param {any} row */
 export async function sealRow(keyring, ring, row) {
   const { seq, id, action, group, sizeBytes = 0 } = row;
-  const lane = await keyring.laneKey(row.lane);
+  const lane = await keyring.laneKey(String(row.lane));
   return { ...(seq && { seq }), id, lane, action, ...(group && { group }), sizeBytes, sealed: await keyring.sealText(ring, row, rowPlace(id, lane)) };
 }
 

@@ -51,7 +51,7 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
 
   /** Whose a row is that cannot be read. @param {any} row @returns {Promise<[string, boolean]>} the owner, and whether that is a guess */
   const ownerOf = async (row) => {
-    const key = row.lane.slice(0, row.lane.indexOf(':'));
+    const [key] = String(row.lane).split(':');
     if (!(await keyring.ours(key))) return [signedIn ?? '', true];   // names of a key that is gone say nothing: shown to whoever asks, removed with nobody
     const isHis = key === await keyring.ownerKey(encodeURIComponent(signedIn ?? ''));
     return isHis ? [signedIn ?? '', false] : [`${kUnknownOwner}${key}`, false];
@@ -95,11 +95,9 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
     if (name === 'ops') return Promise.all((await inner.getMany(name, keys)).map(opened));
     if (name === 'state') return Promise.all((await inner.getMany(name, keys)).map(async (record, i) => (await openedRecord(name, String(keys[i]), record))?.record));
     const stored = kByLane.includes(name) ? await Promise.all(keys.map((key) => keyring.laneKey(String(key)))) : keys.map(String);
+    const plain = kByLane.includes(name) && await mixed() ? await inner.getMany(name, keys) : [];   // first: what is being sealed meanwhile is found by its name
     const found = await inner.getMany(name, stored);
-    if (kByLane.includes(name) && found.includes(undefined) && await mixed()) {
-      const plain = await inner.getMany(name, keys);
-      plain.forEach((record, i) => { if (found[i] === undefined && record !== undefined) { found[i] = record; stored[i] = String(keys[i]); } });
-    }
+    plain.forEach((record, i) => { if (found[i] === undefined && record !== undefined) { found[i] = record; stored[i] = String(keys[i]); } });
     const ids = name === 'payloads' && found.some(isSealed) ? await idsOfPayloads(keys) : [];
     return Promise.all(found.map(async (record, i) => (await openedRecord(name, stored[i], record, ids[i]))?.record));
   };
@@ -137,7 +135,7 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
   /** In the order of lanes, which stored keys do not have: the keys of all of them are looked at. @param {string} name @param {{prefix: string, after?: string, limit: number}} range */
   const listInOrder = async (name, { prefix, after = '', limit }) => {
     const wanted = new Set();
-    for (const from of [prefix && await keyring.laneKey(prefix), ...(prefix && await mixed() ? [prefix] : [])])
+    for (const from of prefix === '' ? [prefix] : [...(await mixed() ? [prefix] : []), await keyring.laneKey(prefix)])
       for (let last; ;) {
         const page = await inner.list(/** @type {any} */ (name), { prefix: from, after: last, limit: kWindow });
         for (const lane of await lanesOf(name, page)) if (lane > after) wanted.add(lane);
@@ -171,7 +169,8 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
   /** Lanes whose document is shown by a record that is not sealed yet: the transaction looks for a sealed one. @param {any[]} items */
   const plainlyShown = async (items) => {
     const lanes = [...new Set(items.filter(({ row }) => row.action === 'save').map(({ row }) => row.lane))];
-    const [plain, sealed] = await Promise.all([inner.getMany('docs', lanes), Promise.all(lanes.map((lane) => keyring.laneKey(lane))).then((keys) => inner.getMany('docs', keys))]);
+    const names = await Promise.all(lanes.map((lane) => keyring.laneKey(lane)));
+    const plain = await inner.getMany('docs', lanes), sealed = await inner.getMany('docs', names);   // in this order, as above
     return new Set(lanes.filter((_, i) => plain[i] !== undefined && !plain[i].deleted && sealed[i] === undefined));
   };
 

@@ -136,7 +136,7 @@ export class Keyring {
 
   /** What stands for a lane, or for the first parts of one, in a key. @param {string} lane */
   async laneKey(lane) {
-    const [, owner, entity = '', id = ''] = /** @type {RegExpExecArray} */ (/^([^:]*):(?:([^/]*)\/)?(.*)$/s.exec(lane));
+    const [, owner, entity = '', id = ''] = /** @type {RegExpExecArray} */ (/^([^:]*):?(?:([^/]*)\/)?(.*)$/s.exec(lane));   // whatever lies in a row that was damaged
     const first = `${await this.ownerKey(owner)}:`;
     if (lane.length === owner.length + 1) return first;
     const second = `${first}${await this.#name(`${owner}:${entity}`)}/`;

@@ -16,6 +16,8 @@ for (const [how, change] of [
   ['not text any more', (rows) => ({ ...rows[0], sealed: `${rows[0].sealed.split('.')[0]}.%%%` })],
   ["put in another op's place", (rows) => ({ ...rows[0], sealed: rows[1].sealed })],
   ["put in another owner's lane", (rows) => ({ ...rows[0], lane: `${rows[0].lane.slice(0, 5)}${'x'.repeat(17)}${rows[0].lane.slice(22)}` })],
+  ['given no lane', (rows) => ({ ...rows[0], lane: '' })],
+  ['given a lane that is none', (rows) => ({ ...rows[0], lane: 'nonsense' })],
   ['put in the lane of another entity', (rows) => ({ ...rows[0], lane: rows[1].lane })],
 ])
   onBoth(`an op whose record was ${how} is quarantined alone and says so; everything else goes`, async (t, { open, tamper, raw, get }) => {
@@ -241,6 +243,42 @@ onBoth('no room to seal what was plain: it is told, everything can be read and g
   await client.settings({ enabled: true });
   await client.sync();
   assert.equal((await get('NOTE/a')).status, 200);
+});
+
+onBoth('what is sealed while it is being looked for is found', async (t, { open, raw }) => {
+  const client = await open({ encryption: undefined });
+  await client.settings({ enabled: false });
+  await save(client, 'a', { n: 1 });
+  await client.close();
+  await raw(async (store) => {
+    const context = { publish: () => {} };
+    let reads = 0, drains;
+    // Everything is sealed by another after the first read of a document.
+    const meanwhile = async (result) => {
+      if ((reads += 1) === 1) drains = await sealed(1)(store, context).acquireLease({ holder: 'a', nowMs: clock.now(), ttlMs: 1_000, codeVersion: '1', takeover: true });
+      return result;
+    };
+    const watched = { ...store, getMany: async (name, keys) => { const found = await store.getMany(name, keys); return name === 'docs' ? meanwhile(found) : found; },
+      list: async (name, options) => { const found = await store.list(name, options); return name === 'docs' ? meanwhile(found) : found; } };
+    const look = async (how) => {
+      reads = 0;
+      const found = await how(sealed(1)(watched, context));
+      assert.ok(reads > 1 && drains);
+      await store.releaseLease(drains);
+      return found;
+    };
+    const before = await store.list('docs');
+    const plainAgain = async () => {
+      const { token } = await store.acquireLease({ holder: 'b', nowMs: clock.now(), ttlMs: 1_000, codeVersion: '1', takeover: true });
+      const [{ key, value: { bytes, ...value } }] = before;
+      await store.commit({ token, knownSeq: 0, lanes: [], writes: [{ store: 'docs', key, value, bytes }, { store: 'state', key: 'sealed', remove: true }] });
+      for (const found of await store.list('docs')) if (found.key !== key) await store.commit({ token, knownSeq: 0, lanes: [], writes: [{ store: 'docs', key: found.key, remove: true }] });
+      await store.releaseLease({ token });
+    };
+    assert.deepEqual((await look((store) => store.get('docs', ':NOTE/a'))).entityId, 'a');
+    await plainAgain();
+    assert.deepEqual((await look((store) => store.list('docs', { prefix: ':NOTE/' }))).map(({ key }) => key), [':NOTE/a']);
+  });
 });
 
 onBoth('what a client without keys saves meanwhile is taken in and sealed by the next drain', async (t, { open, raw, get }) => {
