@@ -109,15 +109,15 @@ async function browser(timeLeft) {
   ensureSystemPackages(toolsFor.test);
   await build();
   const { run } = await import('../tests/faults/soak.js');
-  const { found, store } = record('browser', { seeds: 0, stops: 0, kills: 0, lost: 0, duplicated: 0, failures: [] });
+  const { found, store } = record('browser', { seeds: 0, stops: 0, kills: 0, lost: 0, duplicated: 0, thrownAway: 0, failures: [] });
   while ((found.stops < kStops || found.kills < kKills) && timeLeft()) {
     const seed = found.seeds + 1;
     const result = await run(seed);
     found.seeds = seed;
-    for (const key of /** @type {const} */ (['stops', 'kills', 'lost', 'duplicated'])) found[key] += result[key];
+    for (const key of /** @type {const} */ (['stops', 'kills', 'lost', 'duplicated', 'thrownAway'])) found[key] += result[key];
     if (!result.ok) found.failures.push({ seed, findings: result.findings.slice(0, 5) });
     store();
-    say(`browser: ${found.stops} of ${kStops} stops, ${found.kills} of ${kKills} kills, lost ${found.lost}, doubled ${found.duplicated}`);
+    say(`browser: ${found.stops} of ${kStops} stops, ${found.kills} of ${kKills} kills, lost ${found.lost}, doubled ${found.duplicated}; ${found.thrownAway} seeds with a database thrown away by the browser`);
   }
   return found.failures.length;
 }

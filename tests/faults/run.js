@@ -2,7 +2,7 @@
 // independent checker say what became of each op.
 import { check } from '../../headless/checker.mjs';
 import { createRandom } from '../../headless/random.mjs';
-import { launch, newProfile, removeProfile } from '../browser/harness/chromium.js';
+import { launch, newProfile, removeProfile, threwDatabaseAway } from '../browser/harness/chromium.js';
 import { until } from '../browser/harness/until.js';
 import { Gate } from './gate.js';
 import { openLibrary } from './libraries.js';
@@ -18,7 +18,8 @@ const kSyncAttempts = 500;
 /**
  * `blow` says what ends the worker: the browser stopping it, or a SIGKILL of the whole browser, which is then started again with nothing open.
  * @param {{library: string, seed: number, blow?: 'stop' | 'kill', faults?: typeof kFaults, patienceMs?: number}} options
- * @returns {Promise<{lost: number, duplicated: number, left: number, deliveriesPerOp: number, delivered: number, kills: number, starts: number, answered500: number, resets: number, seconds: number, findings: string[]}>}
+ * @returns {Promise<{lost: number, duplicated: number, left: number, deliveriesPerOp: number, delivered: number, kills: number, starts: number, answered500: number, resets: number, seconds: number, thrownAway: boolean, findings: string[]}>}
+ *     `thrownAway`: the browser says that it deleted the database (tearDatabase() in tests/browser/harness/chromium.js), so that what is lost says nothing of the library
  */
 export async function runSeed({ library: name, seed, blow = 'stop', faults = kFaults, patienceMs = kPatienceMs }) {
   const library = await openLibrary(name);
@@ -40,7 +41,7 @@ export async function runSeed({ library: name, seed, blow = 'stop', faults = kFa
     const report = check(await library.evidence(await machine.open(library.path), docs, ids));
     return {
       lost: report.lost.length, duplicated: report.duplicated.length, left, deliveriesPerOp: gate.deliveriesFromResets(docs.length), delivered: gate.delivered,
-      kills: gate.killed, starts: gate.starts.size, answered500: gate.counts.answered500, resets: gate.counts.reset, seconds,
+      kills: gate.killed, starts: gate.starts.size, answered500: gate.counts.answered500, resets: gate.counts.reset, seconds, thrownAway: machine.threwDatabaseAway(),
       findings: [...report.lost, ...report.duplicated, ...(left === 0 ? report.unconverged : [])],
     };
   } finally {
@@ -125,6 +126,10 @@ export class Machine {
   async left(store) {
     this.#blank ??= await this.open('/blank');
     return this.#blank.run(countRecords, store);
+  }
+
+  threwDatabaseAway() {
+    return threwDatabaseAway(this.#profile);
   }
 
   async end() {
