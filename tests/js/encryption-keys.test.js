@@ -109,6 +109,26 @@ onBoth('the key lost: its ops are kept, told and never sent; new saves go under 
   assert.equal((await get('NOTE/b')).text, '{"id":"b"}');
 });
 
+onBoth('with the state of the core unreadable nobody is signed in: what can be read of one who signed out does not go by itself', async (t, { open, raw }) => {
+  const client = await open({ owner: 'ann' });
+  await client.settings({ consent: 'withdrawn' });
+  await client.signOut();
+  await client.close();
+  await raw(async (store) => {
+    const ask = { holder: 'a', nowMs: clock.now(), ttlMs: 1_000, codeVersion: '1', takeover: true };
+    const granted = async (...secrets) => {
+      const sealing = sealed(...secrets)(store, { publish: () => {} });
+      const lease = await sealing.acquireLease(ask);
+      await sealing.releaseLease(lease);
+      return lease;
+    };
+    assert.equal((await granted(1)).core.owner, null);
+    const { core, rules, snapshot, settings } = await granted(2);
+    assert.deepEqual({ core, rules, snapshot }, { core: { version: 1, owner: null }, rules: undefined, snapshot: undefined });
+    assert.equal(settings.consent, 'withdrawn', 'and what was withdrawn stays so');
+  });
+});
+
 onBoth('a snapshot made while a key was missing does not outlive its return', async (t, { open, get }) => {
   let client = await open();
   await client.pause();
