@@ -24,7 +24,7 @@ async function bundle(entry) {
 }
 
 const kBundles = {
-  worker: 'sw/worker.js', page: 'web/index.js', delta: 'wasm/delta.js', workbox: 'sw/workbox.js', hints: 'sw/hints.js', 'page credentials': 'sw/page-credentials.js',
+  worker: 'sw/worker.js', page: 'web/index.js', delta: 'wasm/delta.js', workbox: 'sw/workbox.js', hints: 'sw/hints.js', 'page credentials': 'sw/page-credentials.js', tasks: 'sw/tasks.js',
   'blob deltas': 'sw/blob-deltas.js', encryption: 'sw/encryption.js',
 };
 

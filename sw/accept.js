@@ -12,7 +12,9 @@ export const kMaxQueuedBytes = 256 * 2 ** 20;
 export const kMaxDepth = 256;
 export const kMaxFieldBytes = 256;
 export const kMaxAtomicOps = 50;
-const kPriorities = ['critical', 'high', 'normal', 'low'];
+/** Ops of this entity are runs of tasks (sw/task-runs.js); the core knows it by this name too (kTaskEntity in outbox.h). */
+export const kTaskEntity = 'tidegate.task';
+export const kPriorities = ['critical', 'high', 'normal', 'low'];
 const kActions = ['save', 'create', 'update', 'delete'];
 const kJson = 'application/json';   // written as "" in rows and docs, because nearly all are
 
@@ -37,6 +39,8 @@ export async function buildRow(item, context, path, group) {
   const nowMs = context.clock.now();
   const { entity, action = 'save', priority = 'normal', entityId = context.random.uuid(nowMs) } = item;
   checkEntity(entity, `${path}/entity`);
+  const runs = entity === kTaskEntity;
+  if (runs && (action !== 'create' || group)) throw outOfRange(`${path}/entity`, entity, 'another name, because this one is of runs of tasks: runTask() adds one');
   checkEntityId(entityId, `${path}/entityId`);
   oneOf(action, kActions, `${path}/action`);
   oneOf(priority, kPriorities, `${path}/priority`);
@@ -55,7 +59,7 @@ export async function buildRow(item, context, path, group) {
   if (fields) row.fields = fields;
   if (dependsOn.length > 0) row.dependsOn = dependsOn;
   if (group) row.group = group;
-  if (item.coalesce === false) row.noFold = true;
+  if (item.coalesce === false || runs) row.noFold = true;
   if (item.expiresAt !== undefined) row.expiresAt = checkInstant(item.expiresAt, `${path}/expiresAt`);
   return { row, bytes: body.bytes };
 }

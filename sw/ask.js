@@ -1,4 +1,5 @@
-// A conflict that the app decides (strategy "custom"): the three documents go to its function, what it says comes back as an outcome, like an answer.
+// A conflict that the app decides (strategy "custom"): the three documents go to its function, what it says comes back as an outcome, like an answer. A run of
+// a task that nobody here executes (sw/task-runs.js stands around this) asks to be left for a while, as a server does.
 
 /** How long the app may think about one. */
 const kAskMs = 30_000;
@@ -10,7 +11,10 @@ const kAskMs = 30_000;
  */
 export const withAsking = (transport, clock, resolve) => ({
   ...transport,
-  send: (effect, body, stop) => (effect.type === 'ask' ? ask(effect.detail, clock, stop, resolve) : transport.send(effect, body, stop)),
+  send: async (effect, body, stop) => {
+    if (effect.type === 'send') return transport.send(effect, body, stop);
+    return effect.type === 'ask' ? ask(effect.detail, clock, stop, resolve) : { failure: 'no-task', headers: { 'retry-after': '10' } };
+  },
 });
 
 /** @param {any} detail @param {import('./clock.js').Clock} clock @param {AbortSignal} stop @param {import('./index.d.ts').ResolveConflict} [resolve] */

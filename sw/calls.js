@@ -2,9 +2,11 @@
 import { Appender } from './append.js';
 import {
   buildRow, checkEntity, checkEntityId, checkOwner, fieldsOfRules, kDefaultOpBytes, kMaxAtomicOps, kMaxOpBytes, kMaxQueuedBytes, kMaxQueuedOps,
-  laneOf, lanePrefix, quote,
+  kPriorities, kTaskEntity, laneOf, lanePrefix, oneOf, quote,
 } from './accept.js';
+import { backgroundOf } from './background.js';
 import { TidegateError, closedError } from './errors.js';
+import { answerManagement } from './management.js';
 import { eraseOwner, finishErasure, writeOwnerData } from './owner-data.js';
 import { readQueue, writeQueue } from './queue-file.js';
 import { kListLimit } from './store-rules.js';
@@ -20,6 +22,7 @@ import { kListLimit } from './store-rules.js';
 const kImportAtOnce = 200;
 const kOpsPage = 100;
 const kOpsScan = 500;
+const kTriggers = ['periodic', 'connectivity', 'data-change', 'manual', 'push', 'start'];
 /** The core remembers the ids of the ops of this many commits (kMaxLeftRecords). */
 const kLeftRecords = 500;
 const kCeilings = { maxOpBytes: kMaxOpBytes, maxQueuedOps: kMaxQueuedOps, maxQueuedBytes: kMaxQueuedBytes };
@@ -39,12 +42,14 @@ const kCeilings = { maxOpBytes: kMaxOpBytes, maxQueuedOps: kMaxQueuedOps, maxQue
  * @property {() => Record<string, boolean>} supported
  * @property {import('./marker.js').Marker} marker
  * @property {Set<Listener>} listeners
+ * @property {import('./transport.js').Reach} reach
+ * @property {import('./task-runs.js').Tasks} tasks  those that this realm executes, where it drains
  * @property {() => Promise<void>} close  ends everything behind the calls
  */
 
 /** @param {ClientOptions} options @param {CallDeps} deps @returns {Promise<Client>} */
 export async function createCalls(options, deps) {
-  const { store, clock, random, ask, account, locks, accepted, supported, listeners, marker } = deps;
+  const { store, clock, random, ask, account, locks, accepted, supported, listeners, marker, tasks } = deps;
   const { owner = '', schemaVersion = 0, fields = {} } = options;
   checkOwner(owner, '/owner');
   const limits = readLimits(options);
@@ -110,14 +115,25 @@ export async function createCalls(options, deps) {
     return laneOf(owner, entity, entityId);
   };
 
+  /** Asks for a drain, and waits until that is taken. @param {import('./index.d.ts').SyncOptions | undefined} options @param {EventIn} event @param {string} [type] */
+  const flush = async (options, event, type = 'flush') => {
+    checkSync(options);
+    account.mustBeHere();
+    if (closed) throw closedError();
+    const [answer] = await ask({ event, commands: [{ type, value: { ...options, owner } }] }, 'answers');
+    if (answer?.error) throw refusal(answer.error);
+  };
+
   /** @param {Record<string, unknown>} [options] */
   const sync = async (options) => {
+    checkSync(options);
     account.mustBeHere();
     const { session, reject, wakeAtMs } = await askToTheEnd({ event: { type: 'manual', trigger: 'manual' }, commands: [{ type: 'flush', value: { ...options, owner } }] });
     return { ...session, reject, wakeAtMs };
   };
 
-  return {
+  /** @type {Client} */
+  const client = {
     save: async (entity, entityId, doc, options = {}) =>
       (await append([{ ...options, entity, entityId: entityId ?? undefined, doc }], ''))[0],
 
@@ -207,6 +223,13 @@ export async function createCalls(options, deps) {
       return (await command({ type: 'preview', value: options })).value;
     },
     isSyncRecommended: async (weight) => (await command({ type: 'isSyncRecommended', value: weight })).value,
+    start: async (options) => { await flush(options, { type: 'manual', trigger: 'manual' }); },
+    scheduleSync: async (options = {}, trigger = 'data-change', priority = 'low') => {
+      oneOf(trigger, kTriggers, '/trigger');
+      oneOf(priority, kPriorities, '/priority');
+      await flush({ minPriority: priority, ...options }, { type: 'message', trigger }, 'schedule');
+    },
+    cancelSync: async (sessionId = '') => { await command({ type: 'cancelSync', session: String(sessionId) }); },
     pause: async () => { await command({ type: 'pause' }); },
     resume: async () => { await command({ type: 'resume' }); },
 
@@ -228,6 +251,16 @@ export async function createCalls(options, deps) {
       ruleFields = fieldsOfRules(rules);
     },
 
+    manage: async (name, init) => {
+      if (closed) throw closedError();
+      return answerManagement(name, new Request(`https://tidegate.invalid/${encodeURIComponent(name)}`, init), ask, deps.reach);
+    },
+    connectivityTest: async () => (await client.manage('connectivity-test', { method: 'POST' })).json(),
+
+    registerTask: (task) => tasks.register(task),
+    runTask: async (taskId, input = null, { priority, dependsOn, expiresAt } = {}) =>
+      (await append([{ entity: kTaskEntity, entityId: taskId, action: 'create', doc: input, priority, dependsOn, expiresAt }], ''))[0],
+
     subscribe: (listener) => {
       if (typeof listener !== 'function') throw new TidegateError('wrong-type', '/listener', `listener: expected a function, got ${quote(listener)}`);
       listeners.add(listener);
@@ -245,7 +278,14 @@ export async function createCalls(options, deps) {
       await deps.close();
       await store.close();
     },
+    get background() { return backgroundOf(client); },
   };
+  return client;
+}
+
+/** @param {any} [options] */
+function checkSync({ minPriority } = {}) {
+  if (minPriority !== undefined) oneOf(minPriority, kPriorities, '/minPriority');
 }
 
 /** @param {{code: string, path?: string, message: string}} error */

@@ -25,10 +25,10 @@ import { Turns } from './turns.js';
  * @property {(type: string, detail: any) => void} publish
  */
 
-/** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize' | 'resolveConflict' | 'plugins' | 'blobDeltas'>} options @param {Realm} realm */
-export function createEngine({ endpoint, allow, authorize, resolveConflict, plugins = [], blobDeltas = (store) => store }, { wasm, base, pages, ...realm }) {
+/** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize' | 'resolveConflict' | 'plugins' | 'blobDeltas' | 'tasks'>} options @param {Realm} realm */
+export function createEngine({ endpoint, allow, authorize, resolveConflict, plugins = [], blobDeltas = (store) => store, tasks = (transport) => transport }, { wasm, base, pages, ...realm }) {
   const transport = createTransport({ endpoint: String(endpoint), base, allow, authorize, pages, clock: realm.clock });
-  const around = withPlugins(plugins, realm.clock, withAsking(transport, realm.clock, resolveConflict), realm.publish);
+  const around = withPlugins(plugins, realm.clock, tasks(withAsking(transport, realm.clock, resolveConflict), realm), realm.publish);
   return new Turns({ ...realm, store: blobDeltas(realm.store), ...around, createPlanner: () => createPlanner(wasm) });
 }
 

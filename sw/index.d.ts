@@ -1,6 +1,6 @@
 // The types users see.
 import type { Store } from './store-contract.js';
-import type { OpError, OpState, Status as CoreStatus, Settings } from '../wasm/protocol.js';
+import type { ConnectivityShown, OpError, OpState, Status as CoreStatus, Settings } from '../wasm/protocol.js';
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json | undefined };
 export type Priority = 'critical' | 'high' | 'normal' | 'low';
@@ -110,6 +110,28 @@ export interface SyncOptions {
   direction?: 'push' | 'pull' | 'both';
   /** full: pulls everything anew, from the start. */
   operation?: 'delta' | 'full';
+  /** The lowest priority that this drain sends. What lies below goes later by itself, as ever. */
+  minPriority?: Priority;
+}
+export type Trigger = 'periodic' | 'connectivity' | 'data-change' | 'manual' | 'push' | 'start';
+/** One attempt of one run. `runId` stays the same for all of its attempts; `signal` aborts when its time is over. */
+export interface TaskRun { taskId: string; runId: string; owner: string; input: any; signal: AbortSignal }
+/** False, or a failure, is one attempt: it is repeated after a wait, and given up after `maxRetryAttempts`. Anything else: it is done. It may run more than once. */
+export interface Task { taskId: string; execute: (run: TaskRun) => unknown }
+/** Stands around the transport of whoever drains, and executes runs. Made by tasks() of tidegate/tasks. */
+export type TaskRunner = (transport: any, realm: { clock: any; publish: (type: string, detail: any) => void }) => any;
+/** The way to the server, tested by one small request, and what is known of the network after it. */
+export interface Reached extends Partial<ConnectivityShown> { reachable: boolean; ms: number; status?: number }
+/** Sync as a background process: the same calls under the names of a process. */
+export interface Background {
+  start(options?: SyncOptions): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  terminate(sessionId?: string): Promise<void>;
+  /** Sessions, oldest first; the one under way is the last, without an `endTime`. `after` is a sessionId. */
+  list(options?: { after?: string; limit?: number }): Promise<Session[]>;
+  /** The records of the audit trail; with a sessionId those of its time. */
+  logs(sessionId?: string): Promise<{ key: string; value: any }[]>;
 }
 export type Synced = Partial<Session> & { reject: boolean; wakeAtMs: number | null };
 
@@ -134,6 +156,8 @@ export interface ClientOptions {
    * service worker give it to createSyncWorker().
    */
   blobDeltas?: BlobDeltas;
+  /** tasks([…]) of tidegate/tasks: the app's own jobs. In a page with a service worker give them to createSyncWorker(). */
+  tasks?: TaskRunner;
   /** encryption() of tidegate/encryption: what is kept is sealed. In a page with a service worker give the same to both. */
   encryption?: Encryption;
   /** Further origins that may be spoken to. */
@@ -172,7 +196,7 @@ export interface ShellOptions {
   /** The asset that answers navigations, for example "./index.html". */
   navigate?: string;
 }
-export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm' | 'resolveConflict' | 'plugins' | 'blobDeltas' | 'encryption'> {
+export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm' | 'resolveConflict' | 'plugins' | 'blobDeltas' | 'encryption' | 'tasks'> {
   /** The app's badge shows what waits; a change that was refused for good is told in a notification, where that was permitted. Default false. */
   notify?: boolean | NotifyOptions;
   shell?: ShellOptions;
@@ -232,6 +256,24 @@ export interface Client {
   sync(options?: SyncOptions): Promise<Synced>;
   /** sync({direction: "pull"}). From the first time on, this owner also pulls by itself: after a drain, when online, on a hint, at the interval. */
   pull(options?: SyncOptions): Promise<Synced>;
+  /** sync() that does not wait for the end. */
+  start(options?: SyncOptions): Promise<void>;
+  /**
+   * Asks for a session like those that begin by themselves: it keeps to the settings (interval, threshold, idle), sends what is of `priority` (default low) or above,
+   * and is written down with `trigger` (default data-change). Resolves when that is taken.
+   */
+  scheduleSync(options?: SyncOptions, trigger?: Trigger, priority?: Priority): Promise<void>;
+  /** Ends the session under way (code "unknown-session" where it is another, or none): nothing more is begun, what is on its way is heard to its end. */
+  cancelSync(sessionId?: string): Promise<void>;
+  /** Executes runs of this task where this client drains; a service worker has its own (option `tasks`). Returns what takes it away again. */
+  registerTask(task: Task): () => void;
+  /** Stores one run of a task, with its input (JSON): an op like any other, under the same rules. */
+  runTask(taskId: string, input?: unknown, options?: Pick<SaveOptions, 'priority' | 'dependsOn' | 'expiresAt'>): Promise<Saved>;
+  /** Whether the server can be reached, by one small request. Where it can, waits that only guessed at the network are over. */
+  connectivityTest(): Promise<Reached>;
+  /** What fetch("…/sync/background/" + name) answers where a worker controls the page: here also before. */
+  manage(name: string, init?: RequestInit): Promise<Response>;
+  readonly background: Background;
   pause(): Promise<void>;
   resume(): Promise<void>;
   status(): Promise<Status>;

@@ -1,16 +1,18 @@
-// The management paths that the worker answers in place of the server: GET status, POST start, pause, resume, GET or PUT settings, GET metrics.
+// The management paths that the worker answers in place of the server: GET status, POST start, pause, resume, GET or PUT settings, GET metrics, POST connectivity-test.
 // They are for code of the app's own origin: a navigation (which a foreign page may cause, a form included) is never answered here.
 
 import { TidegateError } from './errors.js';
 
 /** @import { Ask } from './calls.js' */
+/** @import { Reach } from './transport.js' */
 
-const kPath = 'sync/background/';
+const kPath = /^sync\/(?:background\/(.*)|(connectivity-test)$)/;
 const kMaxSettingsChars = 65_536;
 const kBadRequest = 'urn:tidegate:bad-request';
 const kNotJson = 'not-json';
+const kTest = 'connectivity-test';
 
-/** @type {Record<string, Record<string, (body: any) => {event?: any, command: any}>>} */
+/** @type {Record<string, Record<string, (body: any, reached: any) => {event?: any, command: any}>>} */
 const kRoutes = {
   status: { GET: () => ({ command: { type: 'status' } }) },
   start: { POST: () => ({ event: { type: 'manual', trigger: 'manual' }, command: { type: 'flush' } }) },
@@ -18,28 +20,32 @@ const kRoutes = {
   resume: { POST: () => ({ command: { type: 'resume' } }) },
   settings: { GET: () => ({ command: { type: 'settings' } }), PUT: (value) => ({ command: { type: 'settings', value } }) },
   metrics: { GET: () => ({ command: { type: 'metrics' } }) },
+  // Where the server answered, the core hears what it hears of a browser that is online again.
+  [kTest]: { POST: (_, { reachable }) => ({ ...(reachable && { event: { type: 'online', trigger: 'connectivity' } }), command: { type: 'status' } }) },
 };
 
 /** The name of the management call a request is for, or null. @param {Request} request @param {URL} endpoint */
 export function managementCall(request, endpoint) {
   const url = new URL(request.url);
-  const root = endpoint.pathname.replace(/\/?$/, '/') + kPath;
+  const root = endpoint.pathname.replace(/\/?$/, '/');
   if (url.origin !== endpoint.origin || !url.pathname.startsWith(root) || request.mode === 'navigate') return null;
-  return url.pathname.slice(root.length);
+  const found = kPath.exec(url.pathname.slice(root.length));
+  return found && (found[1] ?? found[2]);
 }
 
-/** @param {string} name @param {Request} request @param {Ask} ask @returns {Promise<Response>} */
-export async function answerManagement(name, request, ask) {
+/** @param {string} name @param {Request} request @param {Ask} ask @param {Reach} reach @returns {Promise<Response>} */
+export async function answerManagement(name, request, ask, reach) {
   const methods = Object.hasOwn(kRoutes, name) ? kRoutes[name] : undefined;
   if (!methods) return problem(404, 'urn:tidegate:not-found', `no such management call: ${name.slice(0, 40)}`);
   const route = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
   const allowed = Object.keys(methods);
   if (!route) return problem(405, kBadRequest, `${name}: expected ${allowed.join(' or ')}, got ${request.method}`, { allow: allowed.join(', ') });
   try {
-    const { event, command } = route(request.method === 'PUT' ? await readJson(request) : undefined);
+    const reached = name === kTest ? await reach() : undefined;
+    const { event, command } = route(request.method === 'PUT' ? await readJson(request) : undefined, reached);
     const [answer] = await ask({ event, commands: [command] }, 'answers');
     if (answer?.error) return problem(400, kBadRequest, answer.error.message, {}, answer.error.path);
-    return json(200, 'application/json', answer?.value ?? { ok: true });
+    return json(200, 'application/json', reached ? { ...answer.value.connectivity, ...reached } : answer?.value ?? { ok: true });
   } catch (error) {
     const { code = '', message } = /** @type {any} */ (error);
     return code === kNotJson ? problem(400, kBadRequest, message) : problem(500, 'urn:tidegate:internal', message);

@@ -9,6 +9,8 @@ import { quote } from './accept.js';
 import { Marker } from './marker.js';
 import { random } from './random.js';
 import { openSqliteStore, sqliteLock } from './sqlite-store.js';
+import { Tasks } from './task-runs.js';
+import { reaching } from './transport.js';
 import { Waker, every, kTickMs, once } from './waker.js';
 
 export { StoreError, TidegateError } from './errors.js';
@@ -34,7 +36,8 @@ export async function openClient(options) {
   const stop = new AbortController();
   const account = new Account(owner);
   const locks = sqliteLock({ path: `${path}.lock`, clock });
-  const turns = createEngine(options, {
+  const tasks = new Tasks();
+  const turns = createEngine({ ...options, tasks: tasks.with(options.tasks) }, {
     store, clock, random, publish, locks, wasm: () => readFileSync(wasm),
     readings: () => ({ utcOffsetMinutes: clock.utcOffsetMinutes() }),
   });
@@ -47,6 +50,7 @@ export async function openClient(options) {
     store, clock, random, listeners, marker, account, locks, ask,
     accepted: () => { if (autoSync) poke({ type: 'accept', trigger: 'data-change' }); },
     supported: () => ({ serviceWorker: false, backgroundSync: false, periodicSync: false, persistentStore: true, webAssembly: typeof WebAssembly !== 'undefined' }),
+    tasks, reach: reaching(new URL(endpoint), clock),
     close: async () => {
       waker.close();
       stop.abort();

@@ -11,6 +11,8 @@ import { createCredentials } from './credentials.js';
 export const kMaxAnswerBytes = 16 * 2 ** 20;
 /** For an effect that names no timeout; the core always does. */
 const kDefaultTimeoutMs = 60_000;
+/** A test of the way to the server that takes longer than this says: no. */
+const kReachMs = 10_000;
 
 /**
  * @typedef {object} TransportOptions
@@ -172,3 +174,19 @@ function sentence(error, quoted = true) {
 
 /** A file of the app itself, where no cache holds it. @param {string | URL | Request} what */
 export const fetchAsset = (what) => fetch(what);
+
+/** @typedef {() => Promise<{reachable: boolean, ms: number, status?: number}>} Reach */
+
+/**
+ * Whether the API can be spoken to, by one request that carries nothing. Any answer of a server will do; a redirect or a page where nothing was asked for
+ * is a network that wants a sign-in (RFC 8952). @param {URL} endpoint @param {Clock} clock @returns {Reach}
+ */
+export const reaching = (endpoint, clock) => async () => {
+  const startedAtMs = clock.now();
+  const abort = new AbortController();
+  const cancel = clock.timer(kReachMs, () => abort.abort());
+  const reached = await fetch(endpoint, { method: 'HEAD', redirect: 'error', cache: 'no-store', signal: abort.signal })
+    .then(({ status, ok, headers }) => ({ reachable: status !== 511 && !(ok && /html/.test(headers.get('content-type') ?? '')), status }), () => ({ reachable: false }));
+  cancel();
+  return { ...reached, ms: clock.now() - startedAtMs };
+};

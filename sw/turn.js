@@ -336,8 +336,8 @@ export class Drain {
       else if (type === 'list') this.#outcomes.push({ id, ...(await this.#list(effect).catch(failure)) });
       else if (!good) { if (type !== 'notify') this.#outcomes.push({ id, skipped: true }); }
       else if (type === 'commit') stored.push(await this.#commit(effect));
-      else if (type === 'send' || type === 'ask') this.#send(effect);
       else if (type === 'notify') this.#notify(/** @type {string} */ (effect.event), effect.detail);
+      else this.#send(effect);   // send, ask, run
     }
     return stored;
   }

@@ -12,7 +12,7 @@ import { notifier } from './notify.js';
 import { networkReadings } from './readings.js';
 import { ShellCache } from './shell-cache.js';
 import { openStore } from './store.js';
-import { fetchAsset } from './transport.js';
+import { fetchAsset, reaching } from './transport.js';
 
 /** @import { WorkerOptions } from './index.d.ts' */
 /** @import { EventIn, ReadingsIn } from '../wasm/protocol.js' */
@@ -146,7 +146,13 @@ export function createSyncWorker(options) {
   scope.addEventListener('fetch', (/** @type {any} */ event) => {
     const { request } = event;
     const call = managementCall(request, endpoint);
-    if (call !== null) return event.respondWith(answerManagement(call, request, async (asking) => (await begin(asking)).answers));
+    if (call !== null) {
+      return event.respondWith(answerManagement(call, request, async (asking) => {
+        const asked = await begin(asking);
+        event.waitUntil(asked.end);
+        return asked.answers;
+      }, reaching(endpoint, clock)));
+    }
     if (request.url.startsWith(endpoint.href.replace(/\/?$/, '/'))) return;
     const file = shell.match(request);
     if (file) event.respondWith(shell.answer(file, request));

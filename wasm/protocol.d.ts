@@ -157,7 +157,7 @@ export interface OutcomeIn {
   status?: number;
   /** Answer headers, lower-case names. */
   headers?: any;
-  /** network, timeout, aborted, blocked, truncated, too-large or auth. */
+  /** network, timeout, aborted, blocked, truncated, too-large or auth; of a run: task or no-task. */
   failure?: string;
   message?: string;
   startedAtMs?: number;
@@ -168,7 +168,7 @@ export interface OutcomeIn {
 
 /** A person or the app asks for something. */
 export interface CommandIn {
-  /** signIn, signOut, pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended. */
+  /** signIn, signOut, pause, resume, flush, schedule, cancelSync, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended. */
   type: string;
   /** Op id. */
   id?: string;
@@ -222,7 +222,7 @@ export interface Write {
   remove?: boolean;
 }
 
-/** Something the shell does: load, list, commit, send or notify. */
+/** Something the shell does: load, list, commit, send, run, ask or notify. */
 export interface Effect {
   type: string;
   id: number;

@@ -9,7 +9,8 @@ import { Marker, markInCache } from '../sw/marker.js';
 import { random } from '../sw/random.js';
 import { batteryReadings, networkReadings } from '../sw/readings.js';
 import { openStore } from '../sw/store.js';
-import { fetchAsset } from '../sw/transport.js';
+import { fetchAsset, reaching } from '../sw/transport.js';
+import { Tasks } from '../sw/task-runs.js';
 import { Waker, every, kTickMs, once } from '../sw/waker.js';
 import { WorkerLink } from './worker-link.js';
 
@@ -39,6 +40,7 @@ export async function connect(options) {
 
   const { owner = '', hints, encryption, pull = hints !== undefined } = options;
   const account = new Account(owner);
+  const tasks = new Tasks();
   const locks = webLocks(navigator.locks);
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
     if (type === 'sync.ended') waker.arm(detail.wakeAtMs);
@@ -54,7 +56,7 @@ export async function connect(options) {
   const ask = account.introduced(async (request, until) => {
     const worker = await link?.active();
     if (worker) return link?.ask(worker, request, until);
-    own ??= createEngine(options, {
+    own ??= createEngine({ ...options, tasks: tasks.with(options.tasks) }, {
       store, clock, random, readings, base: location.href,
       publish: (type, detail) => {
         publish(type, detail);
@@ -78,6 +80,7 @@ export async function connect(options) {
       drainSoon();
     },
     supported: () => ({ ...supported(link !== null), persisted }),
+    tasks, reach: reaching(new URL(options.endpoint, location.href), clock),
     close: async () => {
       stop.abort();
       waker.close();

@@ -245,8 +245,26 @@ export function commonSuite(engine) {
     assert.equal((await call('POST', 'start')).status, 200);
     await scene.arrived({ patienceMs: kPatienceMs });
     assert.ok((await call('GET', 'metrics')).status === 200);
+    for (const path of ['connectivity-test', '../connectivity-test']) assert.deepEqual((({ status, value }) => [status, value.reachable, value.isOnline])(await call('POST', path)), [200, true, true]);
     assert.deepEqual(scene.gateway.requests.filter(({ path }) => path.includes('/sync/background/')), [], 'the server saw none of it');
+    assert.deepEqual(scene.gateway.requests.filter(({ path }) => path.includes('connectivity-test')), []);
     await scene.verify(page);
+  });
+
+  test('tasks: the worker runs the app\'s own job after what it waits for, with the server down as soon as it is back, and once', async (t) => {
+    const scene = await openScene(t, { engine });
+    const page = await scene.open();
+    await quick(page);
+    await scene.gateway.down();
+    await page.run(async () => {
+      const { id } = await (await client).save('NOTE', 'n1', { n: 1 });
+      await (await client).runTask('tell', { after: 'n1' }, { dependsOn: [id], priority: 'critical' });
+    });
+    await scene.gateway.open();
+    await until(() => scene.gateway.told.length > 0, 'the job', { patienceMs: kPatienceMs });
+    assert.ok(scene.server.documents().has('NOTE/n1'), 'what it waits for went before');
+    await until(async () => (await page.run(async () => (await (await client).ops()).length)) === 0, 'an empty outbox');
+    assert.deepEqual(scene.gateway.told, [{ after: 'n1' }]);
   });
 
   test('offline shell: the app opens with the server down, and the policy is never violated', async (t) => {

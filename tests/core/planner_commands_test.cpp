@@ -1,6 +1,8 @@
 // What people and apps ask for, and what they are told when they ask for something that is not there.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "world.h"
 
 using namespace tidegate;
@@ -122,4 +124,99 @@ TEST_CASE("commands: isSyncRecommended takes three weights") {
         CHECK(answer["error"]["code"] == "wrong-value");
         CHECK(answer["error"]["path"] == "/weight");
     }
+}
+
+TEST_CASE("minPriority: this drain sends what is of that priority or above; the rest goes by itself later, not at once") {
+    const char* const kBands[] = {"low", "normal", "high", "critical"};
+    for (const char* least : kBands) {
+        World w;
+        for (const char* band : kBands) w.accept("FORM", band, "create", "{}", {{"priority", band}});
+        w.run({{"event", {{"type", "manual"}}}, {"commands", Json::array({{{"type", "flush"}, {"value", {{"minPriority", least}}}}})}});
+        const std::size_t left = static_cast<std::size_t>(std::find(std::begin(kBands), std::end(kBands), std::string(least)) - std::begin(kBands));
+        CHECK(w.queued() == left);
+        CHECK(w.last_idle);
+        if (left == 0) continue;
+        REQUIRE(w.wake);
+        CHECK(*w.wake == w.now + 30000);
+        w.run({{"event", {{"type", "timer"}}}});   // another drain, without that wish
+        CHECK(w.queued() == 0);
+    }
+}
+
+TEST_CASE("a scheduled session is no manual one: the interval holds it, a critical op passes, and it is written down with its trigger") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"minInterval", 600000}}}});
+    w.accept("FORM", "a", "create", "{}");
+    w.run({{"event", {{"type", "timer"}}}});
+    CHECK(w.queued() == 0);
+    w.now += 1000;
+    w.accept("FORM", "b", "create", "{}");
+    const Json schedule = {{"event", {{"type", "message"}, {"trigger", "push"}}}, {"commands", Json::array({{{"type", "schedule"}, {"value", Json::object()}}})}};
+    w.run(schedule);
+    CHECK(w.queued() == 1);
+    w.accept("FORM", "c", "create", "{}", {{"priority", "critical"}});
+    w.run(schedule);
+    CHECK(w.queued() == 0);   // inside a session there is no interval
+    const auto session = std::find_if(w.events.rbegin(), w.events.rend(), [](const Json& event) { return event["event"] == "sync.completed"; });
+    REQUIRE(session != w.events.rend());
+    CHECK((*session)["detail"]["trigger"] == "push");
+}
+
+TEST_CASE("cancelSync: what is on its way is heard to its end, nothing more is begun, and the rest goes later") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"batching", false}, {"maximumConcurrentOperations", 1}}}});
+    CHECK(w.command({{"type", "cancelSync"}})["error"]["code"] == "unknown-session");
+    for (int i = 0; i < 5; ++i) w.accept("FORM", "e" + std::to_string(i), "create", "{}");
+    // The second request is on the wire when the person cancels.
+    w.run({{"event", {{"type", "manual"}}}, {"commands", Json::array({{{"type", "flush"}}})}}, 6);
+    const std::size_t before = w.server.effects.size();
+    REQUIRE(before > 0);
+    REQUIRE(before < 5);
+    w.run({{"commands", Json::array({{{"type", "cancelSync"}, {"session", "session/000000000001"}}})}});
+    CHECK(w.last_idle);
+    CHECK(w.server.effects.size() <= before + 1);
+    CHECK(w.queued() == 5 - w.server.effects.size());
+    REQUIRE(w.wake);
+    CHECK(*w.wake == w.now + 30000);
+    w.run({{"event", {{"type", "timer"}}}});
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects.size() == 5);
+}
+
+TEST_CASE("a run of a task says nothing of the origin: its failures count for it alone, and it is no probe") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"baseDelay", 10}, {"maxDelay", 10}, {"maxRetryAttempts", 3}}}});
+    const std::string id = w.accept(std::string(kTaskEntity), "thumbnails", "create", "{\"n\":1}");
+    int runs = 0;
+    w.network = [&](const Json& effect) -> Json {
+        if (effect["type"] != "run") return nullptr;
+        ++runs;
+        CHECK(effect["detail"]["entityId"] == "thumbnails");
+        CHECK(effect["detail"]["id"] == id);
+        CHECK(*w.planner.bytes(effect["slot"]) == "{\"n\":1}");
+        return {{"failure", "task"}};
+    };
+    for (int i = 0; i < 20 && w.wake.value_or(w.now) >= w.now; ++i) {
+        w.run({{"event", {{"type", "timer"}}}});
+        if (!w.wake) break;
+        w.now = std::max(w.now, *w.wake);
+    }
+    CHECK(runs == 3);
+    CHECK(w.row(1)["state"] == "dead");
+    CHECK(w.values["state"]["core"]["breaker"]["failures"] == 0);
+    CHECK(w.values["state"]["core"]["originFailures"] == 0);
+    CHECK(w.server.requests.empty());
+    // Nobody knows it: it waits, and no attempt is counted.
+    w.accept(std::string(kTaskEntity), "unheard", "create", "{}");
+    w.network = [](const Json& effect) -> Json { return effect["type"] == "run" ? Json{{"failure", "no-task"}} : Json(nullptr); };
+    for (int i = 0; i < 10; ++i) {
+        w.run({{"event", {{"type", "timer"}}}});
+        w.now += 1000;
+    }
+    CHECK(w.row(2).value("attempts", 0) == 0);
+    CHECK(w.row(2).value("state", "queued") == "queued");
+    w.network = [](const Json& effect) -> Json { return effect["type"] == "run" ? Json{{"status", 200}} : Json(nullptr); };
+    w.command({{"type", "retry"}, {"id", id}});
+    w.run({{"event", {{"type", "timer"}}}});
+    CHECK(w.queued() == 0);
 }

@@ -202,7 +202,7 @@ Json World::perform(const Json& effect, bool& good) {
             else outcome["commit"] = verdict;
             if (verdict == "stale") given = std::min(given, effect["knownSeq"].get<std::uint64_t>());
         }
-    } else if (type == "send") {
+    } else if (type == "send" || type == "run") {
         const Json special = network ? network(effect) : Json();
         outcome["startedAtMs"] = now;
         outcome["endedAtMs"] = now + 100;

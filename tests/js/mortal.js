@@ -13,16 +13,16 @@ const kWasm = readFileSync(new URL('../../dist/tidegate.wasm', import.meta.url))
 
 /**
  * Over `store`, with what `around` puts around it. `point` is called before and after every call and throws when that is the last; `sent` hears every request.
- * @param {{store: any, api: string, time: {ahead: number}, point?: () => void, around?: (store: any) => any, sent?: (effect: any) => void}} options
+ * @param {{store: any, api: string, time: {ahead: number}, point?: () => void, around?: (store: any) => any, sent?: (effect: any) => void, tasks?: any}} options  tasks: stands around the transport
  */
-export function mortal({ store, api, time, point = () => {}, around = (store) => store, sent = () => {} }) {
+export function mortal({ store, api, time, point = () => {}, around = (store) => store, sent = () => {}, tasks = (transport) => transport }) {
   const dying = new Proxy(store, { get: (target, name) => (typeof target[name] !== 'function' ? target[name] : async (...args) => {
     point();
     const result = await target[name](...args);
     point();
     return result;
   }) });
-  const transport = createTransport({ endpoint: api, clock });
+  const transport = tasks(createTransport({ endpoint: api, clock }), { clock, publish: () => {} });
   return new Turns({
     store: around(dying), clock: { ...clock, now: () => Date.now() + time.ahead }, random, locks: webLocks(lockManager()), publish: () => {}, readings: () => ({}),
     createPlanner: async () => { point(); return createPlanner(kWasm); },

@@ -22,7 +22,7 @@ inline constexpr std::size_t kMaxSessionErrors = 20;
 struct Session {
     std::uint64_t number = 0;
     std::string trigger = "manual";
-    bool manual = false;
+    bool manual = false, cancelled = false;
     double start_ms = 0;
     std::int64_t processed = 0, succeeded = 0, failed = 0, conflicts = 0, requests = 0, pulled = 0;
     double synced_bytes = 0, network_bytes = 0;

@@ -64,6 +64,7 @@ Result<Op*> Outbox::add(OpRow row) {
         lane.away = away(row.owner);
         lane.entity = row.entity;
         lane.entity_id = row.entity_id;
+        lane.runs = row.entity == kTaskEntity;
     }
     Op& op = ops_[row.seq];
     op.seq = row.seq;

@@ -27,8 +27,12 @@ inline constexpr std::size_t kInheritanceWindow = 64;
 // Ops that one change of priority may lend its place to, directly and through others.
 inline constexpr std::size_t kMaxLendings = 1024;
 
+// Ops of this entity are runs of the app's own jobs: the shell executes them, in place of a request. The entity id is the task's.
+inline constexpr std::string_view kTaskEntity = "tidegate.task";
+
 struct Lane {
     std::string name, owner, entity, entity_id;
+    bool runs = false;               // of kTaskEntity
     std::vector<std::uint64_t> ops;  // seqs, ascending. Not a deque: libc++ gives each 4 kB
     std::uint64_t reserved_by = 0;   // batch or task that works on it; 0 none
     bool away = false;               // its owner is not signed in: its ops are neither counted nor indexed

@@ -285,6 +285,7 @@ void Planner::take_event(const EventIn& event) {
     }
     if (manual_ && session_) session_->trigger = "manual";
     push_off_ = pull_off_ = false;
+    floor_ = Band::low;
     if (event.type != EventType::accept && event.type != EventType::message)
         pulls_due(event.type != EventType::page && event.type != EventType::timer);
 }
@@ -592,10 +593,13 @@ void Planner::end_session() {
 }
 
 void Planner::finish_turn(Plan& plan) {
-    const std::optional<double> wake = next_wake();
+    std::optional<double> wake = next_wake();
+    // What was left lying on purpose goes by itself again, but not at once.
+    const bool left = floor_ > Band::low || (push_off_ && pull_off_);
+    if (wake && left) wake = std::max(*wake, now_ms_ + settings_.sync_interval_seconds * kSecondMs);
     bool busy = !pending_.empty();
     bool stay = false;
-    if (!busy && event_ && event_->deadline_ms && wake && failed_commits_.empty()) {
+    if (!busy && event_ && event_->deadline_ms && wake && !left && failed_commits_.empty()) {
         // A short wait happens inside the event; a longer one is left to the next trigger (DESIGN.md section 4, "waiting").
         stay = *wake > now_ms_ && *wake - now_ms_ + least_time_ms() < time_left_ms();
     }
@@ -623,6 +627,7 @@ void Planner::finish_turn(Plan& plan) {
     if (plan.idle) {
         event_.reset();
         manual_ = sync_owed_ = push_off_ = pull_off_ = pulled_after_push_ = false;
+        floor_ = Band::low;
     }
 
     Status now = status();

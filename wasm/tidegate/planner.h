@@ -262,6 +262,7 @@ private:
     void settle_single(Batch& batch, const OutcomeIn& outcome, CommitSpec& spec, std::vector<TaskPtr>& tasks);
     void settle_op(Batch& batch, Item& item, const WireResult& result, bool others_succeed, const OutcomeIn& outcome, CommitSpec& spec,
                    std::vector<TaskPtr>& tasks);
+    void settle_run(Item& item, const OutcomeIn& outcome, CommitSpec& spec);
     void op_done(Item& item, const std::string& etag, CommitSpec& spec);
     void op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec);
     void op_again(Op& op, const Ruling& ruling, std::int64_t status, bool counts, const OutcomeIn& outcome, CommitSpec& spec);
@@ -301,7 +302,7 @@ private:
     void restore_doc(const Op& op, std::optional<StoreRef> from, CommitSpec& spec);
 
     // planner_pull.cpp
-    Json sync_now(const std::optional<Json>& options);
+    Json sync_now(const std::optional<Json>& options, bool by_hand);
     void pulls_due(bool at_once);
     void hint(const std::optional<Json>& value, bool from_now_on);
     void plan_pulls();
@@ -327,6 +328,7 @@ private:
     Json take_command(const CommandIn& command);
     Json sign_in(const std::optional<Json>& value, bool in);
     Json cancel_op(const std::string& id);
+    Json cancel_session(const std::string& id);
     Json retry_op(const std::string& id, bool drop);
     Json set_priority(const std::string& id, const std::string& priority);
     void store_row(std::uint64_t seq);
@@ -393,6 +395,7 @@ private:
     double event_ms_ = 0;       // how long the event may last in all
     PullPtr pull_;                               // the pull under way
     bool push_off_ = false, pull_off_ = false;   // what the person who asked for this drain does not want
+    Band floor_ = Band::low;                     // and the lowest priority he wants sent
     bool pulled_after_push_ = false;
     bool rows_follow_ = false;  // the rows known are not all: a group at their end may lack members
     bool sync_owed_ = false;  // a sync event of this drain can be fired again by the browser

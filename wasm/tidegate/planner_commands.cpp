@@ -29,7 +29,8 @@ Json Planner::take_command(const CommandIn& command) {
         emit_commit(CommitSpec{});   // the answer waits for it
         return fine();
     }
-    if (type == "flush") return sync_now(command.value);
+    if (type == "flush" || type == "schedule") return sync_now(command.value, type == "flush");
+    if (type == "cancelSync") return cancel_session(command.session);
     if (type == "hint" || type == "pull") return hint(command.value, type == "pull"), fine();
     if (type == "cancel") return cancel_op(command.id);
     if (type == "retry") return retry_op(command.id, false);
@@ -68,6 +69,15 @@ Json Planner::sign_in(const std::optional<Json>& value, bool in) {
     outbox_.sign_in(in ? owner : nullptr);
     emit_commit(CommitSpec{});   // the answer waits for it, and so does whatever is sent
     emit_notify("sync.owner", object().set("signedIn", signed_in()));
+    return fine();
+}
+
+// Nothing more is begun in this drain. What is on its way is heard to its end, so nothing is lost or doubled.
+Json Planner::cancel_session(const std::string& id) {
+    if (!session_ || (!id.empty() && id != numbered_key("session", session_->number)))
+        return failure("unknown-session", "/session", say("session: \"", id.substr(0, 60), "\" is not under way"));
+    session_->cancelled = push_off_ = pull_off_ = true;
+    session_->note_error("Cancelled");
     return fine();
 }
 

@@ -53,8 +53,9 @@ std::string decode_component(std::string_view text) {
 
 // --- when ---------------------------------------------------------------------------------------------------------------------------
 
-// sync(): {direction: push | pull | both, operation: delta | full, owner}. Without a direction an owner that pulls at all pulls too.
-Json Planner::sync_now(const std::optional<Json>& options) {
+// sync(): {direction: push | pull | both, operation: delta | full, minPriority, owner}. Without a direction an owner that pulls at all pulls too.
+// by_hand: a person asked, and waits; else it is a session like those that come by themselves.
+Json Planner::sync_now(const std::optional<Json>& options, bool by_hand) {
     const Json none = Json::object();
     const Json& o = options ? *options : none;
     const std::string direction = text_field(o, "direction"), operation = text_field(o, "operation"), owner = text_field(o, "owner");
@@ -64,12 +65,15 @@ Json Planner::sync_now(const std::optional<Json>& options) {
     if (!direction.empty() && direction != "push" && direction != "pull" && direction != "both")
         return refuse("/direction", "direction: expected push, pull or both, got ", direction);
     if (!operation.empty() && operation != "delta" && operation != "full") return refuse("/operation", "operation: expected delta or full, got ", operation);
-    manual_ = true;
-    network_is_back();
-    retries_ = on_wake(retries_);
-    if (!session_) session_.emplace();
-    session_->manual = true;
-    session_->trigger = "manual";
+    if (by_hand) {
+        manual_ = true;
+        network_is_back();
+        retries_ = on_wake(retries_);
+        if (!session_) session_.emplace();
+        session_->manual = true;
+        session_->trigger = "manual";
+    }
+    floor_ = parse_band(text_field(o, "minPriority")).value_or(Band::low);
     push_off_ = direction == "pull";
     pull_off_ = direction == "push";
     if (direction == "pull" || direction == "both") pulls_[owner].due = true;

@@ -54,6 +54,7 @@ bool Planner::may_send(std::string* why) const {
         if (why) *why = sentence;
         return false;
     };
+    if (session_ && session_->cancelled) return no("It was cancelled");
     if (!failed_commits_.empty() || remaining_ms(storage_retry_ms_, now_ms_, kStorageRetryMs) > 0) return no("The device could not store a change");
     if (origin_again_ms() > now_ms_) return no(origin_wait_is_network_ ? "Waiting to try the network again" : "The server needs time");
     if (time_left_ms() < least_time_ms()) return no("The browser's time for this event is over");
@@ -92,8 +93,9 @@ void Planner::plan_sends() {
     for (auto it = auth_paused_.begin(); it != auth_paused_.end();)
         it = remaining_ms(it->second, now_ms_, kAuthRetryMs) > 0 ? std::next(it) : auth_paused_.erase(it);
     if (push_off_ || !may_send()) return;
-    const GateResult g = gate();
+    GateResult g = gate();
     if (!g.min_band) return;
+    g.min_band = std::max(*g.min_band, floor_);
     const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
     while (static_cast<int>(batches_.size()) < requests_at_once(link))
         if (!start_batch(g, link)) break;
@@ -196,7 +198,7 @@ void Planner::collect(const GateResult& gate, Choice& choice, Batch& batch) {
         }
         ++looked_at;
         if (choice.owner && *choice.owner != head.lane->owner) continue;  // one request carries one owner's credentials
-        const bool single = !batch.preview && (settings_.mode == "rest" || !head.is_json());
+        const bool single = !batch.preview && (settings_.mode == "rest" || !head.is_json() || head.lane->runs);
         if (single) {
             if (!choice.candidates.empty() || !batch.folds.empty()) continue;
             batch.single = true;
@@ -494,15 +496,20 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
     for (Item& item : batch->items) mark_sending(*batch, item, spec);
     spec.lanes.assign(batch->lanes.begin(), batch->lanes.end());
     const bool sends = !batch->items.empty();
+    const bool runs = sends && outbox_.find(batch->items.front().seq)->lane->runs;
     const Breaker breaker_before = breaker_;
     const RetryBudget retries_before = retries_;
-    if (sends) {
+    if (sends && !runs) {
         breaker_ = on_send(breaker_, now_ms_);
         batch->probe = breaker_.state != BreakerState::closed;
         if (batch->retried) retries_ = on_retry(retries_, now_ms_);
     }
     Effect request;
     if (sends) request = batch->single ? single_request(*batch) : batch_request(*batch);
+    if (runs) {
+        request.detail = named(*outbox_.find(batch->items.front().seq));
+        request.timeout_ms = std::max(kSecondMs, time_left_ms());
+    }
     spec.ok = [this, batch, sends] {
         for (const FoldRun& run : batch->folds) {
             if (Op* survivor = outbox_.find(run.survivor)) outbox_.change(*survivor, [&](Op& o) { o.action = run.action; });
@@ -525,7 +532,7 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
     last_attempt_ms_ = now_ms_;
     emit_send(std::move(request), [this, batch](const OutcomeIn& outcome) {
         if (!outcome.skipped.value_or(false)) settle(batch, outcome);
-    });
+    }, runs ? "run" : "send");
 }
 
 void Planner::take_back(Batch& batch) {

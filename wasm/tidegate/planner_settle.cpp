@@ -53,9 +53,12 @@ void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
     const std::int64_t status = outcome.status.value_or(0);
     const bool ok = answered && status >= 200 && status <= 299;
     const bool captive = answered && looks_captive(static_cast<int>(status), header(outcome, "content-type"), true);
-    note_exchange(*batch, outcome, captive);
+    const bool ran = outbox_.find(batch->items.front().seq)->lane->runs;
+    if (!ran) note_exchange(*batch, outcome, captive);
     if (answered && !captive) note_pace(outcome);
-    if (!answered) {
+    if (ran) {
+        settle_run(batch->items.front(), outcome, spec);
+    } else if (!answered) {
         settle_request(*batch, rule_on_failure(outcome.failure.value_or("network")), outcome, 0, spec);
     } else if (captive) {
         settle_request(*batch, {Verdict::again, false, false, ErrorClass::network, "Network wants a sign-in"}, outcome, status, spec);
@@ -328,6 +331,13 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
             op_again(op, ruling, result.status, ruling.counts && others_succeed && !batch.probe, outcome, spec);
             return;
     }
+}
+
+// A job of the app ran, which tells nothing of the origin. Where nobody knows the job it waits until somebody does.
+void Planner::settle_run(Item& item, const OutcomeIn& outcome, CommitSpec& spec) {
+    if (outcome.status) return op_done(item, "", spec);
+    const bool known = outcome.failure != "no-task";
+    op_again(*outbox_.find(item.seq), {Verdict::again, true, true, ErrorClass::internal, known ? "The task failed" : "Nobody here knows the task"}, 0, known, outcome, spec);
 }
 
 void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {

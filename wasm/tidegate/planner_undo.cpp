@@ -11,6 +11,7 @@
 namespace tidegate {
 
 void Planner::mark_undo(Op& op, Undo undo) {
+    if (op.lane->runs) return;   // what one run was given is no part of the next
     op.undo = undo;
     undos_.insert(op.seq);
 }

@@ -229,7 +229,7 @@ void describe(V& v, OutcomeIn& o) {
     v.defaulted("metas", o.metas, "[{slot, value}] for records that have more than bytes; of a list [{key, value}].");
     v.field("status", o.status, "HTTP status.");
     v.field("headers", o.headers, "Answer headers, lower-case names.");
-    v.field("failure", o.failure, "network, timeout, aborted, blocked, truncated, too-large or auth.");
+    v.field("failure", o.failure, "network, timeout, aborted, blocked, truncated, too-large or auth; of a run: task or no-task.");
     v.defaulted("message", o.message);
     v.defaulted("startedAtMs", o.started_at_ms);
     v.defaulted("endedAtMs", o.ended_at_ms);
@@ -245,7 +245,7 @@ struct CommandIn {
 template <class V>
 void describe(V& v, CommandIn& c) {
     v.type("CommandIn", "A person or the app asks for something.");
-    v.field("type", c.type, "signIn, signOut, pause, resume, flush, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended.");
+    v.field("type", c.type, "signIn, signOut, pause, resume, flush, schedule, cancelSync, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended.");
     v.defaulted("id", c.id, "Op id.");
     v.defaulted("priority", c.priority);
     v.defaulted("session", c.session);
@@ -350,7 +350,7 @@ struct Effect {
 };
 template <class V>
 void describe(V& v, Effect& e) {
-    v.type("Effect", "Something the shell does: load, list, commit, send or notify.");
+    v.type("Effect", "Something the shell does: load, list, commit, send, run, ask or notify.");
     v.field("type", e.type);
     v.field("id", e.id);
     v.defaulted("items", e.items);

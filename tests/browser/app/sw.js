@@ -1,9 +1,11 @@
 // The service worker under test. The site replaces the version, as a build does.
 import { createSyncWorker } from 'tidegate/sw';
+import { tasks } from 'tidegate/tasks';
 
 createSyncWorker({
   endpoint: '/api/v1', wasm: 'tidegate.wasm', skipWaiting: true,
   shell: { version: 'SHELL_VERSION', assets: ['page.js'], navigate: 'index.html' },
+  tasks: tasks([{ taskId: 'tell', execute: async ({ input }) => (await fetch('/told', { method: 'POST', body: JSON.stringify(input) })).ok }]),
 });
 
 // The engine's own figures leave Wasm memories out, so the memory test asks here.
