@@ -319,6 +319,10 @@ TEST_CASE("without credentials the owner's ops wait: nothing is held against the
     CHECK(*w.wake == w.now + kAuthRetryMs);
     w.run(kTimer);
     CHECK(asked == 1);
+    w.run({{"event", {{"type", "sync"}, {"trigger", "connectivity"}, {"deadlineMs", w.now + 240'000}}}}, 20);
+    CHECK(w.last_idle);   // an event is not held until the next try, though it would last so long
+    CHECK(w.last_reject);
+    CHECK(asked == 1);
     known = true;
     w.command({{"type", "signIn"}, {"value", {{"owner", ""}}}});
     w.run(kTimer);

@@ -599,7 +599,9 @@ void Planner::finish_turn(Plan& plan) {
     if (wake && left) wake = std::max(*wake, now_ms_ + settings_.sync_interval_seconds * kSecondMs);
     bool busy = !pending_.empty();
     bool stay = false;
-    if (!busy && event_ && event_->deadline_ms && wake && !left && failed_commits_.empty()) {
+    // A sign-in takes a person or a page: whoever asked for this drain hears that it is missing, and is not held until the next try.
+    const bool signs_in = wake && std::any_of(auth_paused_.begin(), auth_paused_.end(), [&](const auto& owner) { return owner.second == *wake; });
+    if (!busy && event_ && event_->deadline_ms && wake && !left && !signs_in && failed_commits_.empty()) {
         // A short wait happens inside the event; a longer one is left to the next trigger (DESIGN.md section 4, "waiting").
         stay = *wake > now_ms_ && *wake - now_ms_ + least_time_ms() < time_left_ms();
     }
