@@ -228,8 +228,6 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
   };
 }
 
-
-
 /** @template T @param {T[]} all @param {number} size */
 function* chunks(all, size) {
   for (let at = 0; at < all.length; at += size) yield all.slice(at, at + size);
