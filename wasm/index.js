@@ -31,7 +31,7 @@ export class Planner {
 
   /**
    * Call first. Rows above `knownSeq` have to be given to the next steps.
-   * @param {Uint8Array | null} snapshot @param {{core?: any, settings?: any, rules?: any}} state  as stored
+   * @param {Uint8Array | null} snapshot @param {{core?: any, settings?: any, rules?: any, schemaVersion?: number}} state  as stored; schemaVersion: of the app's documents, as its code has them now
    * @returns {{ok: true, knownSeq: number} | {ok: false, error: {code: string, path: string, message: string}}}
    */
   restore(snapshot, state) {

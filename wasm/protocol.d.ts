@@ -79,6 +79,8 @@ export interface OpRow {
   codec?: Codec;
   /** Bytes of the frozen body. */
   bodyBytes?: number;
+  /** Its body lies in pieces and goes by tus: how far it is, as the shell wrote it; "new" before. */
+  upload?: string;
   /** Refused, or retried after that, and the documents above it do not show it yet. */
   undo?: Undo;
   /** Effective score when last planned. */
@@ -157,7 +159,7 @@ export interface OutcomeIn {
   status?: number;
   /** Answer headers, lower-case names. */
   headers?: any;
-  /** network, timeout, aborted, blocked, truncated, too-large or auth; of a run: task or no-task. */
+  /** network, timeout, aborted, blocked, truncated, too-large or auth; of a run: task; of a run or an upload: no-task. */
   failure?: string;
   message?: string;
   startedAtMs?: number;
@@ -222,7 +224,7 @@ export interface Write {
   remove?: boolean;
 }
 
-/** Something the shell does: load, list, commit, send, run, ask or notify. */
+/** Something the shell does: load, list, commit, send, upload, run, ask or notify. */
 export interface Effect {
   type: string;
   id: number;

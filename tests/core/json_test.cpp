@@ -126,3 +126,32 @@ TEST_CASE("an integer half way between two doubles goes to the even one, and the
         REQUIRE(reads_like_strtod(std::to_string(half - 1) + ".99999999999999999999999999999"));
     }
 }
+
+TEST_CASE("a double is written so that the same double is read back, and no longer than it must be") {
+    const auto written = [](double value) {
+        std::string out;
+        append_double(out, value);
+        return out;
+    };
+    const std::pair<double, const char*> known[] = {{0, "0.0"}, {-0.0, "-0.0"}, {1, "1.0"}, {-2.5, "-2.5"}, {0.1, "0.1"}, {0.1 + 0.2, "0.30000000000000004"}, {1e15, "1e+15"},
+        {123456789012345, "123456789012345.0"}, {1e-4, "0.0001"}, {1e-5, "1e-05"}, {0.00123, "0.00123"}, {9.999999999999999e22, "1e+23"}, {1e22, "1e+22"}, {0.5, "0.5"},
+        {99999999999999.99, "99999999999999.98"}, {1.7976931348623157e308, "1.7976931348623157e+308"}, {1762000000123.25, "1762000000123.25"}};
+    for (const auto& [value, text] : known) CHECK(written(value) == text);
+    Random random(20261122);
+    for (int i = 0; i < 1000; ++i) {
+        const std::uint64_t bits = random.next();
+        double value;
+        std::memcpy(&value, &bits, sizeof value);
+        if (!std::isfinite(value)) continue;
+        if (i % 2) value = std::ldexp(static_cast<double>(bits % 1000000007), -(i % 40));
+        const std::string text = written(value);
+        CAPTURE(text);
+        REQUIRE(bits_of(std::strtod(text.c_str(), nullptr)) == bits_of(value));
+        if (std::fabs(value) < 1e-290) continue;   // with fewer bits than 53, 15 digits are not the shortest
+        int places = 1;   // the fewest with which printf gives the same double
+        while (bits_of(std::strtod(printed("%.*e", places - 1, value).c_str(), nullptr)) != bits_of(value)) ++places;
+        std::size_t digits = 0;
+        for (const char c : text.substr(0, text.find('e'))) digits += c >= '0' && c <= '9';
+        if (text.find('e') != std::string::npos) CHECK(digits == static_cast<std::size_t>(places));
+    }
+}

@@ -173,3 +173,22 @@ TEST_CASE("a blob that somebody else changed: ours goes whole over the version t
     CHECK(s.server.blob == s.next);
     CHECK(s.w.queued() == 0);
 }
+
+TEST_CASE("a blob that somebody else changed is deleted all the same: what a GET answers is no document, and the delete goes over it") {
+    World w;
+    w.network = [](const Json& effect) -> Json { return effect["method"] == "PUT" ? Json{{"status", 201}, {"headers", {{"etag", "\"1\""}}}} : Json(); };
+    w.accept("MEDIA", "m", "create", "bytes", {{"contentType", "image/png"}});
+    w.run(kSync);
+    REQUIRE(w.queued() == 0);
+    const std::string id = w.accept("MEDIA", "m", "delete", "");
+    int batches = 0, gets = 0;
+    w.network = [&](const Json& effect) -> Json {
+        if (effect["method"] == "GET") return ++gets, Json{{"status", 200}, {"headers", {{"etag", "\"2\""}}}, {"body", "\x89PNG"}};
+        const std::string result = ++batches == 1 ? R"("status":412,"etag":"\"2\"")" : R"("status":204,"etag":"\"3\"")";
+        return {{"status", 200}, {"body", "{\"protocol\":1,\"results\":1}\n{\"id\":\"" + id + "\"," + result + "}\n"}};
+    };
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(batches == 2);
+    CHECK(gets == 1);
+}

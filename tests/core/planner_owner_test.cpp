@@ -68,6 +68,39 @@ TEST_CASE("only his ops go who is signed in; the others wait, by name, and no at
     CHECK(w.queued() == 0);
 }
 
+TEST_CASE("who came later stays, whoever is heard last: what is said under an older ticket changes nothing, across a restart") {
+    World w;
+    auto& owners = watch(w);
+    const auto said = [&w](const char* what, const std::string& owner, const Json& ticket) {
+        return w.command({{"type", what}, {"value", {{"owner", owner}, {"ticket", ticket}}}});
+    };
+    CHECK(said("signIn", "bob", 1795328737000.0) == Json{{"ok", true}});
+    CHECK(said("signIn", "ann", 1795328736999.0) == Json{{"ok", true}, {"value", {{"signedIn", "bob"}}}});   // her page is going away
+    CHECK(w.values["state"]["core"]["owner"] == "bob");
+    w.restart();
+    said("signOut", "bob", 1795328736999.0);
+    said("signIn", "ann", 1795328736999.0);
+    accept(w, "ann", "a");
+    accept(w, "bob", "b");
+    w.run(kManual);
+    CHECK(owners == std::vector<std::string>{"bob"});
+    said("signIn", "bob", 1795328738000.0);   // signed in already, and later than that
+    w.restart();
+    said("signIn", "ann", 1795328737500.0);
+    CHECK(w.values["state"]["core"]["owner"] == "bob");
+    said("signOut", "bob", 1795328739000.0);
+    said("signIn", "bob", 1795328738000.0);   // another page of his, not heard until now
+    CHECK(w.values["state"]["core"]["owner"].is_null());
+    CHECK(said("signIn", "ann", 1795328739000.0) == Json{{"ok", true}});
+    CHECK(w.values["state"]["core"]["owner"] == "ann");
+    for (const Json& none : {Json(), Json("7"), Json(-1), Json(1e300)}) {   // a page of an older version: who is heard last is the last
+        said("signIn", "bob", none);
+        CHECK(w.values["state"]["core"]["owner"] == "bob");
+        sign(w, "signIn", "ann");
+        CHECK(w.values["state"]["core"]["owner"] == "ann");
+    }
+}
+
 TEST_CASE("signed out, nobody's ops go, across a restart; only he who is signed in can sign out") {
     World w;
     auto& owners = watch(w);

@@ -202,7 +202,7 @@ Json World::perform(const Json& effect, bool& good) {
             else outcome["commit"] = verdict;
             if (verdict == "stale") given = std::min(given, effect["knownSeq"].get<std::uint64_t>());
         }
-    } else if (type == "send" || type == "run") {
+    } else if (type == "send" || type == "run" || type == "upload") {
         const Json special = network ? network(effect) : Json();
         outcome["startedAtMs"] = now;
         outcome["endedAtMs"] = now + 100;
@@ -224,7 +224,10 @@ Json World::perform(const Json& effect, bool& good) {
             }
         }
     } else if (type == "ask") {
-        if (on_ask) planner.put(effect["answerSlot"], on_ask(effect["detail"]));
+        if (effect["detail"].contains("from")) {
+            if (on_migrate) outcome.update(on_migrate(effect["detail"], effect["detail"]["ours"]));
+            if (outcome.contains("body")) planner.put(effect["answerSlot"], outcome["body"].get<std::string>());
+        } else if (on_ask) planner.put(effect["answerSlot"], on_ask(effect["detail"]));
     } else if (type == "notify") {
         events.push_back(effect);
         return nullptr;
@@ -291,6 +294,7 @@ void World::restart() {
     Json state = Json::object();
     for (const char* key : {"core", "settings", "rules"})
         if (values["state"].count(key)) state[key] = values["state"][key];
+    if (schema_version >= 0) state["schemaVersion"] = schema_version;
     const std::string snapshot = bytes["state"].count("snapshot") ? bytes["state"]["snapshot"] : "";
     const auto known = planner.restore(snapshot, state);
     REQUIRE(known.ok());

@@ -61,6 +61,8 @@ struct World {
     Json readings = {{"online", true}};
     std::function<Json(const Json& send)> network;                   // overrides the server's answer; null: the server answers
     std::function<std::string(const Json& conflict)> on_ask;         // what the app makes of a conflict
+    std::function<Json(const Json& op, const std::string& doc)> on_migrate;  // what the app makes of an old document: {body} or {message}
+    int schema_version = -1;                                         // of the app's code, from the next restart on; -1: it does not say
     std::function<std::string(const Json& commit)> on_commit;        // "" ok, "stale", "fenced", "error"
     std::function<void(const Json& load)> on_load;                   // after its bytes were read
     bool last_idle = true, last_reject = false;

@@ -244,6 +244,10 @@ void World::resume() {
 // One person goes, another comes; now and then nobody does.
 void World::switch_owner() {
     Rng& rng = dice.rng(Fault::owner_switch);
+    // A page that was opened before the last switch, and is heard after it: nothing may come of that.
+    if (owner_told_ && rng.chance(0.3))
+        return ask_from_page(Json{{"type", "message"}},
+                             {Json{{"type", "signIn"}, {"value", {{"owner", owners_[rng.below(static_cast<std::uint32_t>(owners_.size()))]}, {"ticket", tickets_ - 1}}}}});
     if (owner_told_ && rng.chance(0.3)) return sign("signOut", signed_in_);
     sign("signIn", owners_[rng.below(static_cast<std::uint32_t>(owners_.size()))]);
 }
@@ -253,7 +257,7 @@ void World::sign(const char* type, const std::string& owner) {
     const bool in = type == std::string("signIn");
     ++switches_open_;
     if (in) may_leave_.insert(owner);
-    ask_from_page(Json{{"type", "message"}}, {Json{{"type", type}, {"value", {{"owner", owner}}}}}, [this, in, owner](const std::vector<Json>& answers) {
+    ask_from_page(Json{{"type", "message"}}, {Json{{"type", type}, {"value", {{"owner", owner}, {"ticket", ++tickets_}}}}}, [this, in, owner](const std::vector<Json>& answers) {
         if (answers.empty() || !answers[0].contains("ok")) return;
         if (--switches_open_ > 0) return;
         owner_told_ = true;

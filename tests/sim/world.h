@@ -168,6 +168,7 @@ private:
     std::set<std::string> may_leave_;   // owners who may be the one that is signed in
     bool owner_told_ = false;           // until somebody is, everybody's ops go
     std::string signed_in_;             // the last one known to be
+    int tickets_ = 1;                   // given to those who asked
     int switches_open_ = 0;             // asked for, and not known to be stored
     double portal_until_ms_ = 0, outage_until_ms_ = 0;
     int op_counter_ = 0, target_ops_ = 0;

@@ -1,6 +1,5 @@
 #include "tidegate/json.h"
 
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -32,16 +31,6 @@ void append_string(std::string& out, const std::string& text) {
     out += '"';
 }
 
-void append_number(std::string& out, double value) {
-    if (!std::isfinite(value)) {
-        out += "null";
-        return;
-    }
-    std::array<char, 64> digits;
-    const char* end = nlohmann::detail::to_chars(digits.data(), digits.data() + digits.size(), value);
-    out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
-}
-
 void append_value(std::string& out, const Json& value) {
     char before = value.is_array() ? '[' : '{';
     switch (value.type()) {
@@ -67,7 +56,9 @@ void append_value(std::string& out, const Json& value) {
         case Json::value_t::boolean: out += value.get<bool>() ? "true" : "false"; return;
         case Json::value_t::number_integer: out += std::to_string(value.get<std::int64_t>()); return;
         case Json::value_t::number_unsigned: out += std::to_string(value.get<std::uint64_t>()); return;
-        case Json::value_t::number_float: return append_number(out, value.get<double>());
+        case Json::value_t::number_float:
+            if (std::isfinite(value.get<double>())) return append_double(out, value.get<double>());
+            [[fallthrough]];
         default: out += "null"; return;
     }
 }

@@ -1,4 +1,5 @@
-// From a decimal to the nearest double, without strtod: the C library's brings 128-bit floats and, with them, a twentieth of the module.
+// From a decimal to the nearest double, and from a double to a short decimal that is nearest to it. Without strtod: the C library's brings 128-bit floats and,
+// with them, a twentieth of the module. Without Grisu: its table of powers is what least can be compressed.
 // Short decimals take Clinger's fast path (1990); the rest shifts the digits by powers of two until the 53 bits stand before the point, exactly,
 // as in the slow path of Go's strconv. tests/core/json_test.cpp compares it with strtod.
 #include <algorithm>
@@ -59,6 +60,38 @@ struct Digits {
     }
 };
 
+// The value of a positive double, all its digits.
+Digits digits_of(double value) {
+    int exponent = 0;
+    const auto mantissa = static_cast<std::uint64_t>(std::ldexp(std::frexp(value, &exponent), std::numeric_limits<double>::digits));
+    exponent -= std::numeric_limits<double>::digits;
+    Digits v{std::to_string(mantissa), 0};
+    v.point = static_cast<std::int64_t>(v.d.size());
+    for (char& c : v.d) c = static_cast<char>(c - '0');
+    for (; exponent > 0; exponent -= std::min(exponent, kMaxShift)) v.times_power_of_two(std::min(exponent, kMaxShift));
+    for (; exponent < 0; exponent += std::min(-exponent, kMaxShift)) v.over_power_of_two(std::min(-exponent, kMaxShift));
+    return v;
+}
+
+// The nearest decimal of at most `places` digits, as characters.
+Decimal to_places(const Digits& v, std::size_t places) {
+    Decimal out;
+    out.point = v.point;
+    out.digits = v.d.substr(0, places);
+    for (char& c : out.digits) c = static_cast<char>(c + '0');
+    if (v.d.size() > places && v.d[places] >= 5) {
+        while (!out.digits.empty() && out.digits.back() == '9') out.digits.pop_back();
+        if (out.digits.empty()) {
+            out.digits = "1";
+            ++out.point;
+        } else {
+            ++out.digits.back();
+        }
+    }
+    while (out.digits.back() == '0') out.digits.pop_back();
+    return out;
+}
+
 double by_shifting(const Decimal& decimal) {
     Digits v{decimal.digits.substr(0, kMaxDigits), decimal.point};
     for (char& c : v.d) c = static_cast<char>(c - '0');
@@ -102,6 +135,34 @@ double nearest_double(const Decimal& decimal) {
     }
     const double value = by_shifting(decimal);
     return value == 0 ? 0.0 : sign * value;  // one zero: what is too small for a double has no sign left
+}
+
+void append_double(std::string& out, double value) {
+    if (std::signbit(value)) out += '-';
+    value = std::fabs(value);
+    if (value == 0) {
+        out += "0.0";
+        return;
+    }
+    const Digits exact = digits_of(value);
+    Decimal shortest = to_places(exact, 15);
+    for (std::size_t places = 16; nearest_double(shortest) != value; ++places) shortest = to_places(exact, places);
+    std::string& d = shortest.digits;
+    const std::int64_t point = shortest.point;
+    if (point > 15 || point <= -4) {
+        if (d.size() > 1) d.insert(1, 1, '.');
+        const std::string exponent = std::to_string(point > 0 ? point - 1 : 1 - point);
+        out += d;
+        out += point > 0 ? "e+" : "e-";
+        if (exponent.size() < 2) out += '0';
+        out += exponent;
+        return;
+    }
+    if (point <= 0) d.insert(0, static_cast<std::size_t>(1 - point), '0');
+    const auto before = static_cast<std::size_t>(std::max<std::int64_t>(point, 1));
+    if (d.size() <= before) d.append(before + 1 - d.size(), '0');
+    d.insert(before, 1, '.');
+    out += d;
 }
 
 }  // namespace tidegate

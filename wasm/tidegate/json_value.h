@@ -26,6 +26,9 @@ Decimal read_decimal(std::string_view number);
 // The double nearest to it, ties to even; infinite beyond the largest. REQUIRES: not huge.
 double nearest_double(const Decimal& decimal);
 
+// Appends a finite number: the nearest decimal of 15 digits at most, or of as many more as bring the same double back. 1 is "1.0", as nlohmann writes it.
+void append_double(std::string& out, double value);
+
 bool same_number(std::string_view a, std::string_view b);
 
 // REQUIRES: the insides of two checked string literals.

@@ -94,6 +94,7 @@ Result<Op*> Outbox::add(OpRow row) {
     if (!row.group.empty()) op.make_rare().group = std::move(row.group);
     if (!row.reason.empty()) op.make_rare().reason = std::move(row.reason);
     if (!row.key.empty()) op.make_rare().key = std::move(row.key);
+    if (!row.upload.empty()) op.make_rare().upload = std::move(row.upload);
     if (!row.content_type.empty() && row.content_type != "application/json") op.make_rare().content_type = std::move(row.content_type);
     if (row.error) op.make_rare().error = std::move(row.error);
     if (row.expires_at > 0) expiries_.emplace(op.make_rare().expires_at = row.expires_at, op.seq);
@@ -141,6 +142,7 @@ OpRow Outbox::row_of(const Op& op) const {
     row.last_attempt = op.last_attempt;
     row.wait_ms = op.wait_ms;
     row.key = rare.key;
+    row.upload = rare.upload;
     row.codec = op.codec;
     row.body_bytes = op.body_bytes;
     row.undo = op.undo;
@@ -214,6 +216,7 @@ void Outbox::count(const Op& op, int sign) {
     tally_.by_state[static_cast<std::size_t>(op.state)] += sign;
     if (op.parked()) return;
     tally_.unfinished += sign;
+    tally_.unmigrated += op.unmigrated ? sign : 0;
     tally_.high += op.band >= 2 ? sign : 0;
     tally_.critical += op.band == 3 ? sign : 0;
     tally_.created_sum += sign * op.created_at;
@@ -327,7 +330,7 @@ void Outbox::touch(Lane& lane) {
     unindex(lane);
     if (lane.reserved_by || lane.away) return;
     const Op* op = head(lane);
-    if (!op || op->state == OpState::conflict || blocked_by(*op)) return;
+    if (!op || op->state == OpState::conflict || op->unmigrated || blocked_by(*op)) return;
     if (op->until_ms > now_ms_) {
         lane.where = Lane::Where::timer;
         lane.where_key = op->until_ms;
@@ -365,8 +368,8 @@ void Outbox::wake(double now_ms) {
 }
 
 std::optional<FoldRun> Outbox::fold_run(Op& first) {
-    const auto foldable = [this](const Op& op) {
-        return op.state == OpState::queued && op.fresh() && !op.no_fold && op.rare().group.empty() && op.rare().depends_on.empty() &&
+    const auto foldable = [&](const Op& op) {
+        return op.schema_version == first.schema_version && op.state == OpState::queued && op.fresh() && !op.no_fold && op.rare().group.empty() && op.rare().depends_on.empty() &&
                !has_dependents(op);
     };
     if (!foldable(first)) return std::nullopt;

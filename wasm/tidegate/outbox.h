@@ -22,6 +22,7 @@ namespace tidegate {
 inline constexpr std::size_t kMaxQueuedOps = 100000;
 inline constexpr std::size_t kMaxDependencies = 64;
 inline constexpr std::size_t kMaxFoldsAtOnce = 500;
+inline constexpr std::int32_t kMaxSchemaVersion = 2147483647;
 // A lane's head inherits the priority of this many ops behind it (so that a touch is O(1) in the length of the lane).
 inline constexpr std::size_t kInheritanceWindow = 64;
 // Ops that one change of priority may lend its place to, directly and through others.
@@ -45,7 +46,7 @@ struct Lane {
 struct OpExtra {
     std::string fields;  // JSON text
     std::vector<std::string> depends_on;
-    std::string group, reason, key, content_type, priority_text;
+    std::string group, reason, key, content_type, priority_text, upload;
     std::optional<OpError> error;
     double expires_at = 0;
 };
@@ -65,11 +66,14 @@ struct Op {
     Undo undo = Undo::none;
     std::uint8_t band = 1;  // 0 low … 3 critical
     bool unknown = false, no_fold = false;
+    bool unmigrated = false;  // of another version of the app, which could not make it one of this: it holds its lane, and goes by no time (planner_migrate.cpp)
 
     const OpExtra& rare() const;
     OpExtra& make_rare();
     std::string_view key() const { return extra && !extra->key.empty() ? std::string_view(extra->key) : std::string_view(id); }
     bool is_json() const { return !extra || extra->content_type.empty(); }
+    // Its body lies in pieces, of which one goes at a time (planner_upload.cpp).
+    bool uploads() const { return extra && !extra->upload.empty(); }
     // Never sent: may still be folded, and its body is not frozen.
     bool fresh() const { return sends == 0 && codec == Codec::none; }
     double place() const { return lent_key < order_key ? lent_key : order_key; }
@@ -96,6 +100,7 @@ struct FoldRun {
 struct Tally {
     std::int64_t by_state[12] = {};
     std::int64_t unfinished = 0;   // not parked
+    std::int64_t unmigrated = 0;   // of them
     std::int64_t high = 0;         // unfinished, band high or critical
     std::int64_t critical = 0;
     double created_sum = 0;        // over unfinished ops

@@ -32,6 +32,7 @@ Result<std::uint64_t> Planner::restore(std::string_view snapshot, const Json& st
             if (read) rules_ = std::move(read.value());
             else warnings_.push_back(say("Stored rules could not be read (", read.error().message, "): none are used"));
         }
+        schema_version_ = int_field(state, "schemaVersion", 0, kMaxSchemaVersion, -1);
         if (state.contains("core")) read_core_state(state["core"]);
     }
     if (snapshot.empty()) return outbox_.known_seq();
@@ -85,6 +86,7 @@ Json Planner::core_state() const {
         .set("nextSession", next_session_)
         .set("authPaused", owners)
         .set("splitOps", split_ops_)
+        .set("ticket", ticket_)
         .set("pulls", pulls_state());
     if (outbox_.told_owner()) core["owner"] = signed_in();
     if (last_error_) {
@@ -127,6 +129,7 @@ void Planner::read_core_state(const Json& core) {
     delta_ratio_ = number_field(core, "deltaRatio", 0.01, 1, 0.15);
     next_session_ = static_cast<std::uint64_t>(number_field(core, "nextSession", 1, 9e15, 1));
     split_ops_ = static_cast<std::uint64_t>(number_field(core, "splitOps", 0, 1000, 0));
+    ticket_ = number_field(core, "ticket", 0, kMaxInstantMs, 0);
     read_pulls(part("pulls"));
     if (core.contains("owner")) outbox_.sign_in(text_at(core, "owner"));
     if (const Json owners = part("authPaused"); owners.is_object())
@@ -151,6 +154,7 @@ Result<Plan> Planner::step(const Json& json) {
 
     if (input.readings) take_readings(*input.readings);
     rows_follow_ = input.more;
+    rows_first_ = rows_first_ && rows_follow_;
     if (input.max_ops) {
         split_ops_ = input.max_ops;
         restraint_ = kMaxRestraint;
@@ -165,6 +169,7 @@ Result<Plan> Planner::step(const Json& json) {
     retry_commits();
     expire_ops();
     start_undos();
+    start_migrations();
     plan_sends();
     plan_pulls();
     finish_turn(plan);
@@ -215,6 +220,7 @@ void Planner::score_op(Op& op) {
         o.order_key = order_key(band, o.score, clamp_past(o.created_at, now_ms_), AgingOptions{});
     });
     outbox_.lend(op);
+    if (outdated(op)) outdated_.insert(op.seq);
 }
 
 void Planner::rescore_all() {
@@ -278,7 +284,11 @@ void Planner::take_event(const EventIn& event) {
     // Whatever comes by itself, and seldom, may retry once however empty the budget is.
     if (network_news || event.type == EventType::periodicsync || event.type == EventType::push || event.type == EventType::start)
         retries_ = on_wake(retries_);
-    if (manual_ || event.type == EventType::start) auth_paused_.clear();
+    if (manual_ || event.type == EventType::start) {
+        auth_paused_.clear();
+        for (const std::uint64_t seq : outdated_)
+            if (Op* op = outbox_.find(seq)) set_unmigrated(*op, false, "");
+    }
     if (manual_ && !session_) {
         session_.emplace();
         session_->manual = true;
@@ -345,7 +355,8 @@ void Planner::emit_commit(CommitSpec spec) {
     effect.id = next_effect_++;
     effect.known_seq = outbox_.known_seq();
     effect.lanes = spec.lanes;
-    if (snapshot_stored_) {
+    const bool of_rows = !spec.writes.empty();
+    if (snapshot_stored_ && of_rows) {
         // Rows are about to change: a stored snapshot would contradict them. The last commit of the drain writes a new one.
         add_write(effect.writes, "state", "snapshot").remove = true;
     }
@@ -354,9 +365,9 @@ void Planner::emit_commit(CommitSpec spec) {
         append_record(effect.writes, "left", ++totals_.left_records, kMaxLeftRecords, object().set("at", now_ms_).set("ids", spec.left));
     add_write(effect.writes, "state", "core").value = core_state();
     core_dirty_ = false;
-    pending_[effect.id] = [this, spec = std::move(spec)](const OutcomeIn& outcome) mutable {
+    pending_[effect.id] = [this, of_rows, spec = std::move(spec)](const OutcomeIn& outcome) mutable {
         if (outcome.commit && *outcome.commit == "ok") {
-            snapshot_stored_ = false;
+            snapshot_stored_ = snapshot_stored_ && !of_rows;
             drop_slots(spec.slots);
             if (spec.ok) spec.ok();
             return;
@@ -364,6 +375,7 @@ void Planner::emit_commit(CommitSpec spec) {
         // Not performed because a commit before it in the plan was not: it wrote nothing, and nothing is wrong with the store.
         const bool skipped = outcome.skipped.value_or(false);
         const bool stale = skipped || (outcome.commit && *outcome.commit == "stale");
+        rows_first_ = rows_first_ || (stale && rows_follow_);
         if (!stale) {
             // A storage error is not a network error: what the server answered stays known, and is written as soon as the store takes it.
             storage_retry_ms_ = now_ms_ + kStorageRetryMs;
@@ -439,6 +451,12 @@ void Planner::let_go(const Op& op, CommitSpec& spec) const {
     payload.store = "payloads";
     payload.prefix = payload_key(op.seq, "");
     payload.remove = true;
+    if (op.uploads()) {
+        Write& pieces = spec.writes.emplace_back();
+        pieces.store = "payloads";
+        pieces.prefix = say("up:", op.id, ":");
+        pieces.remove = true;
+    }
     spec.left.push_back(op.id);
 }
 
@@ -566,7 +584,8 @@ std::optional<double> Planner::next_wake() {
 }
 
 bool Planner::work_waits_for_time() const {
-    return outbox_.tally().unfinished > outbox_.tally().of(OpState::conflict) && !paused_ && settings_.enabled && settings_.consent == "granted";
+    const Tally& tally = outbox_.tally();
+    return tally.unfinished > tally.of(OpState::conflict) + tally.unmigrated && !paused_ && settings_.enabled && settings_.consent == "granted";
 }
 
 // The session, for what is done for one who is signed in. What comes of his requests after he signed out is nobody's.

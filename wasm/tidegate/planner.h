@@ -7,7 +7,8 @@
 // is planned for it until the commit that ends it is known to be stored, so nothing is ever decided twice.
 //
 // Parts: planner.cpp (step, restore, rows, the end of a turn), planner_send.cpp (choosing, forming, sending), planner_settle.cpp (answers),
-// planner_conflict.cpp (412), planner_commands.cpp (what people ask), planner_status.cpp (what people see).
+// planner_upload.cpp (a large blob, piece by piece), planner_conflict.cpp (412),
+// planner_migrate.cpp (documents of another version of the app), planner_commands.cpp (what people ask), planner_status.cpp (what people see).
 #pragma once
 
 #include <cstdint>
@@ -37,6 +38,7 @@
 namespace tidegate {
 
 inline constexpr int kMaxConflictRounds = 3;
+inline constexpr int kMaxMigrationsAtOnce = 8;                // documents that the app is asked to make into its present version
 inline constexpr double kMaxLoadBytes = 16.0 * 1024 * 1024;   // payload bytes one batch may bring into memory
 inline constexpr std::size_t kMaxHeadsLookedAt = 1024;        // lanes one choice looks at, besides those that …
 inline constexpr std::size_t kMaxCandidates = 4096;           // ops one choice looks at: no further lane once there are as many
@@ -60,7 +62,8 @@ class Planner {
 public:
     Planner();
 
-    // Call first. snapshot: bytes of `snapshot()` or empty; state: {core?, settings?, rules?} as stored. Answers the highest sequence number known;
+    // Call first. snapshot: bytes of `snapshot()` or empty; state: {core?, settings?, rules?} as stored, and schemaVersion?: that of the app's documents as its code
+    // has them now (without it no versions are compared). Answers the highest sequence number known;
     // rows above it have to be given to the next steps. Error "snapshot-damaged" / "snapshot-version": restore without it, and give all rows.
     // A stored setting or rule that no longer reads is left at its default and named in status.warnings.
     Result<std::uint64_t> restore(std::string_view snapshot, const Json& state);
@@ -138,6 +141,7 @@ private:
         bool theirs_later = false;  // by the ages of both writes
         bool asked = false;         // the app was: what it said is in answer_slot, if it said anything
         std::uint64_t answer_slot = 0;
+        std::int32_t version = 0;   // of its document, before the app made it one of its present version
         std::uint64_t theirs_slot = 0, base_slot = 0;
         std::vector<std::pair<std::uint64_t, std::uint64_t>> nexts;  // (seq, slot) of this op and the later ones of the lane
         std::vector<std::uint64_t> slots;
@@ -254,6 +258,7 @@ private:
     Effect batch_request(Batch& batch);
     Effect single_request(Batch& batch);
     double estimated_bytes(const Op& op) const;
+    void upload_request(const Batch& batch, Effect& send) const;
 
     // planner_settle.cpp
     void settle(const BatchPtr& batch, const OutcomeIn& outcome);
@@ -263,6 +268,7 @@ private:
     void settle_op(Batch& batch, Item& item, const WireResult& result, bool others_succeed, const OutcomeIn& outcome, CommitSpec& spec,
                    std::vector<TaskPtr>& tasks);
     void settle_run(Item& item, const OutcomeIn& outcome, CommitSpec& spec);
+    bool settle_upload(const Batch& batch, const OutcomeIn& outcome, CommitSpec& spec);
     void op_done(Item& item, const std::string& etag, CommitSpec& spec);
     void op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec);
     void op_again(Op& op, const Ruling& ruling, std::int64_t status, bool counts, const OutcomeIn& outcome, CommitSpec& spec);
@@ -296,10 +302,18 @@ private:
 
     // planner_undo.cpp
     void mark_undo(Op& op, Undo undo);
+    TaskPtr start_task(Op& op);
+    void tell_document(const Op& op);
     void start_undos();
     void load_undo(Op& op);
     void decide_undo(const TaskPtr& task, Op& op);
     void restore_doc(const Op& op, std::optional<StoreRef> from, CommitSpec& spec);
+
+    // planner_migrate.cpp
+    bool outdated(const Op& op) const;
+    void start_migrations();
+    void set_unmigrated(Op& op, bool waits, const std::string& why);
+    void take_migrated(const Task& task, Op& op, CommitSpec& spec);
 
     // planner_pull.cpp
     Json sync_now(const std::optional<Json>& options, bool by_hand);
@@ -365,6 +379,7 @@ private:
     std::uint64_t next_session_ = 1;
     std::optional<OpError> last_error_;
     std::map<std::string, double> auth_paused_;  // owner → until
+    double ticket_ = 0;                          // of the last who signed in or out
     std::map<std::string, Pulls> pulls_;         // by owner, of those that pull at all
     std::uint64_t split_ops_ = 0;                // learned ceiling of ops per batch after a 413 or a refused batch; 0 none
 
@@ -382,6 +397,8 @@ private:
     Plan* plan_ = nullptr;
     std::vector<Effect> notices_;
     std::set<std::uint64_t> undos_;              // seqs of ops with something to undo
+    int schema_version_ = -1;                    // of the app's documents, as its code has them now; -1: it does not say
+    std::set<std::uint64_t> outdated_;           // seqs of ops with a document of another version
     std::map<std::uint64_t, Continuation> pending_;
     std::map<std::uint64_t, std::string> slots_;
     std::map<std::uint64_t, BatchPtr> batches_;
@@ -398,6 +415,7 @@ private:
     Band floor_ = Band::low;                     // and the lowest priority he wants sent
     bool pulled_after_push_ = false;
     bool rows_follow_ = false;  // the rows known are not all: a group at their end may lack members
+    bool rows_first_ = false;   // and a commit showed that lanes go on in those to come: no new batch until all are known
     bool sync_owed_ = false;  // a sync event of this drain can be fired again by the browser
     double status_at_ms_ = 0;
     std::string status_class_;

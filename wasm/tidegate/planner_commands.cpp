@@ -57,18 +57,25 @@ Json Planner::take_command(const CommandIn& command) {
     return failure("unknown-command", "/type", say("type: expected a command, got \"", type.substr(0, 60), "\""));
 }
 
-// {owner}. From now on nothing leaves but for him who is signed in, and nothing of anybody else is told. Signing out is for him who is signed in.
+// {owner, ticket}. From now on nothing leaves but for him who is signed in, and nothing of anybody else is told. Signing out is for him who is signed in.
+// Tickets are in the order in which clients opened or were asked: what a page said that is going away may come after what the next one says, and is too late then.
 Json Planner::sign_in(const std::optional<Json>& value, bool in) {
     const std::string* owner = value ? text_at(*value, "owner") : nullptr;
     if (!owner) return failure("wrong-type", "/owner", "owner: expected a string");
+    if (const double ticket = number_field(*value, "ticket", 0, kMaxInstantMs, 0); ticket > 0) {
+        if (ticket < ticket_) return fine(object().set("signedIn", signed_in()));
+        ticket_ = ticket;
+    }
     auth_paused_.clear();
-    if (outbox_.away(*owner) ? !in : in && outbox_.told_owner()) return fine();
-    if (session_ && session_->requests > 0) end_session();
-    last_error_.reset();
-    pulls_due(true);
-    outbox_.sign_in(in ? owner : nullptr);
+    const bool as_it_was = outbox_.away(*owner) ? !in : in && outbox_.told_owner();
+    if (!as_it_was) {
+        if (session_ && session_->requests > 0) end_session();
+        last_error_.reset();
+        pulls_due(true);
+        outbox_.sign_in(in ? owner : nullptr);
+    }
     emit_commit(CommitSpec{});   // the answer waits for it, and so does whatever is sent
-    emit_notify("sync.owner", object().set("signedIn", signed_in()));
+    if (!as_it_was) emit_notify("sync.owner", object().set("signedIn", signed_in()).set("ticket", ticket_));
     return fine();
 }
 
@@ -127,6 +134,7 @@ Json Planner::retry_op(const std::string& id, bool drop) {
             o.attempts = 0;
             o.failures = 0;
             o.rounds = 0;
+            o.unmigrated = false;
             // A refused body may be sent again under a new key; what may have been applied keeps its key and body.
             if (was_parked && !o.unknown) unfreeze(o, spec);
             if (o.state == OpState::dead) mark_undo(o, o.undo == Undo::none ? Undo::put_in : Undo::none);

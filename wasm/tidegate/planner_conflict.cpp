@@ -38,7 +38,7 @@ std::optional<double> age_of_theirs(const OutcomeIn& outcome, double now_ms) {
 void Planner::start_conflict(const TaskPtr& task) {
     const Op* op = outbox_.find(task->seq);
     if (!op || op->parked()) return end_task(task);   // parked with its group, by what the same answer says of another member
-    if (!task->missing && strategy_for(*op) == Strategy::last_write_wins) return fetch_theirs(task);   // who wrote last is known from a GET alone
+    if (!task->missing && !op->uploads() && strategy_for(*op) == Strategy::last_write_wins) return fetch_theirs(task);   // who wrote last is known from a GET alone
     // Theirs came with the answer, or is known to be gone, or what matters is the version alone (a blob).
     if (task->theirs_slot || task->missing || (!op->is_json() && !task->etag.empty())) load_conflict(task);
     else fetch_theirs(task);
@@ -64,7 +64,8 @@ void Planner::fetch_theirs(const TaskPtr& task) {
             const auto age = age_of_theirs(outcome, now_ms_);
             task->theirs_later = op && age && *age < now_ms_ - op->created_at;
             // Somebody else may have answered, or only half of it came: what is no document is not theirs.
-            if (!op || !op->is_json() || validate_json(view(task->theirs_slot))) return load_conflict(task);
+            if (op && op->action == Action::remove && !task->etag.empty() && !validate_json(view(task->theirs_slot))) task->theirs_slot = 0;   // a blob: of it the version is enough
+            if (!op || !task->theirs_slot || !op->is_json() || validate_json(view(task->theirs_slot))) return load_conflict(task);
         }
         if (status == 404 || status == 410) {
             task->missing = true;
@@ -195,7 +196,6 @@ void Planner::write_audit(const Task& task, const Op& op, const Resolution& made
 // The app decides. Whatever it answers, also nothing, the conflict goes on from there.
 void Planner::ask_app(const TaskPtr& task) {
     const Op& op = *outbox_.find(task->seq);
-    task->asked = true;
     const auto text = [this](std::uint64_t slot) { return bytes(slot) ? Json(*bytes(slot)) : Json(); };
     Effect ask;
     ask.detail = object()
@@ -208,7 +208,11 @@ void Planner::ask_app(const TaskPtr& task) {
         .set("theirs", text(task->theirs_slot));
     task->slots.push_back(task->answer_slot = new_slot());
     ask.answer_slot = task->answer_slot;
-    emit_send(std::move(ask), [this, task](const OutcomeIn&) { resolve_conflict(task, OutcomeIn{}); }, "ask");
+    if (outdated(op)) (*ask.detail)["from"] = op.schema_version;   // it is no conflict (planner_migrate.cpp)
+    emit_send(std::move(ask), [this, task](const OutcomeIn& outcome) {
+        task->asked = !outcome.skipped.value_or(false);
+        resolve_conflict(task, outcome);
+    }, "ask");
 }
 
 // Later ops of the lane were edited on top of `under_old`; they continue on top of `under_new`. False: one of them may have been applied as it is, and has to
@@ -248,13 +252,21 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
     if (loaded.error) storage_retry_ms_ = now_ms_ + kStorageRetryMs;
     if (!op || loaded.error || op->lane->away) return give_back(task);   // what its owner is not there to see is decided when he is
     if (outgrown(*task)) return load_conflict(task);
+    const bool old = outdated(*op);
     const bool document = op->is_json() && op->action != Action::remove && task->theirs_slot && bytes(task->theirs_slot) && !task->nexts.empty();
-    if (document && !task->asked && op->rounds < kMaxConflictRounds && strategy_for(*op) == Strategy::custom &&
-        !same_document(view(task->nexts.front().second), view(task->theirs_slot)))
+    if (!task->asked && (old || (document && op->rounds < kMaxConflictRounds && strategy_for(*op) == Strategy::custom &&
+                                 !same_document(view(task->nexts.front().second), view(task->theirs_slot)))))
         return ask_app(task);
+    if (old && !validate_json(view(task->answer_slot))) {
+        set_unmigrated(*op, true, loaded.message);
+        return end_task(task);
+    }
     CommitSpec spec;
     spec.lanes = {task->lane};
-    if (!decide_conflict(task, spec)) {
+    task->version = op->schema_version;
+    if (old) {
+        take_migrated(*task, *op, spec);
+    } else if (!decide_conflict(task, spec)) {
         // The server keeps changing under us: a person decides. The op holds its lane.
         outbox_.change(*op, [](Op& o) {
             o.state = OpState::conflict;
@@ -275,7 +287,11 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
         if (!again) return end_task(task);
         // New ops of the lane arrived: look again with all of them; the bytes are read anew from the store, which still has the old ones.
         // The store refused: the op goes back, and meets its 412 again once the store takes writes.
-        outbox_.change(*again, [stale](Op& o) { o.state = stale ? OpState::conflict : OpState::queued; });
+        outbox_.change(*again, [&](Op& o) {
+            o.state = stale ? OpState::conflict : OpState::queued;
+            o.schema_version = task->version;
+        });
+        outdated_.insert(task->seq);
         if (stale) load_conflict(task);
         else end_task(task);
     };

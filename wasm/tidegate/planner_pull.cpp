@@ -258,7 +258,7 @@ bool Planner::to_apply(PullRun& run, Pulled& item) {
     if ((known && (!pulls.full || change.deleted)) || (unknown_and_gone && !head)) return false;
     for (Op* op = head; op; op = outbox_.after(*op)) {
         if (!change.key.empty() && op->key() == change.key) return false;   // its answer, when it comes, says the same
-        if (op->unknown || op->state == OpState::sending || op->state == OpState::conflict) return run.held = true, false;
+        if (op->unknown || op->state == OpState::sending || op->state == OpState::conflict || outdated_.count(op->seq)) return run.held = true, false;
     }
     return true;
 }

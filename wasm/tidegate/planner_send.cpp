@@ -92,7 +92,7 @@ void Planner::plan_sends() {
     outbox_.wake(now_ms_);
     for (auto it = auth_paused_.begin(); it != auth_paused_.end();)
         it = remaining_ms(it->second, now_ms_, kAuthRetryMs) > 0 ? std::next(it) : auth_paused_.erase(it);
-    if (push_off_ || !may_send()) return;
+    if (push_off_ || rows_first_ || !may_send()) return;
     GateResult g = gate();
     if (!g.min_band) return;
     g.min_band = std::max(*g.min_band, floor_);
@@ -120,6 +120,7 @@ bool Planner::held(const Op& op, const GateResult& gate, Json* why) const {
     if (op.state == OpState::sending) return no("sending", "It is being sent");
     if (op.lane->away) return no("signed-out", "Its owner is not signed in");
     if (op.state == OpState::conflict) return no("conflict", "The server has another version; it is being resolved or waits for a decision");
+    if (outdated(op)) return no("schema", why ? say("It is of schemaVersion ", op.schema_version, ". ", op.rare().reason) : "");
     if (const Op* parent = outbox_.blocked_by(op)) return no("blocked", why ? say("It waits for op ", parent->id) : "");
     if (op.lane->reserved_by) return no("lane", "A change of the same entity is being worked on");
     if (!op.rare().group.empty() && (settings_.mode == "rest" || !op.is_json())) return no("group", "An atomic group goes in batch mode, and as JSON");
@@ -240,6 +241,7 @@ void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
     };
     if (event_ && event_->deadline_ms) fit(time_left_ms() / 2);
     if (const auto left = window_left_ms(link_, now_ms_)) fit(*left / 2);
+    if (batch.single) batch.body_bytes = budget.max_bytes;   // of an upload, which has no body of its own
     std::vector<std::size_t> chosen = choose_batch(choice.candidates, budget);
     lanes_together(choice.candidates, chosen);
     double load = 0;
@@ -303,7 +305,7 @@ void Planner::load_batch(const BatchPtr& batch) {
         const bool frozen = op.codec != Codec::none;
         const bool delta = !frozen && action == Action::update && settings_.delta && deltas_taken(op);
         if (frozen && op.codec != Codec::full) want(item.body_slot, "payloads", say(stem, ":body"));
-        else if (action != Action::remove) want(item.next_slot, "payloads", say(stem, ":next"));
+        else if (action != Action::remove && !op.uploads()) want(item.next_slot, "payloads", say(stem, ":next"));
         if (item.chained && delta) want(before->next_slot, "payloads", payload_key(before->seq, "next"));
         if (!item.chained && action != Action::create) want(item.base_slot, "bases", op.lane->name);
         // Not stored anywhere: a shell that can make it makes it of base and next, and what it makes is frozen like any other delta.
@@ -390,7 +392,7 @@ void Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
         }
         return;
     }
-    if (action == Action::remove) {
+    if (action == Action::remove || op.uploads()) {
         item.codec = Codec::none;
         return;
     }
@@ -496,7 +498,9 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
     for (Item& item : batch->items) mark_sending(*batch, item, spec);
     spec.lanes.assign(batch->lanes.begin(), batch->lanes.end());
     const bool sends = !batch->items.empty();
-    const bool runs = sends && outbox_.find(batch->items.front().seq)->lane->runs;
+    const Op* first = sends ? outbox_.find(batch->items.front().seq) : nullptr;
+    const bool runs = sends && first->lane->runs;
+    const char* type = runs ? "run" : sends && first->uploads() ? "upload" : "send";
     const Breaker breaker_before = breaker_;
     const RetryBudget retries_before = retries_;
     if (sends && !runs) {
@@ -507,7 +511,7 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
     Effect request;
     if (sends) request = batch->single ? single_request(*batch) : batch_request(*batch);
     if (runs) {
-        request.detail = named(*outbox_.find(batch->items.front().seq));
+        request.detail = named(*first);
         request.timeout_ms = std::max(kSecondMs, time_left_ms());
     }
     spec.ok = [this, batch, sends] {
@@ -532,7 +536,7 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
     last_attempt_ms_ = now_ms_;
     emit_send(std::move(request), [this, batch](const OutcomeIn& outcome) {
         if (!outcome.skipped.value_or(false)) settle(batch, outcome);
-    }, runs ? "run" : "send");
+    }, type);
 }
 
 void Planner::take_back(Batch& batch) {
@@ -619,7 +623,7 @@ Effect Planner::single_request(Batch& batch) {
     else if (!item.base_etag.empty()) headers["if-match"] = item.base_etag;
     if (op.action == Action::remove) {
         send.method = "DELETE";
-    } else {
+    } else if (!op.uploads()) {
         send.method = item.codec == Codec::full ? "PUT" : "PATCH";
         headers["content-type"] = op.is_json() || item.codec != Codec::full ? kTypes[static_cast<std::size_t>(item.codec)] : op.rare().content_type;
         batch.slots.push_back(batch.frame_slot = keep(std::string(item.body)));
@@ -627,9 +631,10 @@ Effect Planner::single_request(Batch& batch) {
     }
     send.url = say("entities/", op.lane->name.substr(op.lane->name.find(':') + 1));
     send.headers = std::move(headers);
-    batch.body_bytes = static_cast<double>(item.body.size());
+    if (!op.uploads()) batch.body_bytes = static_cast<double>(item.body.size());
     batch.gzip = op.is_json() && compressed(item.body.size());
     send.gzip = batch.gzip;
+    if (op.uploads()) upload_request(batch, send);
     send.timeout_ms = request_timeout_ms(batch.body_bytes);
     send.owner = op.lane->owner;
     batch.slots.push_back(batch.answer_slot = new_slot());

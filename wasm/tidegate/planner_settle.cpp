@@ -53,7 +53,7 @@ void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
     const std::int64_t status = outcome.status.value_or(0);
     const bool ok = answered && status >= 200 && status <= 299;
     const bool captive = answered && looks_captive(static_cast<int>(status), header(outcome, "content-type"), true);
-    const bool ran = outbox_.find(batch->items.front().seq)->lane->runs;
+    const bool ran = outbox_.find(batch->items.front().seq)->lane->runs || outcome.failure == "no-task";
     if (!ran) note_exchange(*batch, outcome, captive);
     if (answered && !captive) note_pace(outcome);
     if (ran) {
@@ -63,7 +63,7 @@ void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
     } else if (captive) {
         settle_request(*batch, {Verdict::again, false, false, ErrorClass::network, "Network wants a sign-in"}, outcome, status, spec);
     } else if (batch->single) {
-        settle_single(*batch, outcome, spec, tasks);
+        if (!settle_upload(*batch, outcome, spec)) settle_single(*batch, outcome, spec, tasks);
     } else if (ok) {
         settle_results(*batch, outcome, spec, tasks);
     } else {
@@ -261,7 +261,7 @@ void Planner::settle_single(Batch& batch, const OutcomeIn& outcome, CommitSpec& 
     }
     const Ruling ruling = rule_on(result.status, result.problem_type);
     // An update of something that is gone: the same conflict that a batch answers as 412 with `missing` (RFC 9110 section 13.2.1 lets REST say 404 first).
-    const bool gone = outbox_.find(item.seq)->action == Action::update && !item.base_etag.empty() && (result.status == 404 || result.status == 410);
+    const bool gone = outbox_.find(item.seq)->action == Action::update && !outbox_.find(item.seq)->uploads() && !item.base_etag.empty() && (result.status == 404 || result.status == 410);
     if (gone) {
         result.status = 412;
         result.missing = true;
@@ -333,11 +333,11 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
     }
 }
 
-// A job of the app ran, which tells nothing of the origin. Where nobody knows the job it waits until somebody does.
+// A job of the app ran, which tells nothing of the origin. Where nobody knows the job, or how to upload, it waits until somebody does.
 void Planner::settle_run(Item& item, const OutcomeIn& outcome, CommitSpec& spec) {
     if (outcome.status) return op_done(item, "", spec);
     const bool known = outcome.failure != "no-task";
-    op_again(*outbox_.find(item.seq), {Verdict::again, true, true, ErrorClass::internal, known ? "The task failed" : "Nobody here knows the task"}, 0, known, outcome, spec);
+    op_again(*outbox_.find(item.seq), {Verdict::again, true, true, ErrorClass::internal, known ? "The task failed" : "Nobody here knows how: an option is missing"}, 0, known, outcome, spec);
 }
 
 void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
@@ -347,7 +347,7 @@ void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
     if (!op.is_json()) (*base.value)["contentType"] = op.rare().content_type;
     stamp_base(*op.lane, *base.value);
     if (op.action == Action::remove) (*base.value)["deleted"] = true;
-    else base.from = StoreRef{"payloads", payload_key(op.seq, "next")};
+    else if (!op.uploads()) base.from = StoreRef{"payloads", payload_key(op.seq, "next")};
     let_go(op, spec);
     if (Session* session = session_of(op.lane->owner)) {
         ++session->processed;

@@ -16,8 +16,8 @@ EngineState Planner::engine_state(std::string& reason) const {
         return EngineState::paused;
     }
     if (!batches_.empty() || tasks_open_ > 0 || pull_) return EngineState::running;
-    const std::int64_t can_go = tally.unfinished - tally.of(OpState::conflict);
-    if (can_go > 0) {
+    const std::int64_t stuck = tally.of(OpState::conflict) + tally.unmigrated;
+    if (tally.unfinished > stuck) {
         const GateResult g = gate();
         if (!g.open && g.closed_by == "network") {
             reason = g.sentence;
@@ -44,8 +44,8 @@ EngineState Planner::engine_state(std::string& reason) const {
         reason = "The device is offline";
         return EngineState::offline;
     }
-    if (tally.of(OpState::conflict) > 0) {
-        reason = "A conflict waits for a decision";
+    if (stuck > 0) {
+        reason = "Some changes wait for a decision";
         return EngineState::waiting;
     }
     if (tally.of(OpState::dead) + tally.of(OpState::quarantined) > 0) {

@@ -30,13 +30,19 @@ void Planner::start_undos() {
     }
 }
 
-void Planner::load_undo(Op& op) {
+// Something to be done about an op, which has its lane meanwhile.
+Planner::TaskPtr Planner::start_task(Op& op) {
     auto task = std::make_shared<Task>();
     task->id = next_batch_++;
     task->seq = op.seq;
     task->lane = op.lane->name;
     outbox_.reserve(*op.lane, task->id);
     ++tasks_open_;
+    return task;
+}
+
+void Planner::load_undo(Op& op) {
+    const TaskPtr task = start_task(op);
     std::vector<LoadItem> items;
     want_task(task, items);
     const auto want = [&](std::string key) {
@@ -101,10 +107,15 @@ void Planner::decide_undo(const TaskPtr& task, Op& op) {
         if (Op* again = outbox_.find(task->seq)) mark_undo(*again, undo);
         end_task(task);
     };
-    const Json shown = Json::array({object().set("entity", op.lane->entity).set("entityId", op.lane->entity_id)});
-    const std::string owner = op.lane->owner;
+    tell_document(op);
     emit_commit(std::move(spec));
-    emit_notify("sync.documents", object().set("owner", owner).set("documents", shown));
+}
+
+// What the app should read anew, told once the next commit is stored.
+void Planner::tell_document(const Op& op) {
+    emit_notify("sync.documents", object()
+        .set("owner", op.lane->owner)
+        .set("documents", Json::array({object().set("entity", op.lane->entity).set("entityId", op.lane->entity_id)})));
 }
 
 // What the app sees of the entity: those bytes again, or nothing.
@@ -112,7 +123,7 @@ void Planner::restore_doc(const Op& op, std::optional<StoreRef> from, CommitSpec
     Write& doc = add_write(spec.writes, "docs", op.lane->name);
     doc.remove = !from;
     if (from) {
-        doc.value = doc_record(op.lane->entity, op.lane->entity_id, op.lane->owner, op.rare().content_type, nullptr);
+        doc.value = doc_record(op.lane->entity, op.lane->entity_id, op.lane->owner, op.rare().content_type, op.undo == Undo::put_in ? &op : nullptr);
         doc.from = std::move(from);
     }
 }

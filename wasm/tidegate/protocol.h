@@ -108,7 +108,7 @@ struct OpRow {
     std::int64_t attempts = 0, sends = 0, rounds = 0, failures = 0;
     bool unknown = false;
     double last_attempt = 0, wait_ms = 0;
-    std::string key;
+    std::string key, upload;
     Codec codec = Codec::none;
     double body_bytes = 0;
     Undo undo = Undo::none;
@@ -148,6 +148,7 @@ void describe(V& v, OpRow& r) {
     v.defaulted("key", r.key, "Idempotency key when it is not the id: the body changed after a known answer.");
     v.defaulted("codec", r.codec, "Form of the frozen body; none while no body is frozen.");
     v.defaulted("bodyBytes", r.body_bytes, "Bytes of the frozen body.");
+    v.defaulted("upload", r.upload, "Its body lies in pieces and goes by tus: how far it is, as the shell wrote it; \"new\" before.");
     v.defaulted("undo", r.undo, "Refused, or retried after that, and the documents above it do not show it yet.");
     v.field("score", r.score, "Effective score when last planned.");
     v.field("error", r.error);
@@ -229,7 +230,7 @@ void describe(V& v, OutcomeIn& o) {
     v.defaulted("metas", o.metas, "[{slot, value}] for records that have more than bytes; of a list [{key, value}].");
     v.field("status", o.status, "HTTP status.");
     v.field("headers", o.headers, "Answer headers, lower-case names.");
-    v.field("failure", o.failure, "network, timeout, aborted, blocked, truncated, too-large or auth; of a run: task or no-task.");
+    v.field("failure", o.failure, "network, timeout, aborted, blocked, truncated, too-large or auth; of a run: task; of a run or an upload: no-task.");
     v.defaulted("message", o.message);
     v.defaulted("startedAtMs", o.started_at_ms);
     v.defaulted("endedAtMs", o.ended_at_ms);
@@ -350,7 +351,7 @@ struct Effect {
 };
 template <class V>
 void describe(V& v, Effect& e) {
-    v.type("Effect", "Something the shell does: load, list, commit, send, run, ask or notify.");
+    v.type("Effect", "Something the shell does: load, list, commit, send, upload, run, ask or notify.");
     v.field("type", e.type);
     v.field("id", e.id);
     v.defaulted("items", e.items);
