@@ -60,6 +60,7 @@ export function createDecide({ limits, applyPatch }) {
     const status = exists ? 200 : 201;
     if (op.codec === 'full') return { status, effect: { action, contentType: op.contentType, body: op.body } };
     const document = /** @type {Document} */ (current);
+    if (document.body === null) return refused(problem('unsupported', 'a document that was uploaded in pieces cannot be patched, send the whole body', { field: 'codec' }));
     if (op.codec !== 'vcdiff' && !isJsonType(document.contentType)) {
       return refused(problem('unsupported', `${document.contentType} cannot be patched as JSON, send a VCDIFF delta or the whole body`, { field: 'codec' }));
     }

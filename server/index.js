@@ -18,6 +18,7 @@ import { createRateLimit } from './rate-limit.js';
 import { addManagementRoutes, addRoutes, sendProblem } from './routes.js';
 import { serveStatic } from './static.js';
 import { countTraffic } from './traffic.js';
+import { addUploadRoutes } from './uploads.js';
 
 export { openSqliteStore } from './store-sqlite.js';
 
@@ -78,6 +79,7 @@ export async function createServer({
       if (rateLimit) counted.addHook('onRequest', createRateLimit(rateLimit, clock));
       faults.install(counted);
       addRoutes(counted, { store, engine, limits, mark: faults.mark });
+      addUploadRoutes(counted, { store, engine, decide, limits, clock, prefix: API });
     });
   }, { prefix: API });
   serveStatic(app, staticDirs);
@@ -122,8 +124,9 @@ function createApp(limits, onError) {
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', async (/** @type {import('fastify').FastifyRequest} */ request, /** @type {unknown} */ payload) => {
-    const { maxBytes } = /** @type {{maxBytes?: number}} */ (request.routeOptions.config);
+    const { maxBytes, stream } = /** @type {{maxBytes?: number, stream?: boolean}} */ (request.routeOptions.config);
     const message = /** @type {import('node:http').IncomingMessage} */ (payload);
+    if (stream) return message;
     if (maxBytes === undefined) return discardRest(message, limits.maxDiscardBytes);
     return readBody(message, { maxBytes, maxDiscardBytes: limits.maxDiscardBytes });
   });
@@ -154,7 +157,10 @@ function answerClientError(error, socket) {
 
 /** @param {{store: import('./store.js').Store, limits: import('./limits.js').Limits, clock: () => number, onError: (error: unknown) => void}} options */
 function keepPurging({ store, limits, clock, onError }) {
-  const purge = () => store.purge({ keysBeforeMs: clock() - limits.keyRetentionMs, tombstonesBeforeMs: clock() - limits.tombstoneRetentionMs }).catch(onError);
+  const purge = async () => {
+    await store.purge({ keysBeforeMs: clock() - limits.keyRetentionMs, tombstonesBeforeMs: clock() - limits.tombstoneRetentionMs }).catch(onError);
+    await store.uploads.purge({ unfinishedBeforeMs: clock() - limits.uploadRetentionMs, endedBeforeMs: clock() - limits.keyRetentionMs }).catch(onError);
+  };
   return setInterval(purge, limits.purgeEveryMs).unref();
 }
 

@@ -6,6 +6,9 @@
  * @property {number} maxBatchOps          ops of one batch
  * @property {number} maxOpLineBytes       one header line of a batch
  * @property {number} maxBodyBytes         one body over plain REST, and any document a patch may make
+ * @property {number} maxUploadBytes       one upload (server/uploads.js), which goes and lies in pieces and is never in memory as a whole
+ * @property {number} maxUnfinishedUploads uploads that have not ended yet
+ * @property {number} uploadRetentionMs    how long an upload to which nothing is added is kept
  * @property {number} maxDepth             nesting of a JSON text
  * @property {number} maxAnswerBytes       bodies of current documents in one batch answer or one page of changes; the first is always sent
  * @property {number} maxChangesPage       changes of one page
@@ -28,6 +31,9 @@ export const DEFAULT_LIMITS = Object.freeze({
   maxBatchOps: 200,
   maxOpLineBytes: 8 * 1024,
   maxBodyBytes: 16 * 1024 * 1024,
+  maxUploadBytes: 256 * 1024 * 1024,
+  maxUnfinishedUploads: 10_000,
+  uploadRetentionMs: 7 * DAY_MS,
   maxDepth: 256,
   maxAnswerBytes: 4 * 1024 * 1024,
   maxChangesPage: 500,

@@ -14,6 +14,7 @@
  * @property {Tags|null} ifMatch
  * @property {Tags|null} ifNoneMatch
  * @property {number|null} after                          index, in this call, of the earlier op whose ETag is this one's precondition
+ * @property {{id: string, sha256: string}} [upload]       of a full body that lies in pieces (server/uploads.js); `body` is null then
  * @property {import('./problem.js').ProblemDocument|null} refused   set when checks that need no store already failed: never applied, answered with this
  *
  * The form of a change; `vcdiff` (RFC 3284) is one of bytes and comes in plain REST only.

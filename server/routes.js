@@ -1,4 +1,5 @@
 /** The paths of docs/protocol.md, below one prefix. */
+import { Readable } from 'node:stream';
 import { checkEntity, checkEntityId, fingerprintOf, isJsonBody, parseIdempotencyKey, parseTags } from './op.js';
 import { line, readBatch, writeBatchAnswer } from './frame.js';
 import { isJsonType, jsonFault, mediaType, onOneLine } from './json.js';
@@ -64,7 +65,9 @@ async function getEntity(request, reply, { store }) {
   const known = parseTags(request.headers['if-none-match'], 'If-None-Match', 'weak');
   if (known === '*' || known?.includes(document.etag)) return reply.code(304).send();
   // Documents are other people's bytes on the app's origin: whatever they claim to be, they must not run there.
-  return reply.header('Content-Type', document.contentType).header('Content-Security-Policy', "default-src 'none'; sandbox").send(document.body);
+  reply.header('Content-Type', document.contentType).header('Content-Security-Policy', "default-src 'none'; sandbox");
+  if (!document.upload) return reply.send(document.body);
+  return reply.header('Content-Length', document.upload.length).send(Readable.from(store.uploads.pieces(document.upload.id), { objectMode: false }));
 }
 
 /**
@@ -201,7 +204,7 @@ function addressOf(request) {
  * @param {string} name  lower case
  * @returns {string|undefined}
  */
-function headerOf(request, name) {
+export function headerOf(request, name) {
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(', ') : value;
 }

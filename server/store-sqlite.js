@@ -15,7 +15,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import Database from 'libsql';
 import { groupAfterFailure, refused, succeeded } from './decide.js';
 import { problem } from './problem.js';
+import { SqliteUploads } from './uploads-sqlite.js';
 
+/** Tables that are added later (uploads-sqlite.js) leave it as it is: whoever knows only the others finds them unchanged. */
 export const SCHEMA_VERSION = 1;
 const BUSY_TIMEOUT_MS = 5000;
 /** Rows removed per transaction, so that a purge does not hold up requests. */
@@ -119,6 +121,7 @@ class SqliteStore {
   constructor(db) {
     this.#db = db;
     this.#statements = prepareAll(db);
+    this.uploads = new SqliteUploads(db);
     this.#epoch = this.#meta('epoch');
   }
 
@@ -195,9 +198,11 @@ class SqliteStore {
   #write(op, status, { action, contentType, body }, nowMs) {
     const n = (this.#sql.lastNumber.get()?.seq ?? 0) + 1;
     const etag = `"${this.#epoch}-${n}"`;
-    const sha256 = body && createHash('sha256').update(body).digest('hex');
+    const sha256 = op.upload?.sha256 ?? (body && createHash('sha256').update(body).digest('hex'));
+    this.uploads.dropBody(op.entity, op.entityId);
     this.#sql.addEffect.run(n, op.key, op.id, op.entity, op.entityId, action, etag, sha256, nowMs);
-    this.#sql.putDocument.run(op.entity, op.entityId, n, etag, body === null ? 1 : 0, op.key, nowMs, contentType, body);
+    this.#sql.putDocument.run(op.entity, op.entityId, n, etag, action === 'delete' ? 1 : 0, op.key, nowMs, contentType, body);
+    if (op.upload) this.uploads.end(op.upload.id, etag);
     this.#sql.bind.run(op.key, op.fingerprint, status, etag, nowMs);
     return etag;
   }
@@ -218,7 +223,20 @@ class SqliteStore {
    */
   #document(entity, entityId) {
     const row = this.#sql.document.get(entity, entityId);
-    return row ? documentFrom(row) : null;
+    return row ? this.#documentFrom(row) : null;
+  }
+
+  /**
+   * The driver hands blobs out as ArrayBuffers.
+   * @param {any} row
+   * @returns {Document}
+   */
+  #documentFrom(row) {
+    const upload = row.body === null && row.deleted === 0 ? this.uploads.bodyOf(row.key) : undefined;
+    return {
+      entity: row.entity, entityId: row.entity_id, etag: row.etag, deleted: row.deleted === 1, contentType: row.content_type, key: row.key,
+      body: row.body === null ? null : Buffer.from(row.body), ...(upload && { upload }),
+    };
   }
 
   /** @type {Store['read']} */
@@ -250,7 +268,7 @@ class SqliteStore {
       if (more) break;
       bytes += size;
       told = n;
-      changes.push(documentFrom(this.#sql.documentAt.get(n)));
+      changes.push(this.#documentFrom(this.#sql.documentAt.get(n)));
     }
     // With nothing left the cursor moves to the newest number, so that a client without news does not fall behind the horizon.
     return { changes, cursor: `${this.#epoch}-${more ? told : newest}-${began}`, more };
@@ -286,6 +304,7 @@ class SqliteStore {
   async close() {
     if (this.#statements === null) return;
     this.#statements = null;
+    this.uploads.close();
     this.#db.close();
   }
 }
@@ -293,18 +312,6 @@ class SqliteStore {
 /**
  * @typedef {Parameters<Store['apply']>[1]} ApplyOptions
  */
-
-/**
- * The driver hands blobs out as ArrayBuffers.
- * @param {any} row
- * @returns {Document}
- */
-function documentFrom(row) {
-  return {
-    entity: row.entity, entityId: row.entity_id, etag: row.etag, deleted: row.deleted === 1, contentType: row.content_type, key: row.key,
-    body: row.body === null ? null : Buffer.from(row.body),
-  };
-}
 
 /**
  * @param {Connection} db

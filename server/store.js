@@ -16,8 +16,9 @@
  * @property {string} etag          with its quotes
  * @property {boolean} deleted      a tombstone: body is null then
  * @property {string} contentType
- * @property {Buffer|null} body
+ * @property {Buffer|null} body      null also where it lies in pieces
  * @property {string} key           idempotency key of the op that made this version
+ * @property {{id: string, length: number}} [upload]   where the body lies in pieces
  *
  * @typedef {object} Binding
  * @property {Buffer} fingerprint
@@ -28,6 +29,32 @@
  * @property {Document[]} changes
  * @property {string} cursor        opaque; everything up to here was told
  * @property {boolean} more
+ *
+ * @typedef {object} Upload        a body on its way, in pieces
+ * @property {string} id            what its address ends with; nobody can guess it
+ * @property {string} key           idempotency key of the op it is the body of; one upload per key
+ * @property {Buffer} fingerprint   what the key is bound to
+ * @property {string} entity
+ * @property {string} entityId
+ * @property {string} contentType
+ * @property {number} length        how many bytes it will have
+ * @property {number} received      how many are here
+ * @property {number} atMs          when the last ones came
+ * @property {string|null} etag     once the effect is there: what it left
+ *
+ * @typedef {object} Uploads        bodies that come in pieces. `apply` takes their ops: it binds the pieces to the document, and drops those of the document before
+ * @property {(upload: Omit<Upload, 'received'|'etag'|'atMs'>, options: {nowMs: number, maxUnfinished: number}) => Promise<Upload|null>} begin
+ *   Takes the upload in, empty. Where there is one of this key already, that one is answered and nothing changes. Null: `maxUnfinished` have not ended yet.
+ * @property {(id: string) => Promise<Upload|null>} read
+ * @property {(id: string, offset: number, piece: Buffer, nowMs: number) => Promise<number|null>} append
+ *   Adds a piece, durable when the promise resolves with what is there then. Null, and nothing was added: there is no such upload, it does not end at `offset`, the
+ *   piece would carry it over its length, or its effect is there.
+ * @property {(id: string) => AsyncIterable<Buffer>} pieces
+ *   In order, one in memory at a time. They stay as long as the document they belong to is the newest of its entity.
+ * @property {(id: string) => Promise<boolean>} drop
+ *   Takes an upload away that has no effect yet; false where there is none.
+ * @property {(options: {unfinishedBeforeMs: number, endedBeforeMs: number}) => Promise<number>} purge
+ *   Removes uploads to which nothing was added since, those with an effect only where their document is not the newest of its entity any more. Says how many.
  *
  * @typedef {object} Store
  * @property {(units: import('./op.js').Op[][], options: {nowMs: number, decide: import('./decide.js').Decide, onError?: (error: unknown) => void})
@@ -44,6 +71,7 @@
  *   `maxBytes`, but never before its first. Null when tombstones after this cursor may have been purged, or the cursor is not of this database.
  * @property {(options: {keysBeforeMs: number, tombstonesBeforeMs: number}) => Promise<{keys: number, tombstones: number}>} purge
  *   Removes bindings and tombstones made before these times, and says how many. Effects are never removed.
+ * @property {Uploads} uploads
  * @property {() => Promise<void>} close
  *   Gives the database up. Calls after it reject.
  */

@@ -264,4 +264,70 @@ export function storeContract(name, open) {
     await assert.rejects(store.read('A', 'a'));
     await assert.rejects(apply(store, [[makeOp()]]));
   });
+
+  const film = (changes = {}) => ({ key: 'up', id: 'address', fingerprint: Buffer.from('print'), entity: 'MEDIA', entityId: 'film', contentType: 'video/mp4', length: 6, ...changes });
+  const begin = (store, changes, maxUnfinished = 10) => store.uploads.begin(film(changes), { nowMs: 1000, maxUnfinished });
+  const piecesOf = async (store, id) => { const found = []; for await (const piece of store.uploads.pieces(id)) found.push(piece.toString()); return found; };
+  const ending = ({ key, id, entity, entityId, contentType, fingerprint }) => ({
+    ...makeOp({ key, entity, entityId, contentType, fingerprint }), body: null, ifNoneMatch: '*', action: 'create', upload: { id, sha256: 'hash' },
+  });
+
+  it('an upload takes pieces at its end only, never more than its length, and keeps them when the store is opened anew; one key has one', async ({ store, reopen }) => {
+    const begun = await begin(store);
+    assert.deepEqual(begun, { ...film(), received: 0, etag: null, atMs: 1000 });
+    assert.equal(await store.uploads.append('address', 0, Buffer.from('abc'), 2000), 3);
+    for (const [id, offset, text] of [['address', 0, 'x'], ['address', 2, 'x'], ['address', 4, 'x'], ['address', 3, 'defg'], ['none', 0, 'x']])
+      assert.equal(await store.uploads.append(id, offset, Buffer.from(text), 3000), null);
+    assert.deepEqual(await begin(store, { id: 'other', length: 9 }), { ...film(), received: 3, etag: null, atMs: 2000 }, 'the one of this key');
+    const again = await reopen();
+    assert.equal(await again.uploads.append('address', 3, Buffer.from('def'), 3000), 6);
+    assert.deepEqual(await piecesOf(again, 'address'), ['abc', 'def']);
+    assert.equal(await again.uploads.read('none'), null);
+  });
+
+  it('the op at the end of an upload binds its pieces to the document, in the transaction of the effect; the next version drops them', async ({ store, effects }) => {
+    const upload = await begin(store);
+    await store.uploads.append('address', 0, Buffer.from('abcdef'), 2000);
+    const [{ status, etag }] = await apply(store, [[ending(upload)]]);
+    assert.equal(status, 201);
+    assert.deepEqual(await store.read('MEDIA', 'film'), { entity: 'MEDIA', entityId: 'film', etag, deleted: false, contentType: 'video/mp4', body: null, key: 'up', upload: { id: 'address', length: 6 } });
+    assert.equal((await store.uploads.read('address')).etag, etag);
+    assert.equal(effects()[0].sha256, 'hash');
+    assert.equal(await store.uploads.append('address', 6, Buffer.from(''), 3000), null, 'it has ended');
+    assert.equal(await store.uploads.drop('address'), false);
+    const [again] = await apply(store, [[ending(upload)]]);
+    assert.deepEqual([again.status, again.etag, effects().length], [201, etag, 1]);
+    await apply(store, [[makeOp({ entity: 'MEDIA', entityId: 'film', ifMatch: [etag], contentType: 'text/plain', text: 'short' })]]);
+    assert.deepEqual([await piecesOf(store, 'address'), (await store.read('MEDIA', 'film')).upload], [[], undefined]);
+  });
+
+  it('an op at the end of an upload that is refused changes nothing of it', async ({ store }) => {
+    await apply(store, [[makeOp({ entity: 'MEDIA', entityId: 'film' })]]);
+    const upload = await begin(store);
+    await store.uploads.append('address', 0, Buffer.from('abcdef'), 2000);
+    const [{ status }] = await apply(store, [[ending(upload)]]);
+    assert.equal(status, 412);
+    assert.deepEqual([await piecesOf(store, 'address'), (await store.uploads.read('address')).etag], [['abcdef'], null]);
+    assert.equal((await store.read('MEDIA', 'film')).body.toString(), '{}');
+  });
+
+  it('uploads: only so many unfinished ones; dropped or purged they go with their pieces, one that is the body of a document stays', async ({ store }) => {
+    const [one, two, three] = [{ key: '1', id: '1', entityId: '1' }, { key: '2', id: '2', entityId: '2' }, { key: '3', id: '3', entityId: '3' }];
+    const upload = await begin(store, one, 2);
+    await begin(store, two, 2);
+    assert.equal(await begin(store, three, 2), null);
+    assert.notEqual(await begin(store, two, 2), null, 'this one is there already');
+    await store.uploads.append('1', 0, Buffer.from('abcdef'), 2000);
+    await store.uploads.append('2', 0, Buffer.from('abc'), 2000);
+    await apply(store, [[ending(upload)]]);
+    assert.notEqual(await begin(store, three, 2), null, 'one has ended');
+    assert.equal(await store.uploads.drop('3'), true);
+    assert.equal(await store.uploads.drop('3'), false);
+    assert.equal(await store.uploads.purge({ unfinishedBeforeMs: 2000, endedBeforeMs: 9000 }), 0);
+    assert.equal(await store.uploads.purge({ unfinishedBeforeMs: 2001, endedBeforeMs: 9000 }), 1);
+    assert.deepEqual([await piecesOf(store, '1'), await piecesOf(store, '2'), await store.uploads.read('2')], [['abcdef'], [], null]);
+    const { etag } = await store.read('MEDIA', '1');
+    await apply(store, [[makeOp({ action: 'delete', entity: 'MEDIA', entityId: '1', ifMatch: [etag] })]]);
+    assert.equal(await store.uploads.purge({ unfinishedBeforeMs: 0, endedBeforeMs: 9000 }), 1);
+  });
 }
