@@ -1,6 +1,7 @@
 // The door: what a caller hands to save(), checked and turned into the rows that one transaction appends. Needs no core and no worker.
 // Whatever passes here is kept until the server or a person has answered it, so whatever cannot be sent is refused here, by name.
 import { TidegateError } from './errors.js';
+import { checkSchemaVersion } from './schema-version.js';
 
 /** @import { AcceptItem, NewRow } from './store-contract.d.ts' */
 /** @import { SaveItem } from './index.d.ts' */
@@ -16,6 +17,7 @@ export const kMaxAtomicOps = 50;
 export const kTaskEntity = 'tidegate.task';
 export const kPriorities = ['critical', 'high', 'normal', 'low'];
 const kActions = ['save', 'create', 'update', 'delete'];
+const kBytes = 'application/octet-stream';
 const kJson = 'application/json';   // written as "" in rows and docs, because nearly all are
 
 
@@ -24,6 +26,7 @@ const kJson = 'application/json';   // written as "" in rows and docs, because n
  * @property {string} owner
  * @property {number} schemaVersion
  * @property {number} maxOpBytes
+ * @property {number} [maxUploadBytes]  of what goes in pieces, where the app gave `uploads`
  * @property {(entity: string) => string[]} fieldNames  names (or JSON Pointers) of the fields that rules look at
  * @property {import('./clock.js').Clock} clock
  * @property {import('./random.js').Random} random
@@ -44,10 +47,13 @@ export async function buildRow(item, context, path, group) {
   checkEntityId(entityId, `${path}/entityId`);
   oneOf(action, kActions, `${path}/action`);
   oneOf(priority, kPriorities, `${path}/priority`);
+  checkSchemaVersion(item.schemaVersion, `${path}/schemaVersion`);
   const dependsOn = checkDependsOn(item.dependsOn, `${path}/dependsOn`);
-  const body = action === 'delete' ? noBody(item, path) : await encodeBody(item, `${path}/doc`);
-  const sizeBytes = body.bytes?.length ?? 0;
-  if (sizeBytes > context.maxOpBytes)
+  const source = action === 'delete' ? undefined : largeBlob(item, context.maxOpBytes);
+  if (source) checkUpload(source.sizeBytes, context, `${path}/doc`, group);
+  const body = action === 'delete' ? noBody(item, path) : source ?? await encodeBody(item, `${path}/doc`);
+  const sizeBytes = body.bytes?.length ?? source?.sizeBytes ?? 0;
+  if (!source && sizeBytes > context.maxOpBytes)
     throw new TidegateError('limit', `${path}/doc`, `${path}/doc: expected at most ${context.maxOpBytes} bytes (maxOpBytes), got ${sizeBytes}`);
   const fields = pickFields(body.json, context.fieldNames(entity));
 
@@ -59,9 +65,10 @@ export async function buildRow(item, context, path, group) {
   if (fields) row.fields = fields;
   if (dependsOn.length > 0) row.dependsOn = dependsOn;
   if (group) row.group = group;
-  if (item.coalesce === false || runs) row.noFold = true;
+  if (source) row.upload = 'new';
+  if (item.coalesce === false || runs || source) row.noFold = true;
   if (item.expiresAt !== undefined) row.expiresAt = checkInstant(item.expiresAt, `${path}/expiresAt`);
-  return { row, bytes: body.bytes };
+  return source ? { row, bytes: null, source: source.source } : { row, bytes: body.bytes };
 }
 
 /** The FIFO an op belongs to. @param {string} owner @param {string} entity @param {string} entityId */
@@ -113,17 +120,41 @@ function noBody(item, path) {
   return { bytes: null, json: undefined, contentType: '' };
 }
 
-/** JSON becomes UTF-8 once, here; bytes are copied, so that the caller may go on using theirs. @param {SaveItem} item @param {string} path */
-async function encodeBody({ doc, contentType }, path) {
+/** Bytes that are too many for one op; JSON goes whole or not at all, because it is compared and merged. @param {SaveItem} item @param {number} maxBytes */
+function largeBlob({ doc, contentType }, maxBytes) {
+  if (contentType === kJson) return undefined;
+  checkContentType(contentType);
+  if (typeof Blob !== 'undefined' && doc instanceof Blob)
+    return doc.size <= maxBytes ? undefined : { source: doc, sizeBytes: doc.size, contentType: contentType ?? (doc.type || kBytes), bytes: null, json: undefined };
+  if (!(doc instanceof ArrayBuffer || ArrayBuffer.isView(doc)) || doc.byteLength <= maxBytes) return undefined;
+  return { source: viewOf(doc), sizeBytes: doc.byteLength, contentType: contentType ?? kBytes, bytes: null, json: undefined };
+}
+
+/** @param {number} sizeBytes @param {AcceptContext} context @param {string} path @param {string} [group] */
+function checkUpload(sizeBytes, { maxOpBytes, maxUploadBytes }, path, group) {
+  const sentence = maxUploadBytes === undefined ? `expected at most ${maxOpBytes} bytes (maxOpBytes; larger blobs need the option uploads)`
+    : sizeBytes > maxUploadBytes ? `expected at most ${maxUploadBytes} bytes (maxBytes of uploads)`
+      : group ? `expected at most ${maxOpBytes} bytes (maxOpBytes) in an atomic group` : '';
+  if (sentence) throw new TidegateError('limit', path, `${path}: ${sentence}, got ${sizeBytes}`);
+}
+
+/** @param {ArrayBuffer | ArrayBufferView} bytes */
+const viewOf = (bytes) => (bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+
+/** @param {unknown} contentType */
+function checkContentType(contentType) {
   if (contentType !== undefined && (typeof contentType !== 'string' || !/^[\w.+-]+\/[\w.+-]+(\s*;[ -~]*)?$/.test(contentType)))
     throw outOfRange('/contentType', contentType, 'a media type such as "image/png"');
+}
+
+/** JSON becomes UTF-8 once, here; bytes are copied, so that the caller may go on using theirs. @param {SaveItem} item @param {string} path */
+async function encodeBody({ doc, contentType }, path) {
   if (typeof Blob !== 'undefined' && doc instanceof Blob)
-    return { bytes: new Uint8Array(await doc.arrayBuffer()), json: undefined, contentType: contentType ?? (doc.type || 'application/octet-stream') };
+    return { bytes: new Uint8Array(await doc.arrayBuffer()), json: undefined, contentType: contentType ?? (doc.type || kBytes) };
   if (doc instanceof ArrayBuffer || ArrayBuffer.isView(doc)) {
-    const view = doc instanceof ArrayBuffer ? new Uint8Array(doc) : new Uint8Array(doc.buffer, doc.byteOffset, doc.byteLength);
-    const bytes = new Uint8Array(view);   // a copy, and never of shared memory
+    const bytes = new Uint8Array(viewOf(doc));   // a copy, and never of shared memory
     if (contentType === kJson) return { bytes, json: parseJson(bytes, path), contentType: '' };
-    return { bytes, json: undefined, contentType: contentType ?? 'application/octet-stream' };
+    return { bytes, json: undefined, contentType: contentType ?? kBytes };
   }
   if (contentType !== undefined && contentType !== kJson) throw wrongType(path, doc, `bytes or a Blob, because contentType is ${contentType}`);
   checkJson(doc, path, 1, Number.isFinite);

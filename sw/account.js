@@ -4,6 +4,9 @@ import { TidegateError } from './errors.js';
 
 /** @import { Ask, Request } from './calls.js' */
 
+/** 0 where the store gives none: then who comes last is the last. @param {import('./store-contract.d.ts').Store} store @param {import('./clock.js').Clock} clock */
+export const ticketOf = (store, clock) => store.ticket(clock.now()).catch(() => 0);
+
 /** News without a name in it, but about him who is signed in. */
 const kOfSignedIn = ['status', 'sync.progress'];
 
@@ -12,16 +15,22 @@ export class Account {
   away = false;
   #introduced = false;
 
-  /** @param {string} owner */
-  constructor(owner) {
+  /** @param {string} owner @param {number} [ticket]  store.ticket() of when the client opened, or its app last signed him in or out */
+  constructor(owner, ticket = 0) {
     this.owner = owner;
+    this.ticket = ticket;
   }
 
   /** Whether news is for this client: of another account it hears nothing, but that it is signed in now. @param {string} type @param {any} detail */
   hears(type, detail) {
-    if (type === 'sync.owner') this.is(detail.signedIn === this.owner);
+    if (type === 'sync.owner' && this.#concerns(detail)) this.is(detail.signedIn === this.owner);
     if (this.away && kOfSignedIn.includes(type)) return false;
     return detail?.owner === undefined || detail.owner === this.owner;
+  }
+
+  /** Not who signed in before this client opened, and was late: it comes after him. @param {{signedIn: string | null, ticket?: number}} detail */
+  #concerns({ ticket = this.ticket }) {
+    return ticket === 0 || ticket >= this.ticket;
   }
 
   /** What is known from now on. @param {boolean} here */
@@ -35,22 +44,24 @@ export class Account {
     if (this.away) throw new TidegateError('signed-out', '', `the owner of this client (${JSON.stringify(this.owner)}) is not signed in; signIn() signs him in`);
   }
 
-  /** @param {'signIn' | 'signOut'} type */
-  command(type) {
-    return { type, value: { owner: this.owner } };
+  /** @param {'signIn' | 'signOut'} type @param {number} [ticket]  a new one, where the app says it */
+  command(type, ticket = this.ticket) {
+    this.ticket = ticket;
+    return { type, value: { owner: this.owner, ticket } };
   }
 
-  /** `ask`, but the first things asked are preceded by who asks, until an answer says that it is stored. @param {Ask} ask @returns {Ask} */
+  /**
+   * `ask`, but the first things asked are preceded by who asks, until an answer says that it is stored. It may also say that somebody came later and was faster.
+   * @param {Ask} ask @returns {Ask}
+   */
   introduced(ask) {
     return async (request, until) => {
       if (this.#introduced) return ask(request, until);
       const answer = await ask({ ...request, commands: [this.command('signIn'), ...(request.commands ?? [])] }, until);
-      if (until === 'answers') {
-        this.#introduced = true;
-        return answer.slice(1);
-      }
-      this.#introduced ||= answer.ok;
-      return { ...answer, answers: answer.answers?.slice(1) };
+      const [said, ...answers] = until === 'answers' ? answer : answer.answers ?? [];
+      if (said?.value) this.is(said.value.signedIn === this.owner);
+      this.#introduced ||= until === 'answers' || answer.ok;
+      return until === 'answers' ? answers : { ...answer, answers: answer.answers && answers };
     };
   }
 }

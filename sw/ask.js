@@ -1,24 +1,30 @@
-// A conflict that the app decides (strategy "custom"): the three documents go to its function, what it says comes back as an outcome, like an answer. A run of
-// a task that nobody here executes (sw/task-runs.js stands around this) asks to be left for a while, as a server does.
+// What only the app can say: what becomes of a conflict (strategy "custom"), and what a document of an older version of it is in this one (`migrate`). Its functions
+// are given parsed documents, what they answer comes back as an outcome, like an answer. A run of a task that nobody here executes (sw/task-runs.js stands around
+// this) asks to be left for a while, as a server does.
+
+/** @import { Migrate, ResolveConflict } from './index.d.ts' */
 
 /** How long the app may think about one. */
 const kAskMs = 30_000;
 
 /**
  * A transport that takes `ask` effects to the app. Where it has no say, throws or takes too long, the core decides.
- * @param {import('./transport.js').Transport} transport @param {import('./clock.js').Clock} clock @param {import('./index.d.ts').ResolveConflict} [resolve]
+ * @param {import('./transport.js').Transport} transport @param {import('./clock.js').Clock} clock @param {ResolveConflict} [resolve] @param {Migrate} [migrate]
  * @returns {import('./transport.js').Transport}
  */
-export const withAsking = (transport, clock, resolve) => ({
+export const withAsking = (transport, clock, resolve, migrate) => ({
   ...transport,
   send: async (effect, body, stop) => {
     if (effect.type === 'send') return transport.send(effect, body, stop);
-    return effect.type === 'ask' ? ask(effect.detail, clock, stop, resolve) : { failure: 'no-task', headers: { 'retry-after': '10' } };
+    return effect.type === 'ask' ? ask(effect.detail, clock, stop, resolve, migrate) : { failure: 'no-task', headers: { 'retry-after': '10' } };
   },
 });
 
-/** @param {any} detail @param {import('./clock.js').Clock} clock @param {AbortSignal} stop @param {import('./index.d.ts').ResolveConflict} [resolve] */
-async function ask({ base, ours, theirs, ...rest }, clock, stop, resolve) {
+/**
+ * @param {any} detail  with `from`: a document of that version @param {import('./clock.js').Clock} clock @param {AbortSignal} stop
+ * @param {ResolveConflict} [resolve] @param {Migrate} [migrate]
+ */
+async function ask({ base, ours, theirs, from, ...rest }, clock, stop, resolve, migrate) {
   const parse = (/** @type {string | null} */ text) => (text === null ? undefined : JSON.parse(text));
   let cancel = () => {};
   const enough = new Promise((done) => {
@@ -26,10 +32,10 @@ async function ask({ base, ours, theirs, ...rest }, clock, stop, resolve) {
     stop.addEventListener('abort', () => done(undefined));
   });
   try {
-    const doc = await Promise.race([enough, resolve?.({ ...rest, base: parse(base), ours: parse(ours), theirs: parse(theirs) })]);
+    const doc = await Promise.race([enough, from >= 0 ? migrate?.({ ...rest, doc: parse(ours) }, from) : resolve?.({ ...rest, base: parse(base), ours: parse(ours), theirs: parse(theirs) })]);
     return doc === undefined ? {} : { body: new TextEncoder().encode(JSON.stringify(doc)) };
-  } catch {
-    return {};
+  } catch (error) {
+    return { message: String(error) };
   } finally {
     cancel();
   }

@@ -1,4 +1,5 @@
 // The calls of the client, the same in page, worker and Node: writing goes through the store at once, everything else is asked of whoever drains.
+import { ticketOf } from './account.js';
 import { Appender } from './append.js';
 import {
   buildRow, checkEntity, checkEntityId, checkOwner, fieldsOfRules, kDefaultOpBytes, kMaxAtomicOps, kMaxOpBytes, kMaxQueuedBytes, kMaxQueuedOps,
@@ -9,6 +10,7 @@ import { TidegateError, closedError } from './errors.js';
 import { answerManagement } from './management.js';
 import { eraseOwner, finishErasure, writeOwnerData } from './owner-data.js';
 import { readQueue, writeQueue } from './queue-file.js';
+import { checkSchemaVersion } from './schema-version.js';
 import { kListLimit } from './store-rules.js';
 
 /** @import { Client, ClientOptions, Listener, Op, Priority, SaveItem, SaveOptions, Status } from './index.d.ts' */
@@ -22,6 +24,8 @@ import { kListLimit } from './store-rules.js';
 const kImportAtOnce = 200;
 const kOpsPage = 100;
 const kOpsScan = 500;
+const kDirections = ['push', 'pull', 'both'];
+const kOperations = ['delta', 'full'];
 const kTriggers = ['periodic', 'connectivity', 'data-change', 'manual', 'push', 'start'];
 /** The core remembers the ids of the ops of this many commits (kMaxLeftRecords). */
 const kLeftRecords = 500;
@@ -50,18 +54,23 @@ const kCeilings = { maxOpBytes: kMaxOpBytes, maxQueuedOps: kMaxQueuedOps, maxQue
 /** @param {ClientOptions} options @param {CallDeps} deps @returns {Promise<Client>} */
 export async function createCalls(options, deps) {
   const { store, clock, random, ask, account, locks, accepted, supported, listeners, marker, tasks } = deps;
-  const { owner = '', schemaVersion = 0, fields = {} } = options;
+  const { owner = '', schemaVersion = 0, fields = {}, uploads } = options;
   checkOwner(owner, '/owner');
+  checkSchemaVersion(options.schemaVersion, '/schemaVersion');
   const limits = readLimits(options);
-  const appender = new Appender(store, { maxOps: limits.maxQueuedOps, maxBytes: limits.maxQueuedBytes });
+  const queueLimits = { maxOps: limits.maxQueuedOps, maxBytes: limits.maxQueuedBytes };
+  const appender = new Appender(store, queueLimits);
+  /** @param {import('./store-contract.d.ts').AcceptItem[]} items */
+  const accept = (items) => (uploads ? uploads.keeping(store, items, queueLimits, (kept) => appender.append(kept)) : appender.append(items));
   const stop = new AbortController();
   const erasing = { store, locks, clock, random, signal: stop.signal };
   await marker.check();
   await finishErasure(erasing);
+  uploads?.tidy(store, clock.now()).catch(() => {});   // again at the next start
   let ruleFields = fieldsOfRules(await store.get('state', 'rules'));
   let closed = false;
   const context = {
-    owner, schemaVersion, clock, random, maxOpBytes: limits.maxOpBytes,
+    owner, schemaVersion, clock, random, maxOpBytes: limits.maxOpBytes, maxUploadBytes: uploads?.maxBytes,
     fieldNames: (/** @type {string} */ entity) => [...new Set([...(fields[entity] ?? []), ...ruleFields])],
   };
 
@@ -102,7 +111,7 @@ export async function createCalls(options, deps) {
     for (const [i, item] of items.entries()) rows.push(await buildRow(item, context, path && `${path}/${i}`, group));
     for (const [i, { row }] of rows.entries())
       if (row.dependsOn) await checkParents(store, row.dependsOn, `${path && `${path}/${i}`}/dependsOn`);
-    const seqs = await appender.append(rows);
+    const seqs = await accept(rows);
     announce(rows);
     return rows.map(({ row }, i) => ({ id: row.id, entityId: row.entityId, seq: seqs[i] }));
   };
@@ -146,7 +155,10 @@ export async function createCalls(options, deps) {
 
     delete: async (entity, entityId, options = {}) => (await append([{ ...options, entity, entityId, action: 'delete' }], ''))[0],
 
-    get: async (entity, entityId) => shownDoc(await store.get('docs', laneFor(entity, entityId)))?.doc,
+    get: async (entity, entityId) => {
+      const doc = await store.get('docs', laneFor(entity, entityId));
+      return shownDoc(doc)?.doc ?? uploads?.shown(store, doc);
+    },
 
     list: async (entity, { after, limit } = {}) => {
       account.mustBeHere();
@@ -162,8 +174,8 @@ export async function createCalls(options, deps) {
     },
     importQueue: async (file) => {
       if (closed) throw closedError();
-      const items = await readQueue(store, owner, file);
-      for (let at = 0; at < items.length; at += kImportAtOnce) await appender.append(items.slice(at, at + kImportAtOnce));
+      const items = await readQueue(store, owner, file, uploads !== undefined);
+      for (let at = 0; at < items.length; at += kImportAtOnce) await accept(items.slice(at, at + kImportAtOnce));
       if (items.length > 0) announce(items);
       return { imported: items.length };
     },
@@ -177,17 +189,17 @@ export async function createCalls(options, deps) {
       if (closed) throw closedError();
       checkOwner(of, '/owner');
       // Where no core can run, the transaction that begins the erasure signs him out.
-      await ask({ commands: [{ type: 'signOut', value: { owner: of } }] }, 'end').catch(() => {});
+      await ask({ commands: [{ type: 'signOut', value: { owner: of, ticket: await ticketOf(store, clock) } }] }, 'end').catch(() => {});
       if (of === owner) account.is(false);
       await eraseOwner(erasing, of);
       marker.note();
     },
     signIn: async () => {
-      await command(account.command('signIn'));
+      await command(account.command('signIn', await ticketOf(store, clock)));
       account.is(true);
     },
     signOut: async () => {
-      await askToTheEnd({ commands: [account.command('signOut')] });
+      await askToTheEnd({ commands: [account.command('signOut', await ticketOf(store, clock))] });
       account.is(false);
     },
 
@@ -284,7 +296,11 @@ export async function createCalls(options, deps) {
 }
 
 /** @param {any} [options] */
-function checkSync({ minPriority } = {}) {
+function checkSync(options = {}) {
+  if (options === null || typeof options !== 'object') throw new TidegateError('wrong-type', '/options', `options: expected an object, got ${quote(options)}`);
+  const { direction, operation, minPriority } = options;
+  if (direction !== undefined) oneOf(direction, kDirections, '/direction');
+  if (operation !== undefined) oneOf(operation, kOperations, '/operation');
   if (minPriority !== undefined) oneOf(minPriority, kPriorities, '/minPriority');
 }
 
@@ -366,6 +382,7 @@ function shownOp(row) {
   if (row.lastAttempt) op.lastAttempt = row.lastAttempt;
   if (row.untilMs) op.nextAttempt = row.untilMs;
   if (row.error) op.error = row.error;
+  if (row.upload) op.sentBytes = row.upload === 'new' ? 0 : JSON.parse(row.upload).offset;
   const { unreadable } = /** @type {any} */ (row);
   if (unreadable) op.unreadable = unreadable;
   return op;

@@ -2,6 +2,7 @@
 import { createPlanner } from '../wasm/index.js';
 import { withAsking } from './ask.js';
 import { withPlugins } from './plugins.js';
+import { checkSchemaVersion } from './schema-version.js';
 import { createTransport } from './transport.js';
 import { Turns } from './turns.js';
 
@@ -25,11 +26,13 @@ import { Turns } from './turns.js';
  * @property {(type: string, detail: any) => void} publish
  */
 
-/** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize' | 'resolveConflict' | 'plugins' | 'blobDeltas' | 'tasks'>} options @param {Realm} realm */
-export function createEngine({ endpoint, allow, authorize, resolveConflict, plugins = [], blobDeltas = (store) => store, tasks = (transport) => transport }, { wasm, base, pages, ...realm }) {
+/** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize' | 'resolveConflict' | 'schemaVersion' | 'migrate' | 'plugins' | 'blobDeltas' | 'tasks' | 'uploads'>} options @param {Realm} realm */
+export function createEngine({ endpoint, allow, authorize, resolveConflict, schemaVersion, migrate, plugins = [], blobDeltas = (store) => store, tasks = (transport) => transport, uploads }, { wasm, base, pages, ...realm }) {
+  checkSchemaVersion(schemaVersion, '/schemaVersion');
   const transport = createTransport({ endpoint: String(endpoint), base, allow, authorize, pages, clock: realm.clock });
-  const around = withPlugins(plugins, realm.clock, tasks(withAsking(transport, realm.clock, resolveConflict), realm), realm.publish);
-  return new Turns({ ...realm, store: blobDeltas(realm.store), ...around, createPlanner: () => createPlanner(wasm) });
+  const around = withPlugins(plugins, realm.clock, tasks(withAsking(transport, realm.clock, resolveConflict, migrate), realm), realm.publish);
+  if (uploads) around.transport = uploads.around(around.transport, realm);   // outermost: what it sends passes the plugins
+  return new Turns({ ...realm, store: blobDeltas(realm.store), ...around, schemaVersion, createPlanner: () => createPlanner(wasm) });
 }
 
 /** The way sw/calls.js asks a drain of its own realm. @param {Turns} turns @returns {import('./calls.js').Ask} */

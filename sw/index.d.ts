@@ -1,5 +1,5 @@
 // The types users see.
-import type { Store } from './store-contract.js';
+import type { AcceptItem, AcceptLimits, Store } from './store-contract.js';
 import type { ConnectivityShown, OpError, OpState, Status as CoreStatus, Settings } from '../wasm/protocol.js';
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json | undefined };
@@ -9,6 +9,11 @@ export type Document = unknown | Blob | ArrayBuffer | ArrayBufferView;
 export interface Conflict { opId: string; owner: string; entity: string; entityId: string; base?: any; ours?: any; theirs?: any }
 /** The document to keep. Undefined, or a failure: the default merge decides. */
 export type ResolveConflict = (conflict: Conflict) => any;
+/**
+ * An op's document in the form of the present `schemaVersion`, or a promise of it, within 30 s. `from` is the version that saved it, and lower. Asked before the op is
+ * sent for the first time, never after; perhaps more than once. What throws, answers nothing or no JSON value leaves the op waiting, with the reason in explain(id).
+ */
+export type Migrate = (op: { opId: string; owner: string; entity: string; entityId: string; doc: any }, from: number) => unknown;
 export type Headers = Record<string, string>;
 /** `expiresAt` (ms since 1970): kept in memory and used until it would not outlive the next request; without it the provider is asked before every request. */
 export interface Credentials { headers: Headers; expiresAt?: number }
@@ -30,6 +35,7 @@ export interface SaveOptions {
   contentType?: string;
   /** False: this write is sent as it is, never folded with another. */
   coalesce?: boolean;
+  /** Of this document, where it is not the client's. */
   schemaVersion?: number;
 }
 export interface SaveItem extends SaveOptions { entity: string; entityId?: string; doc?: Document }
@@ -42,6 +48,8 @@ export interface Op {
   localVersion: number; createdAt: number; lastAttempt?: number; nextAttempt?: number; attempts: number; sizeBytes: number; reason?: string; error?: OpError;
   /** It is kept and cannot be read: its key is not here, or its record was altered. Of what it says nothing is shown: entity is "?". */
   unreadable?: 'key-missing' | 'altered';
+  /** Of an upload: how many of `sizeBytes` the server said it has. */
+  sentBytes?: number;
 }
 export type Status = CoreStatus & { supported: Record<string, boolean>; storage: StorageLoss | null };
 /** The browser emptied or cut the database behind our back; found when this client opened. */
@@ -120,6 +128,14 @@ export interface TaskRun { taskId: string; runId: string; owner: string; input: 
 export interface Task { taskId: string; execute: (run: TaskRun) => unknown }
 /** Stands around the transport of whoever drains, and executes runs. Made by tasks() of tidegate/tasks. */
 export type TaskRunner = (transport: any, realm: { clock: any; publish: (type: string, detail: any) => void }) => any;
+/** Large blobs in pieces: stands around the transport of whoever drains, and around what a client accepts. Made by uploads() of tidegate/uploads. */
+export interface Uploads {
+  maxBytes: number;
+  around(transport: any, realm: { store: Store; clock: any; publish: (type: string, detail: any) => void }): any;
+  keeping(store: Store, items: AcceptItem[], limits: AcceptLimits, append: (items: AcceptItem[]) => Promise<number[]>): Promise<number[]>;
+  shown(store: Store, doc: any): Promise<Blob | undefined>;
+  tidy(store: Store, nowMs: number): Promise<void>;
+}
 /** The way to the server, tested by one small request, and what is known of the network after it. */
 export interface Reached extends Partial<ConnectivityShown> { reachable: boolean; ms: number; status?: number }
 /** Sync as a background process: the same calls under the names of a process. */
@@ -158,14 +174,23 @@ export interface ClientOptions {
   blobDeltas?: BlobDeltas;
   /** tasks([…]) of tidegate/tasks: the app's own jobs. In a page with a service worker give them to createSyncWorker(). */
   tasks?: TaskRunner;
+  /**
+   * uploads() of tidegate/uploads: blobs larger than `maxOpBytes` are kept in pieces and go by tus 1.0.0. In a page with a service worker give it to both.
+   */
+  uploads?: Uploads;
   /** encryption() of tidegate/encryption: what is kept is sealed. In a page with a service worker give the same to both. */
   encryption?: Encryption;
   /** Further origins that may be spoken to. */
   allow?: string[];
   /** Per entity, the fields that rules look at (dotted names or JSON Pointers), besides those the stored rules name. */
   fields?: Record<string, string[]>;
-  /** The app's own version of its documents. */
+  /**
+   * The app's own version of its documents, a whole number from 0. Each save carries it. Give it to whoever drains, too (createSyncWorker()): what was saved by another
+   * version then waits for `migrate` before it is sent for the first time. Not given to whoever drains, everything is sent as it was saved.
+   */
   schemaVersion?: number;
+  /** Makes a document of an older version into one of this. In a page with a service worker give it to createSyncWorker(). */
+  migrate?: Migrate;
   /** Default 1 MiB, at most 16 MiB. */
   maxOpBytes?: number;
   /** Default and at most 100 000. */
@@ -196,7 +221,7 @@ export interface ShellOptions {
   /** The asset that answers navigations, for example "./index.html". */
   navigate?: string;
 }
-export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm' | 'resolveConflict' | 'plugins' | 'blobDeltas' | 'encryption' | 'tasks'> {
+export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authorize' | 'allow' | 'wasm' | 'resolveConflict' | 'schemaVersion' | 'migrate' | 'plugins' | 'blobDeltas' | 'encryption' | 'tasks' | 'uploads'> {
   /** The app's badge shows what waits; a change that was refused for good is told in a notification, where that was permitted. Default false. */
   notify?: boolean | NotifyOptions;
   shell?: ShellOptions;
@@ -212,7 +237,7 @@ export interface Client {
   /** One transaction for all. `atomic`: the server applies all or none (at most 50). */
   saveAll(items: SaveItem[], options?: { atomic?: boolean }): Promise<Saved[]>;
   delete(entity: string, entityId: string, options?: SaveOptions): Promise<Saved>;
-  /** The document as the app last saved or received it: JSON parsed, anything else a Blob. */
+  /** The document as the app last saved or received it: JSON parsed, anything else a Blob. Of an upload: until the server has it. */
   get(entity: string, entityId: string): Promise<any>;
   /** In the order of ids; `after` is the last entityId of the page before. */
   list(entity: string, options?: { after?: string; limit?: number }): Promise<Listed[]>;

@@ -24,23 +24,25 @@ const makeKeys = async () => ({ seal: await makeKey(), open: [], names: await su
  */
 export const deviceKeys = async () => {
   if (!storeSupported()) throw new TidegateError('unsupported', '/keys', 'encryption: there is no IndexedDB to keep keys in; give `keys` (secretKeys() makes them of a secret)');
-  return changeKeys(await makeKeys(), (made, found) => (found ? null : made));
+  return withRecord(async (record) => (await record.read()) ?? record.update(keepFirst(await makeKeys())));   // made before: nothing may be awaited in a transaction
 };
+const keepFirst = (/** @type {EncryptionKeys} */ made) => (/** @type {any} */ found) => (found ? null : made);
 
 /** From now on new records are sealed under a new key; the older ones go on opening what they sealed. In effect where a page or worker next starts. */
 export async function rotateDeviceKeys() {
   await deviceKeys();
-  await changeKeys(await makeKey(), (made, { seal, open, names }) => ({ seal: made, open: [seal, ...open], names }));
+  const made = await makeKey();
+  await withRecord((record) => record.update(({ seal, open, names }) => ({ seal: made, open: [seal, ...open], names })));
 }
 
 /** Takes the keys of this device away: what is sealed under them can never be opened again. */
 export const forgetDeviceKeys = () => removeRecord(kDatabase);
 
-/** @template T @param {T} made  before, because nothing may be awaited in a transaction @param {(made: T, found: EncryptionKeys & {open: any[]}) => any} change @returns {Promise<EncryptionKeys>} */
-async function changeKeys(made, change) {
+/** @template T @param {(record: Awaited<ReturnType<typeof openRecord>>) => Promise<T>} work */
+async function withRecord(work) {
   const record = await openRecord(kDatabase, kRecord);
   try {
-    return await record.update((found) => change(made, found));
+    return await work(record);
   } finally {
     record.close();
   }

@@ -1,6 +1,6 @@
 // The headless client: the same calls and the same turn, over a SQLite file, draining in this process. `libsql` is an optional peer dependency.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { Account } from './account.js';
+import { Account, ticketOf } from './account.js';
 import { createCalls, tell } from './calls.js';
 import { clock } from './clock.js';
 import { askOf, createEngine } from './engine.js';
@@ -34,8 +34,9 @@ export async function openClient(options) {
   };
   const store = encryption?.(raw, { owner, publish }) ?? raw;
   const stop = new AbortController();
-  const account = new Account(owner);
-  const locks = sqliteLock({ path: `${path}.lock`, clock });
+  const account = new Account(owner, await ticketOf(raw, clock));
+  const kept = path !== ':memory:';   // else nothing of it is to lie in a file, and nobody else can open it
+  const locks = sqliteLock({ path: kept ? `${path}.lock` : path, clock });
   const tasks = new Tasks();
   const turns = createEngine({ ...options, tasks: tasks.with(options.tasks) }, {
     store, clock, random, publish, locks, wasm: () => readFileSync(wasm),
@@ -45,7 +46,7 @@ export async function openClient(options) {
   /** Asks without waiting for what comes of it; a failure has been published. @param {import('../wasm/protocol.js').EventIn} event */
   const poke = (event, commands = /** @type {any[]} */ ([])) => ask({ event, commands }, 'end').catch(() => {});
   const waker = new Waker(clock, () => { poke({ type: 'timer', trigger: 'periodic' }); });
-  const marker = new Marker(markInFile(`${path}.mark`), store, clock, (loss) => publish('sync.storage-lost', loss));
+  const marker = new Marker(kept ? markInFile(`${path}.mark`) : null, store, clock, (loss) => publish('sync.storage-lost', loss));
   const client = await createCalls(options, {
     store, clock, random, listeners, marker, account, locks, ask,
     accepted: () => { if (autoSync) poke({ type: 'accept', trigger: 'data-change' }); },

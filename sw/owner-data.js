@@ -6,7 +6,7 @@
 import { lanePrefix } from './accept.js';
 import { TidegateError } from './errors.js';
 import { toBase64 } from './queue-file.js';
-import { bytesOf, metaOf } from './store-rules.js';
+import { bytesOf, metaOf, piecesOf } from './store-rules.js';
 import { kCodeVersion, kLeaseMs } from './turn.js';
 
 /** @import { Clock } from './clock.js' */
@@ -16,6 +16,8 @@ import { kCodeVersion, kLeaseMs } from './turn.js';
 
 const kVersion = 1;
 const kPage = 200;
+/** Payloads of one op that are in memory at a time. */
+const kPieces = 4;
 /** How long an erasure waits for a drain that is under way. */
 const kWaitMs = 60_000;
 const kPollMs = 100;
@@ -23,15 +25,18 @@ const kPollMs = 100;
 /** What every lane of an owner starts with. @param {string} owner */
 const ownerPrefix = (owner) => lanePrefix(owner, '').slice(0, -1);
 
-/** All records of a store, a page at a time. @param {Store} store @param {KeyedStore} name @param {string} [prefix] */
-async function* pagesOf(store, name, prefix) {
+/** All records of a store, a page at a time. @param {Store} store @param {KeyedStore} name @param {string} [prefix] @param {number} [limit] */
+async function* pagesOf(store, name, prefix, limit = kPage) {
   for (let after; ;) {
-    const page = await store.list(name, { prefix, after, limit: kPage, loose: true });
+    const page = await store.list(name, { prefix, after, limit, loose: true });
     yield page;
-    if (page.length < kPage) return;
+    if (page.length < limit) return;
     after = page[page.length - 1].key;
   }
 }
+
+/** What the keys of an op's payloads begin with; an upload has its bytes in pieces. @param {import('../wasm/protocol.js').OpRow} row */
+const payloadsOf = ({ seq, id, upload }) => [`${seq}:`, ...(upload ? [piecesOf(id)] : [])];
 
 /** The ops of an owner, a page at a time. @param {Store} store @param {string} owner */
 async function* opsOf(store, owner) {
@@ -53,7 +58,7 @@ export async function writeOwnerData(store, owner, nowMs) {
   for await (const rows of opsOf(store, owner))
     for (const row of rows) {
       add('ops', row.seq, row);
-      for await (const page of pagesOf(store, 'payloads', `${row.seq}:`)) for (const { key, value } of page) add('payloads', key, value);
+      for (const prefix of payloadsOf(row)) for await (const page of pagesOf(store, 'payloads', prefix, kPieces)) for (const { key, value } of page) add('payloads', key, value);
     }
   for (const name of /** @type {const} */ (['docs', 'bases']))
     for await (const page of pagesOf(store, name, ownerPrefix(owner))) for (const { key, value } of page) add(name, key, value);
@@ -86,7 +91,7 @@ async function erase(store, core, owner, commit) {
   const left = { ...rest, pulls: without(pulls), authPaused: without(authPaused), owner: signedIn === owner ? null : signedIn };
   await commit([{ store: 'state', key: 'erasing', value: { owner } }, { store: 'state', key: 'core', value: left }, { ...gone, key: 'snapshot' }]);
   for await (const rows of opsOf(store, owner))
-    if (rows.length > 0) await commit(rows.flatMap(({ seq }) => [{ store: 'ops', key: seq, remove: true }, { store: 'payloads', prefix: `${seq}:`, remove: true }]));
+    if (rows.length > 0) await commit(rows.flatMap((row) => [{ store: 'ops', key: row.seq, remove: true }, ...payloadsOf(row).map((prefix) => ({ store: 'payloads', prefix, remove: true }))]));
   for await (const page of pagesOf(store, 'history')) {
     const his = page.filter(({ value }) => value.owner === owner);
     if (his.length > 0) await commit(his.map(({ key }) => ({ store: 'history', key, remove: true })));

@@ -2,9 +2,9 @@
 //
 //     ops       {seq, id, lane, action, group?, sizeBytes, sealed}      lane: names of owner, entity type and entity id, each an HMAC
 //     docs      {opId, seq, deleted, sealed, bytes}                     as an accept leaves it: `sealed` is that of the op
-//     the rest  {sealed, deleted?, bytes?}                              `sealed` is "<key>.<base64>"; bytes are nonce and ciphertext
+//     the rest  {sealed, deleted?, bytes?; of docs: seq}                `sealed` is "<key>.<base64>"; bytes are nonce and ciphertext
 //
-// What stays readable is what the transactions of the store look at: which op and lane it is, whether an entity is shown, how much room it takes. Pure but for the ciphers.
+// What stays readable is what the transactions of the store look at: which op and lane it is, the newest op of a lane, whether an entity is shown, how much room it takes. Pure but for the ciphers.
 import { bytesOf, metaOf } from './store-rules.js';
 import { Unreadable } from './sealing.js';
 
@@ -13,7 +13,7 @@ import { Unreadable } from './sealing.js';
 /** The entity type of an op that cannot be read: no app can have one of this name. */
 export const kUnreadableEntity = '?';
 /** Of `state`, what the store's own transactions read, and what says nothing of anybody: switches must hold also when the keys are lost. */
-export const kPlainState = ['lease', 'totals', 'settings', 'step', 'sealed'];
+export const kPlainState = ['lease', 'totals', 'settings', 'step', 'ticket', 'sealed'];
 /** Of these the key is a lane, so it is sealed with the record. */
 export const kByLane = ['docs', 'bases'];
 
@@ -72,7 +72,7 @@ export async function sealRecord(keyring, ring, store, key, name, value, bytes) 
   const [sealed, sealedBytes] = await Promise.all([
     keyring.sealText(ring, said, recordPlace(store, key, 'value')), bytes && keyring.seal(ring, bytes, recordPlace(store, key, 'bytes')),
   ]);
-  return { value: { sealed, ...(value?.deleted && { deleted: true }) }, bytes: sealedBytes };
+  return { value: { sealed, ...(value?.deleted && { deleted: true }), ...(store === 'docs' && { seq: value.seq }) }, bytes: sealedBytes };
 }
 
 /**

@@ -39,6 +39,8 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
   /** An op was met that is not: a client without keys wrote it. */
   let plainSeen = false;
 
+  keyring.ring().catch(() => {});   // looked for while the core is loaded; who needs them hears why they cannot be had
+
   /** Whether records that are not sealed may be there. */
   const mixed = async () => plainSeen || !(allSealed ||= (await inner.get('state', 'sealed')) !== undefined);
 
@@ -209,6 +211,7 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
   return {
     ...inner,
     accept: async (items, limits) => inner.accept(await sealedItems(items), limits),
+    stage: async (write) => inner.stage(write.remove ? write : { ...write, ...await sealPayload(keyring, await keyring.ring(), payloadPlace(String(write.key)), write.bytes) }),
     rows: async (afterSeq, limit) => Promise.all((await inner.rows(afterSeq, limit)).map(opened)),
     rowById: async (id) => opened(await inner.rowById(id)),
     get: async (/** @type {any} */ name, /** @type {any} */ key) => (await getMany(name, [key]))[0],

@@ -12,10 +12,17 @@ export type NewRow = Required<Pick<OpRow, Always>> & {
   group?: string;
   noFold?: boolean;
   expiresAt?: number;
+  /** Its bytes lie in pieces (sw/uploads.js). */
+  upload?: 'new';
   state: 'queued';
 };
 /** bytes: or a record of them, as sw/sealed-store.js makes it. */
-export interface AcceptItem { row: NewRow; bytes: Uint8Array | null }
+export interface AcceptItem {
+  row: NewRow;
+  bytes: Uint8Array | null;
+  /** Of an upload, in place of `bytes`: what is cut into pieces. No store looks at it. */
+  source?: Blob | Uint8Array;
+}
 export interface AcceptLimits { maxOps: number; maxBytes: number }
 /** install: the id of the first op ever stored here; lastSeq: the highest sequence number ever given. */
 export interface Totals { ops: number; bytes: number; install?: string; lastSeq?: number }
@@ -49,7 +56,11 @@ export interface Granted {
 export interface Store {
   /** One strict transaction: rows, payloads, docs. Resolves on complete. */
   accept(items: AcceptItem[], limits: AcceptLimits): Promise<number[]>;
+  /** One strict transaction under no lease: puts a payload that belongs to no op yet (sw/uploads.js), or removes those of a prefix. */
+  stage(write: Write): Promise<void>;
   census(): Promise<Census>;
+  /** A number higher than every one it gave before: the time, where that is higher. */
+  ticket(nowMs: number): Promise<number>;
   rows(afterSeq: number, limit: number): Promise<OpRow[]>;
   rowById(id: string): Promise<OpRow | undefined>;
   get(store: 'ops', key: number): Promise<OpRow | undefined>;

@@ -13,6 +13,9 @@ export const kListLimit = 1000;
 /** The first string after every string that starts with `prefix` (keys are ASCII: lanes and ids are percent-encoded). @param {string} prefix */
 export const prefixEnd = (prefix) => prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
 
+/** What the keys of an upload's pieces begin with (sw/uploads.js); the core takes them away by it (let_go in planner.cpp). @param {string} id */
+export const piecesOf = (id) => `up:${id}:`;
+
 /** The bytes inside a record: the record itself, or its `bytes`. @param {any} record @returns {Uint8Array | undefined} */
 export const bytesOf = (record) => [record, record?.bytes].find((part) => part instanceof Uint8Array);
 
@@ -46,6 +49,9 @@ export function nextLease(lease, { holder, nowMs, ttlMs, codeVersion, takeover =
   if (held && lease?.holder !== holder && !takeover) return null;
   return { token: (lease?.token ?? Math.floor(nowMs)) + 1, holder, untilMs: nowMs + ttlMs, ttlMs, codeVersion, abandoned: Boolean(lease?.holder) };
 }
+
+/** @param {{number: number} | undefined} last @param {number} nowMs */
+export const nextTicket = (last, nowMs) => ({ number: Math.max((last?.number ?? 0) + 1, Math.floor(nowMs)) });
 
 /** Whether a commit or renewal under `token` may write. @param {Lease | undefined} lease @param {number} token */
 export const holdsLease = (lease, token) => lease?.token === token && lease.holder !== null;

@@ -3,8 +3,8 @@
 import { deleteDB, openDB, unwrap } from 'idb';
 import { StoreError } from './errors.js';
 import {
-  addTotals, bytesOf, docOf, holdsLease, kDrainState, kKeyedStores, kListLimit, kSchemaVersion, nextLease, prefixEnd, recordOf, resolveActions,
-  subtractTotals,
+  addTotals, bytesOf, docOf, holdsLease, kDrainState, kKeyedStores, kListLimit, kSchemaVersion, nextLease, nextTicket, prefixEnd, recordOf,
+  resolveActions, subtractTotals,
 } from './store-rules.js';
 
 /** @import { IDBPDatabase, IDBPTransaction } from 'idb' */
@@ -13,6 +13,8 @@ import {
 
 /** How long an open may be blocked by another (perhaps frozen) tab before we say so. */
 const kOpenTimeoutMs = 10_000;
+/** Up to so many ops that came after the drain read them are read again to see whether they matter to a commit. */
+const kNewerLookedAt = 200;
 /** How often a lost connection is opened anew within one call. */
 const kConnectTries = 3;
 
@@ -137,6 +139,7 @@ export async function openRecord(name, key) {
   const db = await openDB(name, 1, { upgrade: (fresh) => { fresh.createObjectStore(key); } }).catch((error) => { throw storeError(error); });
   const strict = /** @type {const} */ ({ durability: 'strict' });
   return {
+    read: () => db.get(key, key),
     /** The record, after `change` saw what is there; nothing is written where it answers null. @param {(found: any) => any} change */
     async update(change) {
       const tx = db.transaction(key, 'readwrite', strict);
@@ -175,10 +178,19 @@ function createStore(connection) {
   return {
     accept: (items, limits) => connection.run(['ops', 'payloads', 'docs', 'state'], 'readwrite', (tx) => accept(tx, items, limits)),
 
+    stage: (write) => connection.run(['payloads'], 'readwrite', (tx) => performWrite(tx.objectStore('payloads'), write, write.bytes)),
+
     census: () => connection.run(['ops', 'state'], 'readonly', async (tx) => {
       const [rows, totals] = await Promise.all([tx.objectStore('ops').count(), readTotals(tx)]);
       return { rows, totals };
     }),
+
+    ticket: (nowMs) => connection.run(['state'], 'readwrite', async (tx) => {
+      const state = tx.objectStore('state');
+      const next = nextTicket(await state.get('ticket'), nowMs);
+      await state.put(next, 'ticket');
+      return next.number;
+    }, 'relaxed'),
 
     rows: (afterSeq, limit) =>
       connection.run(['ops'], 'readonly', (tx) => tx.objectStore('ops').getAll(IDBKeyRange.lowerBound(afterSeq, true), limit)),
@@ -279,11 +291,7 @@ async function performCommit(tx, { token, knownSeq, lanes, writes }) {
   const state = tx.objectStore('state');
   const lease = await state.get('lease');
   if (!holdsLease(lease, token)) return 'fenced';
-  if (lanes.length > 0) {
-    const touched = new Set(lanes);
-    const newer = await tx.objectStore('ops').getAll(IDBKeyRange.lowerBound(knownSeq, true));
-    if (newer.some((/** @type {any} */ row) => touched.has(row.lane))) return 'stale';
-  }
+  if (lanes.length > 0 && (await hasNewer(tx, lanes, knownSeq))) return 'stale';
   const removed = writes.filter((write) => write.store === 'ops' && write.remove);
   const [totals, sources, gone] = await Promise.all([
     removed.length > 0 ? readTotals(tx) : null,
@@ -293,6 +301,23 @@ async function performCommit(tx, { token, knownSeq, lanes, writes }) {
   await all(writes, (write, i) => performWrite(tx.objectStore(write.store), write, write.from ? bytesOf(sources[i]) : write.bytes));
   if (totals) await state.put(subtractTotals(totals, gone), 'totals');
   return 'ok';
+}
+
+/**
+ * Whether an op that is newer than `knownSeq` changes one of the lanes. A few newer ops are looked at; of many, as while a long queue is read in, the documents
+ * say it: an accept leaves its sequence number there.
+ * @param {any} tx @param {string[]} lanes @param {number} knownSeq
+ */
+async function hasNewer(tx, lanes, knownSeq) {
+  const ops = tx.objectStore('ops'), range = IDBKeyRange.lowerBound(knownSeq, true);
+  const newest = await ops.openKeyCursor(range, 'prev');
+  if (!newest) return false;
+  if (newest.key - knownSeq > kNewerLookedAt) {
+    const docs = await Promise.all(lanes.map((lane) => tx.objectStore('docs').get(lane)));
+    if (docs.every((doc) => !doc || typeof doc.seq === 'number')) return docs.some((doc) => doc?.seq > knownSeq);
+  }
+  const touched = new Set(lanes);
+  return (await ops.getAll(range)).some((/** @type {any} */ row) => touched.has(row.lane));
 }
 
 /** @param {any} store @param {import('./store-contract.d.ts').Write} write @param {Uint8Array | undefined} bytes */

@@ -24,7 +24,7 @@ export const kLeaseMs = 30_000;
 const kBusyMs = 60_000;
 /** How long it waits for the lock before it looks whether the holder's lease ran out. */
 const kLockWaitMs = 1_000;
-const kRowWindow = 500;
+const kRowWindow = 200;
 const kListWindow = 100;
 /** A core that traps this often in one drain is left alone until something wakes us again: twice for each halving of kRowWindow, and some. */
 const kMaxTraps = 24;
@@ -39,6 +39,7 @@ const kPoisonReason = 'the core ended abnormally at this change';
  * @property {Random} random
  * @property {Locks} locks
  * @property {() => ReadingsIn} readings
+ * @property {number} [schemaVersion]  of the app's documents, as its code has them now
  * @property {(event: string, detail: any) => void} publish  to every page and listener
  *
  * @typedef {{event?: EventIn, commands?: CommandIn[]}} Request
@@ -69,6 +70,8 @@ export class Drain {
   /** @type {any} the session that this drain ended */
   #session = null;
   #rowsToRead = true;
+  /** The last step had a window of them, and there are more. */
+  #rowsFollow = false;
   /** @type {number[]} the ops that the step looks at: those whose rows, and those whose payloads it is given */
   #given = [];
   /** Whether steps are marked: the last drain ended abnormally. */
@@ -181,7 +184,7 @@ export class Drain {
     await this.#takeMark();
     const planner = await this.deps.createPlanner();
     const { snapshot, core, settings, rules } = /** @type {Granted} */ (this.lease);
-    const state = { core, settings, rules };
+    const state = { core, settings, rules, schemaVersion: this.deps.schemaVersion };
     let restored = callCore(() => planner.restore((!this.#careful && bytesOf(snapshot)) || null, state));
     if (!restored.ok) {   // a damaged snapshot: the rows are the truth, so all of them are read again
       this.deps.publish('sync.snapshot-refused', restored.error);
@@ -257,9 +260,11 @@ export class Drain {
     /** @type {Input['rows']} */
     let rows = [];
     this.#rowsToRead ||= entries.length > 0;
-    if (this.#rowsToRead && !(this.#careful && this.#given.length > 0)) {   // suspects apart
+    const first = this.#rowsFollow && this.#outcomes.length > 0;   // the first sends do not wait until a long queue is read: what is under way goes on between two windows
+    this.#rowsFollow = false;
+    if (this.#rowsToRead && !first && !(this.#careful && this.#given.length > 0)) {   // suspects apart
       rows = await store.rows(/** @type {number} */ (this.knownSeq), this.#suspect.limit);
-      this.#rowsToRead = rows.length === this.#suspect.limit;
+      this.#rowsFollow = this.#rowsToRead = rows.length === this.#suspect.limit;
       if (rows.length > 0) this.knownSeq = rows[rows.length - 1].seq;
       this.#given.push(...rows.map(({ seq }) => seq));
     }
@@ -388,7 +393,10 @@ export class Drain {
     try {
       const result = await this.deps.store.commit({ token, knownSeq, lanes, writes: /** @type {any} */ (withBytes) });
       if (result === 'fenced') throw new Fenced('another holder took over');
-      if (result === 'stale') this.#rowsToRead = true;
+      if (result === 'stale') {
+        this.#rowsToRead = true;
+        this.#rowsFollow = false;
+      }
       this.#outcomes.push({ id, commit: result });
       return result;
     } catch (error) {

@@ -25,6 +25,9 @@ export const kSyncTag = 'tidegate';
 const kSyncEventMs = 165_000;
 const kOtherEventMs = 240_000;
 
+/** At the end of its event the tag is not registered again more often than this. */
+const kRearmMs = 1_000;
+
 /** Messages of all pages together; one that comes beyond is refused. A page sends one per call and one per burst of saves. */
 const kMessages = { perSecond: 100, burst: 500 };
 const kTooMany = new TidegateError('limit', '', `expected at most ${kMessages.perSecond} messages per second, got more`);
@@ -42,6 +45,8 @@ export function createSyncWorker(options) {
   /** @type {ReadingsIn} what pages told us last; a worker has no battery */
   let told = {};
   let firing = 0;
+  /** Messages about new ops that came while the tag fired, and whose drains go on. */
+  let unarmed = 0, rearmedAtMs = 0;
   const allowed = bucket(kMessages, clock);
 
   const notify = notifier({ navigator: scope.navigator, registration: scope.registration, permission: () => scope.Notification?.permission }, options.notify);
@@ -99,12 +104,19 @@ export function createSyncWorker(options) {
     }
   };
 
-  /** Never while the tag fires: Chromium would fire it again at once, for ever. */
+  /**
+   * Never while the tag fires: Chromium would fire it again at once, for ever. Where the tag is registered already nothing happens; getTags() is not asked, because
+   * it names a tag whose event has just ended and that goes the next moment.
+   */
   const armSync = async () => {
-    const { sync } = scope.registration;
-    if (!sync || firing > 0) return;
-    const armed = (await sync.getTags()).includes(kSyncTag);
-    if (!armed && firing === 0) await sync.register(kSyncTag);   // throws without a window or permission: then pages and their timers must do
+    if (firing === 0) await scope.registration.sync?.register(kSyncTag);   // throws without a window or permission: then pages and their timers must do
+  };
+
+  /** The tag goes with its event; whose drain goes on is without one. The browser fires this one at once, so that it is not done for each of a row of saves. */
+  const rearm = async () => {
+    if (unarmed === 0 || clock.now() - rearmedAtMs < kRearmMs) return;
+    rearmedAtMs = clock.now();
+    await armSync().catch(() => {});
   };
 
   scope.addEventListener('install', (/** @type {any} */ event) => {
@@ -118,7 +130,8 @@ export function createSyncWorker(options) {
   scope.addEventListener('sync', (/** @type {any} */ event) => {
     if (event.tag !== kSyncTag) return;
     firing += 1;
-    event.waitUntil(drain({ type: 'sync', trigger: 'connectivity', tag: event.tag, lastChance: event.lastChance }).finally(() => { firing -= 1; }));
+    const drained = drain({ type: 'sync', trigger: 'connectivity', tag: event.tag, lastChance: event.lastChance }).finally(() => { firing -= 1; });
+    event.waitUntil(drained.then(rearm));
   });
 
   scope.addEventListener('periodicsync', (/** @type {any} */ event) => {
@@ -139,8 +152,10 @@ export function createSyncWorker(options) {
     if (!message) return;
     if (!allowed()) return event.source.postMessage({ tidegate: 1, id: message.id, error: packError(kTooMany) });
     told = message.readings;
-    const armed = message.request.event?.type === 'accept' ? armSync() : undefined;
-    event.waitUntil(Promise.allSettled([armed, serve(event.source, message)]));
+    const accepted = message.request.event?.type === 'accept';
+    const late = accepted && firing > 0 ? 1 : 0;
+    unarmed += late;
+    event.waitUntil(Promise.allSettled([accepted && armSync(), serve(event.source, message).finally(() => { unarmed -= late; })]));
   });
 
   scope.addEventListener('fetch', (/** @type {any} */ event) => {

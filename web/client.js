@@ -1,6 +1,6 @@
 // The page's half. Saving writes to the store at once, with or without a worker. Everything else is asked of whoever drains: the service worker whenever one
 // is active, and this page where there is none.
-import { Account } from '../sw/account.js';
+import { Account, ticketOf } from '../sw/account.js';
 import { createCalls, tell } from '../sw/calls.js';
 import { clock } from '../sw/clock.js';
 import { askOf, createEngine } from '../sw/engine.js';
@@ -39,7 +39,7 @@ export async function connect(options) {
   let queued = true;   // whether the last status had anything left; unknown counts as yes
 
   const { owner = '', hints, encryption, pull = hints !== undefined } = options;
-  const account = new Account(owner);
+  const account = new Account(owner, await ticketOf(raw, clock));
   const tasks = new Tasks();
   const locks = webLocks(navigator.locks);
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
