@@ -1,8 +1,9 @@
 // Builds what is published: dist/ with the Wasm files, their glue, and the bundled demo.
 // Everything else in the package is shipped as it is written.
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { at, fail, filesBelow, hashOf, isMain, mustRun, say, stamp } from './lib.mjs';
+import { orderFunctions } from './order-functions.mjs';
 import { ensureNode, ensureNpmPackages, ensureSystemPackages, toolsFor } from './setup.mjs';
 
 const kBuildFiles = ['CMakeLists.txt', 'CMakePresets.json', 'package-lock.json', ...filesBelow('cmake')];
@@ -28,7 +29,7 @@ const kModules = { tidegate: ['tidegate.wasm'], delta: ['delta.wasm', 'delta.sim
 const kModuleFiles = Object.entries(kModules).flatMap(([name, files]) => [`${name}.mjs`, ...files]);
 
 async function buildModule() {
-  const inputs = hashOf([...kBuildFiles, 'scripts/build.mjs', ...filesBelow('wasm', isCpp), 'cmake/embind_plain.js']);
+  const inputs = hashOf([...kBuildFiles, 'scripts/build.mjs', 'scripts/order-functions.mjs', ...filesBelow('wasm', isCpp), 'cmake/embind_plain.js']);
   if (kModuleFiles.every((name) => existsSync(at('dist', name))) && stamp.matches('module', inputs)) return false;
 
   ensureSystemPackages(toolsFor.start);
@@ -50,9 +51,10 @@ async function buildModule() {
     writeFileSync(at('dist', `${name}.mjs`), code);
     writeFileSync(at('dist', `${name}.d.mts`), kGlueTypes);
     for (const file of files) {
-      const hash = createHash('sha256').update(readFileSync(built(file))).digest('hex').slice(0, 12);
+      const module = name === 'tidegate' ? orderFunctions(readFileSync(built(file))) : readFileSync(built(file));   // small before all
+      const hash = createHash('sha256').update(module).digest('hex').slice(0, 12);
       manifest[file] = file.replace(/\.wasm$/, `-${hash}.wasm`);
-      for (const target of [file, manifest[file]]) copyFileSync(built(file), at('dist', target));
+      for (const target of [file, manifest[file]]) writeFileSync(at('dist', target), module);
     }
   }
   writeFileSync(at('dist', 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);

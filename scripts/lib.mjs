@@ -3,6 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -43,10 +44,22 @@ export function mustRun(program, args, { env, quiet = false } = {}) {
   return stdout;
 }
 
+/** @type {Set<import('node:child_process').ChildProcess>} programs that run; none outlives this one */
+const running = new Set();
+process.on('exit', () => { for (const child of running) child.kill(); });
+
+/** Keeps a program that was started in mind until it has ended. @template {import('node:child_process').ChildProcess} T @param {T} child @param {number} [nice]  how much less it matters than what runs beside it @returns {T} */
+export function started(child, nice = 0) {
+  running.add(child);
+  child.on('close', () => running.delete(child));
+  if (nice > 0 && child.pid) setPriority(child.pid, nice);
+  return child;
+}
+
 /** Runs a program, passes its output on as it comes (unless `quiet`) and resolves with exit code and output. */
 export function runAndRead(program, args, { env, quiet = false } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = started(spawn(program, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
     let output = '';
     for (const [from, to] of [[child.stdout, process.stdout], [child.stderr, process.stderr]])
       from.setEncoding('utf8').on('data', (text) => { output += text; if (!quiet) to.write(text); });

@@ -1,4 +1,4 @@
-// npm run soak [-- --only fuzz|pairs|sim|headless|browser] [--minutes N]: the long runs, each to its goal, resumable: bench/soak.json remembers per commit what was
+// npm run soak [-- --only fuzz|pairs|sim|headless|browser|matrix] [--minutes N]: the long runs, each to its goal, resumable: bench/soak.json remembers per commit what was
 // done, and the next run goes on there. Ends with code 1 when anything was found. Findings of the fuzzers lie in build/fuzz/findings.
 //
 //   fuzz      every libFuzzer target a million inputs, all together ten million, under ASan and UBSan
@@ -6,6 +6,7 @@
 //   sim       ten thousand histories of the simulator
 //   headless  two hundred seeds of the headless client, every fault (headless/soak.mjs keeps its own record in the same file)
 //   browser   five hundred workers stopped and a hundred browsers killed in the middle of a drain, in Chromium (tests/faults/soak.js)
+//   matrix    the kill matrix in Chromium: at every await of every phase the worker (or the page that saves) ended, then the browser killed (tests/browser/harness/matrix.js)
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { build, cmakeBuild } from './build.mjs';
@@ -122,7 +123,44 @@ async function browser(timeLeft) {
   return found.failures.length;
 }
 
-const kParts = { fuzz, pairs, sim, headless, browser };
+/** One trial after the other, in scenes of so many; a phase is over when its last points are not reached any more, because their number differs a little. */
+const kTrialsPerScene = 25, kNotReached = 3;
+
+/** @param {() => boolean} timeLeft */
+async function matrix(timeLeft) {
+  ensureSystemPackages(toolsFor.test);
+  await build();
+  const { Matrix, kPhases } = await import('../tests/browser/harness/matrix.js');
+  const { aScene } = await import('../tests/browser/harness/scene.js');
+  const { found, store } = record('matrix', { points: {}, stops: 0, kills: 0, thrownAway: 0, failures: [] });
+  for (const phase of Object.keys(kPhases))
+    for (const blow of /** @type {const} */ (['stop', 'kill'])) {
+      const at = (found.points[`${phase} ${blow}`] ??= { next: 1, notReached: 0 });
+      while (at.notReached < kNotReached && timeLeft()) {
+        const { thrownAway, error } = await aScene(async (/** @type {any} */ scene) => {
+          const matrix = new Matrix(scene);
+          await matrix.start();
+          for (let i = 0; i < kTrialsPerScene && at.notReached < kNotReached && timeLeft(); i++) {
+            const died = await matrix.dies(phase, at.next, blow);
+            at.next += 1;
+            at.notReached = died ? 0 : at.notReached + 1;
+            if (died) found[blow === 'stop' ? 'stops' : 'kills'] += 1;
+            store();
+          }
+        });
+        if (thrownAway) found.thrownAway += 1;   // by the browser: that trial shows nothing, and is made again
+        else if (error) {
+          found.failures.push(error.message);
+          at.next += 1;
+        }
+        store();
+        say(`matrix: ${phase}, ${blow}: ${at.next - 1} points; in all ${found.stops} stops, ${found.kills} kills, ${found.failures.length} failures; ${found.thrownAway} databases thrown away by the browser`);
+      }
+    }
+  return found.failures.length;
+}
+
+const kParts = { fuzz, pairs, sim, headless, browser, matrix };
 
 if (isMain(import.meta.url)) {
   const args = process.argv.slice(2);

@@ -1,7 +1,10 @@
-// npm test: sets up, builds, and runs every suite. `node scripts/test.mjs core js` runs only the named parts.
+// npm test: sets up, builds, and runs every suite: what mostly waits for browsers and servers, and beside it, with less priority, what only computes.
+// `node scripts/test.mjs core js` runs only the named parts, one after the other.
 // The last lines count what passed, failed and was skipped; a suite that ran nothing is a failure.
+import { fork } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { at, fail, filesBelow, root, runAndRead, say, section } from './lib.mjs';
+import { fileURLToPath } from 'node:url';
+import { at, fail, filesBelow, root, runAndRead, say, section, started } from './lib.mjs';
 import { build, cmakeBuild, cmakeConfigure } from './build.mjs';
 import { buildFuzzers, fuzzTargets, runFuzzer, sideBySide } from './fuzz.mjs';
 import { ensureNode, ensureNpmPackages, ensureSystemPackages, toolsFor } from './setup.mjs';
@@ -10,6 +13,11 @@ import { kEngines, runEngine } from './test-browsers.mjs';
 
 const kJsTimeoutMs = 5 * 60_000;
 const kFuzzSeconds = 60;
+
+/** How much less what runs beside matters. */
+const kNice = { core: 5, sim: 10, fuzz: 15 };
+/** How this program is told that it runs beside, and that everything is set up. */
+const kIsBeside = '--beside';
 
 const suites = [];   // {name, passed, failed, skipped}
 const record = (name, counts) => suites.push({ name, passed: 0, failed: 0, skipped: 0, ...counts });
@@ -110,23 +118,72 @@ const parts = {
   },
 };
 
-const wanted = process.argv.slice(2);
+/** Runs a part in a process of its own. @param {string} part @param {number} nice @returns {Promise<() => void>} prints what it printed, and counts it */
+async function beside(part, nice) {
+  const child = started(fork(fileURLToPath(import.meta.url), [kIsBeside, part], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] }), nice);
+  let output = '', found = null;
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { output += text; });
+  child.on('message', (message) => { found = message; });
+  await new Promise((resolve) => { child.on('close', resolve); });
+  return () => {
+    console.log(output);
+    for (const { name, ...counts } of found ?? [{ name: part, failed: 1 }]) record(name, counts);
+  };
+}
+
+/** One of two builds side by side. @param {string} label @param {string} program @param {string[]} args */
+async function built(label, program, args) {
+  const { code, output } = await runAndRead(program, args, { quiet: true });
+  section(`build: ${label}`);
+  console.log(output);
+  if (code !== 0) fail(`the build failed (${label}, ${code})`);
+}
+
+/** Every part. The tests of the shell come last: one of them builds in the native folder, too. */
+async function everything() {
+  say('core, simulator and fuzzing run beside the rest; what they print comes at the end');
+  cmakeConfigure('native');
+  const native = built('native with ASan and UBSan, and the fuzzers', 'cmake', ['--build', '--preset', 'native', '--target', 'all', 'fuzzers']);
+  await built('dist', process.execPath, [at('scripts/build.mjs')]);
+  const others = native.then(() => Promise.all(Object.entries(kNice).map(([name, nice]) => beside(name, nice))));
+  await parts.types();
+  await parts.browser();
+  await native;
+  await parts.js();
+  for (const done of await others) done();
+}
+
+const isBeside = process.argv[2] === kIsBeside;
+const wanted = process.argv.slice(isBeside ? 3 : 2);
 for (const name of wanted) if (!parts[name]) fail(`unknown suite "${name}", known: ${Object.keys(parts).join(', ')}`);
-const chosen = wanted.length > 0 ? wanted : Object.keys(parts);
 
-const started = performance.now();
-ensureNode();
-ensureNpmPackages();
-ensureSystemPackages(chosen.includes('browser') || chosen.includes('js') ? toolsFor.test : toolsFor.core);
-if (chosen.some((name) => name !== 'core' && name !== 'fuzz')) { section('build: dist'); await build(); }
-for (const name of chosen) await parts[name]();
+if (isBeside) {
+  for (const name of wanted) await parts[name]();
+  process.send?.(suites, () => process.disconnect());
+} else {
+  await main(wanted);
+}
 
-section('summary');
-for (const { name, passed, failed, skipped } of suites)
-  console.log(`${passed + failed === 0 || failed > 0 ? 'FAILED ' : 'ok     '}${name}: ${passed} passed, ${failed} failed, ${skipped} skipped`);
-const empty = suites.filter((suite) => suite.passed + suite.failed === 0);
-for (const { name } of empty) console.log(`${name} ran no test`);
-const sum = (key) => suites.reduce((total, suite) => total + suite[key], 0);
-say(`took ${Math.round((performance.now() - started) / 1000)} s`);
-console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`);
-process.exitCode = sum('failed') > 0 || empty.length > 0 ? 1 : 0;
+/** @param {string[]} chosen  none: all */
+async function main(chosen) {
+  const startedMs = performance.now();
+  ensureNode();
+  ensureNpmPackages();
+  ensureSystemPackages(chosen.length === 0 || chosen.includes('browser') || chosen.includes('js') ? toolsFor.test : toolsFor.core);
+  if (chosen.length === 0) {
+    await everything();
+  } else {
+    if (chosen.some((name) => name !== 'core' && name !== 'fuzz')) { section('build: dist'); await build(); }
+    for (const name of chosen) await parts[name]();
+  }
+
+  section('summary');
+  for (const { name, passed, failed, skipped } of suites)
+    console.log(`${passed + failed === 0 || failed > 0 ? 'FAILED ' : 'ok     '}${name}: ${passed} passed, ${failed} failed, ${skipped} skipped`);
+  const empty = suites.filter((suite) => suite.passed + suite.failed === 0);
+  for (const { name } of empty) console.log(`${name} ran no test`);
+  const sum = (key) => suites.reduce((total, suite) => total + suite[key], 0);
+  say(`took ${Math.round((performance.now() - startedMs) / 1000)} s`);
+  console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`);
+  process.exitCode = sum('failed') > 0 || empty.length > 0 ? 1 : 0;
+}
