@@ -1,4 +1,4 @@
-// A large blob in a real browser: an edit goes over the line as a VCDIFF delta, also when the browser is killed between the send and its answer.
+// Large blobs in a real browser: an edit goes over the line as a VCDIFF delta, and a film in chunks, also when the browser is killed between a request and its answer.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { kQuickSettings, openScene } from './harness/scene.js';
@@ -59,5 +59,42 @@ test('a megabyte edited a little: the browser killed before the answer, less tha
   assert.ok(first.body.length + second.body.length < kBytes / 20, `${first.body.length} bytes of ${kBytes}`);
   assert.equal(scene.server.effects(), 2);
   assert.ok((await stored(scene)).equals(photo({ size: kBytes, version: 1 })), 'byte for byte');
+  assert.deepEqual(scene.gateway.violations, []);
+});
+
+test('a film of 5 MB, the browser killed four times in the middle of a chunk, before and after the server had it: byte for byte, one effect, no chunk that was answered goes again', async (t) => {
+  const size = 5_000_000;
+  const scene = await openScene(t);
+  const page = await scene.open();
+  await page.run(async (settings) => { await (await client).settings(settings); }, kQuickSettings);
+  /** Holds the next chunk at that place until the browser is dead. */
+  const strike = () => {
+    const reached = deferred(), dead = deferred();
+    return { reached, dead, at: (/** @type {string} */ place) => { scene.gateway.watch = async (where) => { if (where === place) { reached.resolve(); await dead.promise; return 'drop'; } }; } };
+  };
+  let next = strike();
+  next.at('answered');
+  const saving = page.run(`(async () => {
+    const bytes = (${photo})(${JSON.stringify({ size, version: 0 })});
+    await (await client).save('MEDIA', 'p', new Blob([bytes], { type: 'video/mp4' }));
+  })()`).catch((error) => error);   // the kill may fall into its return
+  for (const place of ['arrived', 'answered', 'arrived', undefined]) {
+    await next.reached.promise;
+    await scene.browser.kill();
+    await saving;
+    scene.gateway.watch = null;
+    next.dead.resolve();
+    next = strike();
+    if (place) next.at(place);
+    await scene.relaunch();   // the browser's own sync event takes it up again, with no page
+  }
+  await until(() => scene.server.effects() === 1, 'the film to arrive', { seen: () => scene.gateway.requests.map(({ method, status, body }) => [method, status, body?.length]) });
+  const again = await scene.open();
+  await until(async () => (await again.run(async () => (await (await client).ops()).length)) === 0, 'the outbox to be empty');
+  assert.ok((await stored(scene)).equals(Buffer.from(photo({ size, version: 0 }))), 'byte for byte');
+  assert.equal(scene.server.effects(), 1);
+  const taken = scene.gateway.requests.filter(({ method, status }) => method === 'PATCH' && status === 204).reduce((sum, { body }) => sum + body.length, 0);
+  assert.equal(taken, size, 'the server took every byte once');
+  assert.ok(scene.gateway.requests.filter(({ method, status }) => method === 'HEAD' && status === 200).length >= 4);
   assert.deepEqual(scene.gateway.violations, []);
 });

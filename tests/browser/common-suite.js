@@ -10,6 +10,14 @@ import { until } from './harness/until.js';
 const kPatienceMs = 120_000;
 const quick = (page) => page.run(async (settings) => { await (await client).settings(settings); }, kQuickSettings);
 
+const kFilmBytes = 5_000_000;
+/** Bytes that do not compress. Runs in the page and here. @param {number} size */
+function noise(size) {
+  const bytes = new Uint8Array(size);
+  for (let i = 0, state = 7; i < size; i++) bytes[i] = (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24;
+  return bytes;
+}
+
 /** @param {any} engine  one of harness/chromium.js, firefox.js, webkit.js */
 export function commonSuite(engine) {
   test('accept: a save is on the disk when it resolves, is shown at once, and is there again in a new tab, with the server down', async (t) => {
@@ -222,6 +230,33 @@ export function commonSuite(engine) {
     assert.equal(scene.server.documents().has('DIAGNOSIS/lost'), false);
     assert.deepEqual(scene.gateway.violations, []);
   });
+
+  for (const worker of ['sw.js', 'none'])
+    test(`uploads${worker === 'none' ? ' without a worker' : ''}: 5 MB go in chunks through resets and 500s and arrive byte for byte, with one effect; meanwhile the page has the blob and hears how far it is`, async (t) => {
+      const scene = await openScene(t, { engine });
+      const page = await scene.open({ worker });
+      await quick(page);
+      scene.gateway.faults = [null, 'reset-after', null, '500-after', null, 'reset-before', '500-before', null, 'reset-after'];
+      const told = await page.run(`(async () => {
+        window.heard = [];
+        (await client).subscribe(({ type, detail }) => { if (type === 'upload.progress') window.heard.push(detail.sentBytes); });
+        const bytes = (${noise})(${kFilmBytes});
+        const { id } = await (await client).save('MEDIA', 'film', new Blob([bytes], { type: 'video/mp4' }));
+        const shown = await (await client).get('MEDIA', 'film');
+        return { id, type: shown?.type, size: shown?.size };
+      })()`);
+      assert.deepEqual([told.type, told.size], ['video/mp4', kFilmBytes]);
+      const left = () => page.run(async () => (await (await client).ops()).map(({ state, sentBytes, reason }) => ({ state, sentBytes, reason })));
+      await until(async () => (await left()).length === 0, 'the blob to arrive', { patienceMs: kPatienceMs, seen: left });
+      const stored = await fetch(`${scene.origin}/api/v1/entities/MEDIA/film`);
+      assert.equal(stored.headers.get('content-type'), 'video/mp4');
+      assert.ok(Buffer.from(await stored.arrayBuffer()).equals(Buffer.from(noise(kFilmBytes))), 'byte for byte');
+      assert.equal(scene.server.effects(), 1);
+      const heard = await page.run(() => window.heard);
+      assert.ok(heard.length >= 5 && heard.at(-1) === kFilmBytes, heard.join());
+      assert.ok(scene.gateway.requests.some(({ method }) => method === 'HEAD'), 'it asked how far it came');
+      assert.deepEqual(scene.gateway.violations, []);
+    });
 
   test('management: the endpoints answer from the worker; paused, nothing leaves; resumed, everything does', async (t) => {
     const scene = await openScene(t, { engine });

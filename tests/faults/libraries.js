@@ -48,7 +48,7 @@ async function openTidegate({ settings, killAfter }) {
       }
       return ops;
     },
-    ready: async (page) => { await page.run(async (settings) => { const open = await client; await navigator.serviceWorker.ready; await open.settings(settings); }, settings); },
+    ready: async (page) => { await page.run(async (settings) => { const open = await client; if (open.isSupported().serviceWorker) await navigator.serviceWorker.ready; await open.settings(settings); }, settings); },
     queue: (page, docs) => page.run(async (docs, entity) => {
       const open = await client;
       const ids = [];

@@ -109,6 +109,11 @@ export class Machine {
     return this.#offline.network(false);
   }
 
+  /** A sync event, at once. */
+  fire() {
+    return this.#workers.fire(this.gate.origin, 'tidegate');
+  }
+
   /** @param {'stop' | 'kill'} blow */
   async strike(blow) {
     this.#striking = blow === 'stop' ? this.#workers.stop() : this.#replace();

@@ -6,7 +6,7 @@ import { at } from '../../scripts/lib.mjs';
 
 const kApp = at('tests/faults/app');
 const kTypes = { html: 'text/html; charset=utf-8', js: 'text/javascript; charset=utf-8', wasm: 'application/wasm' };
-const kEntries = ['page.js', 'tidegate-sw.js', 'workbox-sw.js', 'drop-in-sw.js'];
+const kEntries = ['page.js', 'tidegate-sw.js', 'sealed-sw.js', 'workbox-sw.js', 'drop-in-sw.js'];
 
 /** @type {Promise<Map<string, Buffer>> | undefined} */
 let made;

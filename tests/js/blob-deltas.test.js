@@ -5,14 +5,9 @@ import { once } from 'node:events';
 import { createServer, request as forward } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { buildRow } from '../../sw/accept.js';
 import { blobDeltas } from '../../sw/blob-deltas.js';
-import { clock } from '../../sw/clock.js';
 import { openClient } from '../../sw/node.js';
-import { random } from '../../sw/random.js';
-import { openSqliteStore } from '../../sw/sqlite-store.js';
-import { drainAll, mortal } from './mortal.js';
-import { kLimits } from './store.contract.js';
+import { killSweep } from './mortal.js';
 import { startServer, rowsOf, temporaryDirectory } from './server-harness.js';
 
 const kPhoto = { contentType: 'image/jpeg' };
@@ -189,30 +184,19 @@ test('in REST mode, with deltas of documents beside it', async (t) => {
   assert.ok((await get('MEDIA/p')).bytes.equals(next));
 });
 
-test('killed at every await of a drain of a changed blob: one effect, the server holds it, and nothing is left over, whether the next worker has an encoder or not', async (t) => {
-  const { api, file, get } = await startServer(t);
-  const time = { ahead: 0 }, base = noise(20_000), next = edited(base);
-  let points = 0, patches = 0;
-  for (let kill = 1, dead = true; dead; kill++) {
-    const store = await openSqliteStore({ path: ':memory:' });
-    const context = { owner: '', schemaVersion: 0, maxOpBytes: 1e6, fieldNames: () => [], clock, random };
-    const save = async (doc) => { await store.accept([await buildRow({ entity: `K${kill}`, entityId: 'p', doc, ...kPhoto }, context, '')], kLimits); };
-    await save(base);
-    await drainAll(mortal({ store, api, time }), store, time);
-    await save(next);
-    let calls = 0;
-    dead = false;
-    const point = () => { if (dead || ++calls === kill) { dead = true; throw new Error('killed'); } };
-    const sent = ({ method }) => { patches += method === 'PATCH' ? 1 : 0; };
-    await mortal({ store, api, time, point, sent, around: blobDeltas() }).ask({ event: { type: 'sync' } }).end;
-    await drainAll(mortal({ store, api, time, sent, ...(kill % 2 ? { around: blobDeltas() } : {}) }), store, time);
-
-    assert.equal(rowsOf(file, `SELECT count(*) AS n FROM effects WHERE entity = 'K${kill}'`)[0].n, 2, `kill ${kill}`);
-    assert.ok((await get(`K${kill}/p`)).bytes.equals(next), `kill ${kill}`);
-    assert.deepEqual((await store.list('payloads')).map(({ key }) => key), [], `kill ${kill}: payloads are left over`);
-    await store.close();
-    if (dead) points = kill;
-  }
-  t.diagnostic(`${points} points, ${patches} deltas sent`);
-  assert.ok(points >= 20 && patches >= 10, `${points} points, ${patches} deltas sent`);
+const base = noise(20_000), next = edited(base);
+let patches = 0;
+const sent = ({ method }) => { patches += method === 'PATCH' ? 1 : 0; };
+killSweep('killed at every await of a drain of a changed blob: one effect, the server holds it, and nothing is left over, whether the next worker has an encoder or not', {
+  least: 20, before: {}, shell: { sent, around: blobDeltas() }, after: (kill) => ({ sent, ...(kill % 2 ? { around: blobDeltas() } : {}) }),
+  begin: async ({ accept, drained }) => {
+    const first = await accept('p', base, kPhoto);
+    await drained();
+    return [first, await accept('p', next, kPhoto)];
+  },
+  expect: async ({ effects, get, when }) => {
+    assert.equal(effects.length, 2, when);
+    assert.ok((await get('p')).bytes.equals(next), when);
+  },
+  atEnd: () => { assert.ok(patches >= 10, `${patches} deltas sent`); patches = 0; },
 });

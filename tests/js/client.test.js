@@ -96,15 +96,29 @@ test('the tag is armed by a save, once, and never while it fires', async (t) => 
   await until(() => world.registered === 1, 'the registration');
   world.tags = [];   // fired: the browser has taken it
   const { source, ...message } = { data: { tidegate: 1, id: 99, until: 'answers', request: { event: { type: 'accept' } } }, origin: world.url, source: { type: 'window', postMessage() {} } };
-  let during;
-  const real = world.caches.match;
+  const whenItEnded = [];
+  world.pages.push({ postMessage: ({ type }) => { if (type === 'sync.ended') whenItEnded.push(world.registered); } });
   const sync = worker.fire('sync', { tag: 'tidegate', lastChance: true });
-  during = worker.fire('message', { ...message, source });
-  await Promise.all([sync, during]);
-  world.caches.match = real;
-  assert.equal(world.registered, 1);
+  await Promise.all([sync, worker.fire('message', { ...message, source })]);
+  assert.equal(whenItEnded[0], 1);
   await worker.fire('message', { ...message, source });
   assert.equal(world.registered, 2);
+});
+
+test('a save that came while the tag fired, too late for its drain, is armed with the end of the event: the tag goes with it', async (t) => {
+  const { world, worker } = await browser(t);
+  const message = { data: { tidegate: 1, id: 99, until: 'answers', request: { event: { type: 'accept' } } }, origin: world.url, source: { type: 'window', postMessage() {} } };
+  const { put } = IDBObjectStore.prototype;
+  t.after(() => { IDBObjectStore.prototype.put = put; });
+  /** @type {Promise<any> | undefined} */
+  let late;
+  IDBObjectStore.prototype.put = function (value, key) {
+    if (key === 'lease' && value.holder === null) late ??= worker.fire('message', message);   // the drain is over and gives its lease back
+    return put.call(this, value, key);
+  };
+  await until(async () => (await worker.fire('sync', { tag: 'tidegate', lastChance: false })) && late !== undefined);
+  await late;
+  assert.equal(world.registered, 1);
 });
 
 test('a browser without background sync, or one that refuses it, loses nothing but the comfort', async (t) => {

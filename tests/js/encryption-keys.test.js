@@ -311,6 +311,7 @@ onBoth('what a client without keys saves meanwhile is taken in and sealed by the
   await client.close();
   client = await open();
   assert.equal((await client.ops()).length, 2);
+  await client.sync();     // the drain that began with the client has ended, and the next one too
   await client.status();
   assert.ok((await raw((store) => store.rows(0, 9))).every((row) => row.sealed !== undefined));
   await client.settings({ enabled: true });

@@ -23,6 +23,17 @@ async function pair(t, options = {}) {
 const until = async (condition) => { while (!(await condition())) await new Promise(setImmediate); };
 const kBands = ['low', 'normal', 'high', 'critical'];
 
+test('a direction, operation or minPriority that is none is refused by name, and nothing is sent', async (t) => {
+  const { client } = await pair(t);
+  await client.save('NOTE', '1', { n: 1 });
+  const cases = { direction: [[5, '"', 'up', null, true], 'push, pull, both'], operation: [['all', 0, {}], 'delta, full'], minPriority: [['urgent', 1, null], 'critical, high, normal, low'] };
+  for (const [name, [values, expected]] of Object.entries(cases))
+    for (const value of values)
+      for (const call of ['sync', 'start', 'scheduleSync', ...(name === 'direction' ? [] : ['pull'])])   // pull() has its own
+        await assert.rejects(client[call]({ [name]: value }), ({ code, path, message }) => code === 'out-of-range' && path === `/${name}` && message.startsWith(`/${name}: expected one of ${expected}, got `), `${call} ${name} ${value}`);
+  assert.equal((await client.ops()).length, 1);
+});
+
 test('sync({minPriority}) sends what is of that priority or above, and leaves the rest as it was', async (t) => {
   const { client } = await pair(t);
   for (const priority of kBands) await client.save('NOTE', priority, { priority }, { priority });

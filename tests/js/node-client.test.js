@@ -2,15 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { buildRow } from '../../sw/accept.js';
-import { clock } from '../../sw/clock.js';
 import { openClient } from '../../sw/node.js';
-import { random } from '../../sw/random.js';
 import { openSqliteStore } from '../../sw/sqlite-store.js';
-import { kLimits } from './store.contract.js';
-import { drainAll, mortal } from './mortal.js';
 import { rowsOf, startServer, temporaryDirectory } from './server-harness.js';
 
 /** A server, and a client of it that drains only when asked, unless told otherwise. */
@@ -60,6 +56,17 @@ test('updates, deletes, blobs and many at once arrive; updates of an acknowledge
   assert.equal(await client.get('NOTE', 'gone'), undefined);
   assert.deepEqual((await client.list('NOTE')).map(({ entityId, doc }) => [entityId, doc.n]), [['a', 1]]);
   assert.equal(effects().length, 5);
+});
+
+test('a client in memory leaves nothing in the file system, and drains', async (t) => {
+  const { api, get } = await startServer(t);
+  const before = readdirSync('.');
+  const client = await openClient({ path: ':memory:', endpoint: api, autoSync: false });
+  await client.save('NOTE', 'm', { n: 1 });
+  await client.sync();
+  await client.close();
+  assert.equal((await get('NOTE/m')).text, '{"n":1}');
+  assert.deepEqual(readdirSync('.').filter((name) => !before.includes(name)), []);
 });
 
 test('an atomic group and the order of a lane', async (t) => {
@@ -201,55 +208,3 @@ test('close leaves nothing: a process that closed its client exits by itself', a
   const [code] = await once(child, 'exit');
   assert.deepEqual([code, heard], [0, 'closed\n']);
 });
-
-// --- the kill sweep -----------------------------------------------------------------------------------------------------------
-
-for (const [name, settings] of [
-  ['in one batch', {}], ['op by op, in small batches', { maxBatchOps: 1, maximumConcurrentOperations: 1 }], ['three requests at once', { maxBatchOps: 1 }], ['in REST mode', { mode: 'rest' }],
-])
-  test(`killed at every await of a drain ${name}: no op is lost, none has two effects, the server holds the last versions`, async (t) => {
-    const { api, file, get } = await startServer(t);
-    const time = { ahead: 0 };
-    let points = 0;
-    for (let kill = 1, dead = true; dead; kill++) {
-      const store = await openSqliteStore({ path: ':memory:' });
-      const alive = () => mortal({ store, api, time });
-      const context = { owner: '', schemaVersion: 0, maxOpBytes: 1e6, fieldNames: () => [], clock, random };
-      const accept = async (entityId, doc, more = {}) => {
-        const item = await buildRow({ entity: `K${kill}`, entityId, doc, ...more }, context, '');
-        await store.accept([item], kLimits);
-        return item.row.id;
-      };
-      // Acknowledged first: what the deltas and the delete rest on.
-      const body = { text: 'y'.repeat(400), n: 0 };
-      const first = [await accept('a', body), await accept('b', { n: 0 })];
-      const ready = alive();
-      await ready.ask({ commands: [{ type: 'settings', value: settings }] }).answers;
-      await drainAll(ready, store, time);
-      const ids = [
-        await accept('a', { ...body, n: 1 }, { coalesce: false }), await accept('a', { ...body, n: 2 }, { coalesce: false }),
-        await accept('b', undefined, { action: 'delete' }), await accept('c', { n: 1 }), await accept('c', { n: 2 }),
-      ];
-      let calls = 0;
-      dead = false;
-      const point = () => { if (dead || ++calls === kill) { dead = true; throw new Error('killed'); } };
-      await mortal({ store, api, time, point }).ask({ event: { type: 'sync' } }).end;
-      await drainAll(alive(), store, time);
-
-      const effects = rowsOf(file, `SELECT op_id FROM effects WHERE entity = 'K${kill}'`).map(({ op_id }) => op_id);
-      assert.equal(new Set(effects).size, effects.length, `kill ${kill}: an op has two effects`);
-      const records = (await store.list('history')).map(({ value }) => value).filter(({ kind }) => kind === 'folded' || kind === 'cancelled');
-      const accounted = new Set([...effects, ...records.map(({ opId }) => opId)]);
-      for (const id of [...first, ...ids]) assert.ok(accounted.has(id), `kill ${kill}: op ${id} is lost`);
-      assert.deepEqual(JSON.parse((await get(`K${kill}/a`)).text), { ...body, n: 2 }, `kill ${kill}`);
-      assert.equal((await get(`K${kill}/b`)).status, 410, `kill ${kill}`);
-      assert.equal((await get(`K${kill}/c`)).text, '{"n":2}', `kill ${kill}`);
-      assert.deepEqual((await store.list('payloads')).map(({ key }) => key), [], `kill ${kill}: payloads are left over`);
-      const totals = await store.get('state', 'totals');
-      assert.deepEqual([totals.ops, totals.bytes], [0, 0], `kill ${kill}`);
-      await store.close();
-      if (dead) points = kill;
-    }
-    t.diagnostic(`${points} points`);
-    assert.ok(points >= 15, `${points} points`);
-  });

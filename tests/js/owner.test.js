@@ -136,10 +136,38 @@ test('who asks is told before what he asks, until an answer says that it is stor
   assert.equal(late.hears('status', { queueSize: 1 }), false);
   assert.equal(late.hears('sync.storage-lost', {}), true);
   assert.equal(late.hears('op.done', { owner: 'ann' }), false);
+  const later = new Account('bob', 7);
+  assert.equal(later.hears('sync.owner', { signedIn: 'ann', ticket: 6 }), true);   // somebody before him, whose page was slow
+  assert.equal(later.away, false);
+  const said = [];
+  await later.introduced(async ({ commands = [] }) => { said.push(...commands); return [{ ok: true }]; })({}, 'answers');
+  assert.deepEqual(said, [{ type: 'signIn', value: { owner: 'bob', ticket: 7 } }]);
+  assert.equal(later.hears('sync.owner', { signedIn: 'ann', ticket: 8 }), true);
+  assert.equal(later.away, true);
+  const tooLate = new Account('bob', 5);
+  await tooLate.introduced(async () => [{ ok: true, value: { signedIn: 'ann' } }])({}, 'answers');
+  assert.equal(tooLate.away, true);
+
   await late.introduced(async ({ commands = [] }) => { asked.push(commands); return []; })({}, 'answers');
   assert.deepEqual(asked.at(-1), []);
   assert.equal(late.hears('sync.owner', { signedIn: 'bob' }), true);
   assert.equal(late.hears('status', { queueSize: 1 }), true);
+});
+
+test('whoever opened last is signed in, whoever is heard last: a page that is going away changes nothing, and hears that it is not its owner', async (t) => {
+  const { open, sent } = await world(t);
+  const ann = await open('ann');
+  const bob = await open('bob');
+  await bob.save('NOTE', '1', { n: 1 });
+  await bob.sync();
+  await ann.save('NOTE', '2', { n: 2 });
+  await assert.rejects(ann.settings({ baseDelay: 60 }).then(() => ann.status()), { code: 'signed-out' });   // the first that is heard of her
+  await ann.sync().catch(() => {});
+  assert.deepEqual([...new Set(sent)], ['bob']);
+  assert.equal((await bob.status()).queueSize, 0);
+  await ann.signIn();
+  await ann.sync();
+  assert.deepEqual([...new Set(sent)], ['bob', 'ann']);
 });
 
 /** Two owners with everything that can be kept of them; ann's in `client`, still signed in. */

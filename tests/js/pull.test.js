@@ -138,6 +138,7 @@ test('with pull: true a client follows the server by itself', async (t) => {
 
 test('direction and operation are refused by name', async (t) => {
   const a = await (await world(t)).open('a');
+  await assert.rejects(a.sync(null), { name: 'TidegateError', code: 'wrong-type', path: '/options', message: /expected an object, got null/ });
   await assert.rejects(a.sync({ direction: 'up' }), { name: 'TidegateError', code: 'out-of-range', path: '/direction' });
   await assert.rejects(a.sync({ operation: 'all' }), { name: 'TidegateError', path: '/operation' });
 });

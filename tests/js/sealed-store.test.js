@@ -29,3 +29,14 @@ process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
 let files = 0;
 const sqlite = () => openSqliteStore({ path: join(directory, `${files}.db`) });
 storeContract('SQLite, sealed', { fresh: around(() => { files += 1; return sqlite(); }), again: around(sqlite), remove: async () => {} });
+
+test('tickets go on rising when a database is sealed', async () => {
+  files += 1;
+  const plain = await sqlite();
+  const store = sealing()(plain, { publish: () => {} });
+  assert.equal(await store.ticket(5000), 5000);
+  await store.acquireLease({ holder: 'a', nowMs: 0, ttlMs: 1000, codeVersion: '1' });
+  assert.ok(await plain.get('state', 'sealed'));
+  assert.equal(await store.ticket(0), 5001);
+  await store.close();
+});

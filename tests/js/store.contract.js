@@ -55,6 +55,17 @@ export function storeContract(name, maker) {
     assert.equal(await store.get('payloads', `${seq}:next`), undefined);
   });
 
+  stored('stage puts a payload under no op and no lease, counts nothing, and takes away those of a prefix and no others', async (store) => {
+    const [seq] = await store.accept([item('1', 'a')], kLimits);
+    const { totals } = await store.census();
+    for (const key of ['up:x:00000', 'up:x:00001', 'up:y:00000']) await store.stage({ store: 'payloads', key, bytes: bytes(key) });
+    assert.equal(text(await store.get('payloads', 'up:x:00001')), 'up:x:00001');
+    assert.deepEqual((await store.list('payloads', { prefix: 'up:x:' })).map(({ key }) => key), ['up:x:00000', 'up:x:00001']);
+    assert.deepEqual((await store.census()).totals, totals);
+    await store.stage({ store: 'payloads', prefix: 'up:x:', remove: true });
+    assert.deepEqual((await store.list('payloads')).map(({ key }) => key), [`${seq}:next`, 'up:y:00000']);
+  });
+
   stored('an accept over the limits is refused as "full" and leaves nothing', async (store) => {
     await store.accept([item('1', 'aaa')], kLimits);
     const before = await everything(store);
@@ -84,6 +95,12 @@ export function storeContract(name, maker) {
     assert.deepEqual(await store.census(), { rows: 2, totals: { ops: 2, bytes: 4, install: first.row.id, lastSeq: 3 } });
     await store.commit({ token, knownSeq: 3, lanes: [], writes: [{ store: 'state', key: 'totals', value: { ops: 9, bytes: 4 } }] });
     assert.equal((await store.census()).rows, 2);
+  });
+
+  stored('tickets rise, whatever the clock does, and none is given twice', async (store) => {
+    assert.deepEqual(await Promise.all([store.ticket(1000.5), store.ticket(1000), store.ticket(400)]), [1000, 1001, 1002]);
+    assert.equal(await store.ticket(5000), 5000);
+    assert.equal(await store.ticket(0), 5001);
   });
 
   stored('a row that was rewritten without its zeros is counted right when it goes', async (store) => {
@@ -217,6 +234,21 @@ export function storeContract(name, maker) {
     const before = await everything(store);
     assert.equal(await store.commit({ ...commit, writes: [{ store: 'history', key: 'h', value: { n: 2 } }] }), 'stale');
     assert.deepEqual(await everything(store), before);
+  });
+
+  stored('also while hundreds of ops are not known yet, whether the newest document of the lane is an accept\'s, the drain\'s or none', async (store) => {
+    const [seq] = await store.accept([item('1', 'a'), item('2', 'b'), item('3', 'c')], kLimits);
+    const { token } = await store.acquireLease(ask('a', 0));
+    for (let n = 0; n < 6; n++) await store.accept(Array.from({ length: 100 }, (_, i) => item(`x${n}-${i}`, 'x')), kLimits);
+    await store.accept([item('2', 'd')], kLimits);
+    const commit = (lanes, more = {}) => store.commit({ token, knownSeq: seq + 2, lanes, writes: [], ...more });
+    assert.equal(await commit([':NOTE/1', ':NOTE/3', ':NOTE/unheard-of']), 'ok');
+    assert.equal(await commit([':NOTE/1', ':NOTE/2']), 'stale');
+    const [{ value }] = await store.list('docs', { prefix: ':NOTE/1' });
+    await store.commit({ token, knownSeq: seq + 1000, lanes: [], writes: [{ store: 'docs', key: ':NOTE/1', value: { ...value, bytes: undefined, seq } }] });
+    assert.equal(await commit([':NOTE/1']), 'ok');
+    await store.commit({ token, knownSeq: seq + 1000, lanes: [], writes: [{ store: 'docs', key: ':NOTE/2', value: { entity: 'NOTE', entityId: '2' } }] });
+    assert.equal(await commit([':NOTE/2']), 'stale', 'a document that says nothing of it: the ops do');
   });
 
   stored('writes happen in order: values, bytes, both, removals by key and by prefix', async (store) => {

@@ -76,7 +76,13 @@ export async function startWorker(world, options) {
     location: { origin: world.url }, caches: world.caches, navigator: { ...world.navigator, locks: world.locks },
     registration: {
       scope: world.base,
-      sync: { getTags: async () => world.tags, register: async (tag) => { world.registered += 1; world.tags.push(tag); } },
+      sync: {
+        register: async (tag) => {   // as in Chromium: a tag that waits already stays as it is
+          if (world.tags.includes(tag)) return;
+          world.registered += 1;
+          world.tags.push(tag);
+        },
+      },
     },
     clients: { matchAll: async () => world.pages, claim: async () => {} }, skipWaiting: async () => {},
   });

@@ -109,7 +109,7 @@ test('a task that nobody here knows waits without an attempt, also across a rest
   await client.sync();
   const [op] = await client.ops();
   assert.deepEqual([op.id, op.attempts, op.state], [id, 0, 'queued']);
-  assert.equal(op.error.message, 'Nobody here knows the task');
+  assert.equal(op.error.message, 'Nobody here knows how: an option is missing');
   assert.ok(op.nextAttempt >= op.lastAttempt + 10_000, 'however short the waits are set');
   await client.close();
   const inputs = [];

@@ -1,10 +1,14 @@
 // The page under test: it opens the outbox, with the service worker (or the one that ?worker= names, or none with ?worker=none), and leaves the client where a test finds it.
-// ?owner= says whose it is, ?token= with which token; asked for another, it says "second". With sealed-sw.js what is kept is sealed. With ?alone=COUNT nobody is at the wheel: it saves so many documents by itself, and tells the server of each save that is safe.
+// ?owner= says whose it is, ?token= with which token; asked for another, it says "second". With sealed-sw.js what is kept is sealed. With ?mortal it can die at any await (mortal.js). With ?alone=COUNT nobody is at the wheel: it saves so many documents by itself, and tells the server of each save that is safe.
 import { connect } from 'tidegate';
 import { encryption } from 'tidegate/encryption';
+import { uploads } from 'tidegate/uploads';
+import { arm, beMortal } from './mortal.js';
 
 const asked = new URLSearchParams(location.search);
 const worker = asked.get('worker') ?? 'sw.js';
+if (asked.has('mortal')) beMortal();
+window.arm = arm;
 
 window.token = asked.get('token');
 const authorize = async (_owner, { refresh }) => {
@@ -14,7 +18,7 @@ const authorize = async (_owner, { refresh }) => {
 
 window.client = connect({
   endpoint: '/api/v1', owner: asked.get('owner') ?? '', wasm: 'tidegate.wasm', ...(worker === 'none' ? {} : { worker }), ...(window.token && { authorize }),
-  ...(worker === 'sealed-sw.js' && { encryption: encryption() }),
+  ...(worker === 'sealed-sw.js' && { encryption: encryption() }), uploads: uploads(),
 });
 
 /** @param {number} count */

@@ -1,10 +1,12 @@
 // The service worker under test. The site replaces the version, as a build does.
 import { createSyncWorker } from 'tidegate/sw';
 import { tasks } from 'tidegate/tasks';
+import { uploads } from 'tidegate/uploads';
 
 createSyncWorker({
   endpoint: '/api/v1', wasm: 'tidegate.wasm', skipWaiting: true,
   shell: { version: 'SHELL_VERSION', assets: ['page.js'], navigate: 'index.html' },
+  uploads: uploads(),
   tasks: tasks([{ taskId: 'tell', execute: async ({ input }) => (await fetch('/told', { method: 'POST', body: JSON.stringify(input) })).ok }]),
 });
 

@@ -255,9 +255,14 @@ class Workers {
   /** @type {Map<string, any>} */
   #versions = new Map();
   #stops = 0;
+  /** @type {string | undefined} */
+  #registration;
 
   constructor(page) {
     this.page = page;
+    page.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => {
+      for (const { registrationId, isDeleted } of registrations) if (!isDeleted) this.#registration = registrationId;
+    });
     page.on('ServiceWorker.workerVersionUpdated', ({ versions }) => {
       for (const version of versions) {
         if (version.runningStatus === 'stopped' && this.#isRunning(this.#versions.get(version.versionId))) this.#stops += 1;
@@ -274,6 +279,13 @@ class Workers {
 
   running() {
     return [...this.#versions.values()].filter((version) => this.#isRunning(version)).length;
+  }
+
+  /** Hands the worker a sync event, as the browser does; starts it for that. @param {string} origin @param {string} tag */
+  async fire(origin, tag) {
+    await this.enabled;
+    await until(() => this.#registration !== undefined, 'a registration');
+    await this.page.send('ServiceWorker.dispatchSyncEvent', { origin, registrationId: this.#registration, tag, lastChance: false });
   }
 
   /** Stops what runs, as the browser does when it wants its memory back: in the middle of whatever it does. REQUIRES: a worker runs. */

@@ -27,6 +27,20 @@ export async function openScene(t, options) {
   return scene;
 }
 
+/** A scene without a test around it, for soaks: what went wrong in it, and whether the browser had thrown its database away. @param {(scene: Scene) => Promise<void>} body */
+export async function aScene(body) {
+  const scene = new Scene();
+  try {
+    await scene.start();
+    await body(scene);
+    return {};
+  } catch (error) {
+    return { error, thrownAway: chromium.threwDatabaseAway(scene.profile) };
+  } finally {
+    await scene.close();
+  }
+}
+
 /** In so many scenes one after the other no browser throws its database away. */
 const kScenes = 3;
 

@@ -13,13 +13,16 @@ export async function startServer(database, options = []) {
     gone.then(([code]) => { throw new Error(`the server ended with ${code} before it took requests`); }),
   ]);
   const reader = new Database(database, { readonly: true });
-  const documents = reader.prepare('SELECT entity, entity_id, body FROM documents WHERE deleted = 0');
+  const documents = reader.prepare('SELECT entity, entity_id, body FROM documents WHERE deleted = 0 AND body IS NOT NULL');   // what was uploaded in pieces is no text
   const count = reader.prepare('SELECT count(*) AS count FROM effects');
+  const ofEntity = reader.prepare('SELECT op_id FROM effects WHERE entity = ? ORDER BY n');
   return {
     database,
     port: Number(new URL(line.trim()).port),
     /** How many writes took effect so far, asked while the server runs. */
     effects: () => count.get().count,
+    /** The ops that took effect on an entity type, once for each time. @param {string} entity @returns {string[]} */
+    effectsOf: (entity) => ofEntity.all(entity).map(({ op_id }) => op_id),
     /** The documents as they are now: "entity/entityId" and their text. @returns {Map<string, string>} */
     documents: () => new Map(documents.all().map(({ entity, entity_id, body }) => [`${entity}/${entity_id}`, new TextDecoder().decode(body)])),
     async stop() {

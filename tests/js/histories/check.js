@@ -1,5 +1,5 @@
 // What must hold, looked at from outside: the database, the requests, the server, and what everybody is told. The numbers are those of docs/simulator.md.
-import { parked, record, records, rows, textOf } from './disk.js';
+import { legible, parked, record, records, rows, textOf } from './disk.js';
 
 /** In every document and in every token: nothing that is told may hold it. */
 export const kCanary = 'canary-7f3a';
@@ -39,8 +39,15 @@ export class Check {
   /** @param {number} invariant @param {string} text */
   fail(invariant, text) { this.world.fail(invariant, text); }
 
+  /** Nothing that was saved can be read in a database that is sealed. */
+  #sealed() {
+    const found = legible();
+    if (found) this.fail(22, `the database is sealed, and ${found}`);
+  }
+
   /** Everything that is in the outbox is known from then on. */
   know() {
+    this.#sealed();
     for (const { id, seq, lane, owner = '', entity, entityId } of rows()) {
       if (this.ops.has(id)) continue;
       const op = { id, seq, lane, owner, name: `${entity}/${entityId}`, effects: 0, end: '' };
@@ -77,6 +84,7 @@ export class Check {
     if (result === 'stale') counts.stale += 1;
     if (result !== 'ok') return;
     if (record('state', 'lease')?.token !== token) this.fail(11, `a commit under token ${token} was stored, the lease has ${record('state', 'lease')?.token}`);
+    this.#sealed();
     this.#storedUntilMs = Math.max(this.#storedUntilMs, this.#told.get(token) ?? 0);
     const audit = new Map(writes.filter((/** @type {any} */ { store, value }) => store === 'history' && value?.opId).map((/** @type {any} */ { value }) => [value.opId, value]));
     const based = new Set(writes.filter((/** @type {any} */ { store }) => store === 'bases').map((/** @type {any} */ { key }) => key));
@@ -260,6 +268,7 @@ export class Check {
   published(realm, type, detail) {
     if (JSON.stringify(detail ?? null).includes(kCanary)) this.fail(20, `the event ${type} carries a secret: ${JSON.stringify(detail).slice(0, 300)}`);
     if (type === 'sync.storage-lost') this.fail(13, `storage is said to be lost, and nothing was: ${JSON.stringify(detail)}`);
+    if (type === 'sync.unreadable') this.fail(22, `what was sealed is said to be unreadable: ${JSON.stringify(detail)}`);
     if (type === 'sync.failed' && detail.class === 'internal' && /expected|malformed|must/.test(detail.message)) this.fail(21, `a drain ended because of somebody's input: ${detail.message}`);
     if (type === 'status') this.#status(realm, detail);
   }

@@ -1,14 +1,50 @@
 // The device's database as it is at this moment, read past the code under test (out of fake-indexeddb's own memory), and the aborts that browsers do for want of space.
+import * as seals from './seals.js';
 
-/** @param {string} store @returns {[any, any][]} */
-export function records(store) {
-  const database = /** @type {any} */ (indexedDB)._databases.get('tidegate');
-  if (!database?.rawObjectStores.has(store)) return [];
-  return [...database.rawObjectStores.get(store).records.values()].map(({ key, value }) => [key, value]);
+/** Whether this history's store is sealed. */
+export const disk = { sealed: false };
+/** @type {WeakMap<object, any>} what was opened; a record that is written again is another object */
+const opened = new WeakMap();
+
+/** As they lie there. @param {string} store */
+const lying = (store) => /** @type {any} */ (indexedDB)._databases.get('tidegate')?.rawObjectStores.get(store)?.records;
+const rowOf = (/** @type {number} */ seq) => lying('ops')?.get(seq)?.value;
+
+/** Opened; what does not open as it is, which legible() finds. @param {string} store @param {any} key @param {any} value */
+function read(store, key, value) {
+  if (!disk.sealed || value === undefined) return value;
+  if (!opened.has(value)) try { opened.set(value, seals.open(store, key, value, rowOf)); } catch { return value; }
+  return opened.get(value);
 }
 
-/** @param {string} store @param {string | number} key @returns {any} */
-export const record = (store, key) => /** @type {any} */ (indexedDB)._databases.get('tidegate')?.rawObjectStores.get(store)?.records.get(key)?.value;
+/** @param {string} store @returns {[any, any][]} */
+export const records = (store) => [...lying(store)?.values() ?? []].map(({ key, value }) => [key, read(store, key, value)]);
+
+/** @param {string} store @param {string | number} asked @returns {any} */
+export function record(store, asked) {
+  const key = disk.sealed ? seals.storedKey(store, asked) : asked;
+  return read(store, key, lying(store)?.get(key)?.value);
+}
+
+/** @type {WeakSet<object>} */
+const looked = new WeakSet();
+const kStores = ['ops', 'payloads', 'docs', 'bases', 'history', 'state'];
+/** Names of entity types and what is in every document; none of it can come about by chance in base64. */
+const kSaid = /canary-7f3a|lorem ipsum|[":](NOTE|BLOB)["/]/;
+
+/** The first record that is not sealed as it should be, or in which something that was saved can be read; those looked at before are not looked at again. @returns {string} empty: none */
+export function legible() {
+  for (const store of disk.sealed ? kStores : [])
+    for (const { key, value } of lying(store)?.values() ?? []) {
+      if (looked.has(value)) continue;
+      looked.add(value);
+      const bytes = value.bytes instanceof Uint8Array ? value.bytes : [];   // of the totals it is a number
+      const said = kSaid.exec(`${key} ${JSON.stringify({ ...value, bytes: undefined })} ${Buffer.from(bytes).toString('latin1')}`);
+      const fault = said ? `says ${said[0]}` : seals.faultOf(store, key, value, rowOf);
+      if (fault) return `${store}/${key} ${fault}`;
+    }
+  return '';
+}
 
 /** The rows of the outbox, in order. @returns {any[]} */
 export const rows = () => records('ops').map(([, row]) => row);

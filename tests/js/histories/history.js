@@ -5,7 +5,7 @@ import { IDBFactory } from 'fake-indexeddb';
 import { readFileSync } from 'node:fs';
 import { Check, kCanary } from './check.js';
 import { Dice } from './chance.js';
-import { record, rows } from './disk.js';
+import { disk, record, rows } from './disk.js';
 import { Network } from './network.js';
 import { LockTable, Realm } from './realm.js';
 import { Server } from './server.js';
@@ -45,6 +45,7 @@ export class History {
   async run() {
     const { world, dice } = this;
     globalThis.indexedDB = new IDBFactory();
+    disk.sealed = dice.on('sealed');
     this.server = await Server.create();
     this.server.onEffect = (effect) => this.check.effect(effect);
     this.network = new Network(world, this.server);

@@ -1,7 +1,7 @@
 // A process of the device: a page whose client drains by itself, put together as sw/node.js does it, with every await of the shell a place where it may die or freeze. A dead
 // process hears nothing any more; a frozen one hears everything at once when it thaws. Its locks go when it dies, and stay while it is frozen.
 import { createPlanner } from '../../../wasm/index.js';
-import { Account } from '../../../sw/account.js';
+import { Account, ticketOf } from '../../../sw/account.js';
 import { createCalls, tell } from '../../../sw/calls.js';
 import { askOf } from '../../../sw/engine.js';
 import { webLocks } from '../../../sw/locks.js';
@@ -10,7 +10,8 @@ import { openStore } from '../../../sw/store.js';
 import { createTransport } from '../../../sw/transport.js';
 import { Turns } from '../../../sw/turns.js';
 import { Waker } from '../../../sw/waker.js';
-import { full, record } from './disk.js';
+import { disk, full, record } from './disk.js';
+import { sealing } from './seals.js';
 
 const kOrigin = 'https://app.example';
 const never = () => new Promise(() => {});
@@ -30,6 +31,8 @@ export class Realm {
   /** @type {any} */
   client = null;
   online = true;
+  /** Commits that are being sealed, as the core planned them: what the checkers look at. @type {Map<number, any>} by token */
+  #meant = new Map();
 
   /** @param {import('./history.js').History} history @param {string} owner */
   constructor(history, owner) {
@@ -136,17 +139,28 @@ export class Realm {
       const { check } = this.history;
       const held = record('state', 'lease');
       let result, failure = null;
-      const seen = name === 'commit' ? check.beforeCommit(args[0]) : null;
+      const commit = name === 'commit' ? this.#meant.get(args[0].token) ?? args[0] : null;
+      const seen = commit && check.beforeCommit(commit);
       try { result = await this.world.working(() => target[name](...args)); } catch (error) { failure = error; }
       full.next = false;
       if (name === 'releaseLease') check.released(this, args[0].token);
-      if (name === 'commit') check.afterCommit(this, args[0], seen, failure ? 'error' : result);
+      if (commit) check.afterCommit(this, commit, seen, failure ? 'error' : result);
       if (name === 'rows' && result?.length) this.knownSeq = Math.max(this.knownSeq, result.at(-1).seq);
       if (name === 'acquireLease' && result) this.#granted(result, held);
       await this.pause();
       if (failure) throw failure;
       return result;
     }) });
+  }
+
+  /** With seals around it, where this history has them. @param {any} store @param {(type: string, detail: any) => void} publish */
+  #sealed(store, publish) {
+    if (!disk.sealed) return store;
+    const sealed = sealing(store, { owner: this.owner, publish });
+    return { ...sealed, commit: async (/** @type {any} */ commit) => {
+      this.#meant.set(commit.token, commit);
+      try { return await sealed.commit(commit); } finally { this.#meant.delete(commit.token); }
+    } };
   }
 
   /** @param {any} lease @param {any} before */
@@ -200,7 +214,9 @@ export class Realm {
             reject(error);
           }
         };
-        init.signal.addEventListener('abort', () => settle(() => { throw init.signal.reason; }));
+        const abort = () => settle(() => { throw init.signal.reason; });
+        if (init.signal.aborted) return abort();   // given up while its body was compressed
+        init.signal.addEventListener('abort', abort);
         world.arrive(name, () => history.network.carry({ method: init.method, url, headers: init.headers, body, redirect: init.redirect, subject }, (answer) => this.hear(() => settle(answer))));
       });
     }) });
@@ -226,9 +242,9 @@ export class Realm {
   async open() {
     const { world, history, owner } = this;
     await this.pause();
-    const store = this.#mortal(await world.working(() => openStore({ clock: this.clock })));
+    const plain = this.#mortal(await world.working(() => openStore({ clock: this.clock })));
     const listeners = new Set();
-    const account = new Account(owner);
+    const account = new Account(owner, await ticketOf(plain, this.clock));
     const locks = webLocks(/** @type {any} */ (history.locks.of(this)));
     const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
       if (!this.alive) return;
@@ -238,6 +254,7 @@ export class Realm {
       if (type === 'sync.ended') waker.arm(detail.wakeAtMs);
       if (account.hears(type, detail)) tell(/** @type {any} */ (listeners), type, detail);
     };
+    const store = this.#sealed(plain, publish);
     const transport = this.#transport((of) => ({ authorization: history.tokenOf(of) }));
     const turns = new Turns({
       store, clock: this.clock, random: this.numbers, locks, publish, transport, createPlanner: () => this.#planner(),
