@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { deflateRawSync, gunzipSync, gzipSync } from 'node:zlib';
 import ably from '@ably/vcdiff-decoder';
 import * as fossil from 'fossil-delta';
+import { build } from 'esbuild';
 import fastJsonPatch from 'fast-json-patch';
 import * as jsondiffpatch from 'jsondiffpatch';
 import * as jsonpatchFormatter from 'jsondiffpatch/formatters/jsonpatch';
@@ -20,6 +21,8 @@ import { blobs, edited, forms, generator, shuffled } from './corpus.mjs';
 import { inChromium } from './delta_chromium.mjs';
 import { Rows, clock, kRounds, measure, median } from './measure.mjs';
 
+// ultrapatch is not in the npm registry: TIDEGATE_ULTRAPATCH names a checkout of github.com/FluentCoding/UltraPatch (MIT).
+const ultrapatch = process.env.TIDEGATE_ULTRAPATCH && (await fromSource(join(process.env.TIDEGATE_ULTRAPATCH, 'src/index.ts')));
 const { JsonPatchDiff } = createRequire(import.meta.url)('json-joy/lib/json-patch-diff/JsonPatchDiff.js');
 
 const options = process.argv.slice(2);
@@ -38,10 +41,20 @@ const sameDocument = (a, b) => rfc6902.createPatch(a, b).length === 0;
 const jdp = jsondiffpatch.create({ objectHash: (/** @type {any} */ item) => item.id ?? JSON.stringify(item) });
 const peer = (/** @type {(a: any, b: any) => any} */ make) => ({ run: (/** @type {any} */ d) => write(make(parse(d.baseBytes), parse(d.nextBytes))) });
 const fjp = peer(compare);
+/** The document that fast-json-patch makes of a patch, undefined where it refuses the patch. @param {any} base @param {any} patch */
+const applied = (base, patch) => {
+  try { return applyPatch(structuredClone(base), structuredClone(patch)).newDocument; } catch { return undefined; }
+};
+
+/** A peer's TypeScript, bundled as its own build does. @param {string} file */
+async function fromSource(file) {
+  const { outputFiles } = await build({ entryPoints: [file], bundle: true, write: false, format: 'esm' });
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
+}
 
 // Correctness and size first: a fast wrong patch is worth nothing.
 const docs = forms(1000, 20260101);
-let patchBytes = 0, bodyBytes = 0, peerBytes = 0, jdpBytes = 0, wrong = 0;
+let patchBytes = 0, bodyBytes = 0, peerBytes = 0, jdpBytes = 0, wrong = 0, wrongUltrapatch = 0;
 for (const d of docs) {
   d.patch = diff(d.baseBytes, d.nextBytes);
   const patch = parse(d.patch);
@@ -52,8 +65,10 @@ for (const d of docs) {
   bodyBytes += d.nextBytes.length;
   peerBytes += write(compare(d.base, d.next)).length;
   jdpBytes += write(jsonpatchFormatter.format(jdp.diff(d.base, d.next), d.base)).length;
+  if (ultrapatch && !sameDocument(applied(d.base, ultrapatch.diff(d.base, d.next)), d.next)) wrongUltrapatch++;
 }
 rows.figure('patches that make another document (3 appliers)', wrong, 'of 1000', { atMost: 0 });
+if (ultrapatch) rows.figure('ultrapatch: patches that make another document', wrongUltrapatch, 'of 1000');
 rows.figure('patch size, RFC 6902', 100 * patchBytes / bodyBytes, '% of bodies', { atMost: 10, peer: `fast-json-patch ${(100 * peerBytes / bodyBytes).toFixed(1)} %, jsondiffpatch ${(100 * jdpBytes / bodyBytes).toFixed(1)} %` });
 
 /** Builds a C++ file of this folder; false where the compiler is missing. @param {string[]} command @returns {boolean} */
@@ -91,6 +106,7 @@ let times = measure({
     'fast-json-patch': fjp, 'JSON.parse of both': { run: (d) => [parse(d.baseBytes), parse(d.nextBytes)] },
     microdiff: peer((a, b) => microdiff(a, b)), 'just-diff': peer(justDiff), jsondiffpatch: peer((a, b) => jdp.diff(a, b) ?? null), rfc6902: { ...peer(rfc6902.createPatch), share: 0.02 },
     'json-joy': { ...peer((a, b) => new JsonPatchDiff().diff('', a, b)), share: 0.05 },
+    ...(ultrapatch ? { ultrapatch: peer(ultrapatch.diff) } : {}),
     same: { run: (d) => diff(d.baseBytes, d.baseBytes, kTrust) }, 'same untrusted': { run: (d) => diff(d.baseBytes, d.baseBytes) },
     'fast-json-patch, identical': { run: (d) => write(compare(parse(d.baseBytes), parse(d.baseBytes))) },
     'copy + compare in Wasm': { run: (d) => floor({ base: d.baseBytes, next: d.nextBytes }) },
@@ -102,7 +118,7 @@ rows.ratio('diff, batches of 25', times, 'batched', 'fast-json-patch', 20);
 rows.ratio('diff, against parsing both', times, 'ours', 'JSON.parse of both', 10);
 rows.ratio('diff, against the floor', times, 'ours', 'copy + compare in Wasm', null);
 rows.ratio('diff, base not trusted', times, 'untrusted', 'fast-json-patch', null);
-for (const name of ['microdiff', 'just-diff', 'jsondiffpatch', 'json-joy', 'rfc6902']) rows.ratio(`diff, against ${name}`, times, 'ours', name, null);
+for (const name of ['microdiff', 'just-diff', 'jsondiffpatch', 'json-joy', 'rfc6902', ...(ultrapatch ? ['ultrapatch'] : [])]) rows.ratio(`diff, against ${name}`, times, 'ours', name, null);
 rows.ratio('identical documents, base trusted', times, 'same', 'fast-json-patch, identical', 60);
 rows.ratio('identical documents, base not trusted', times, 'same untrusted', 'fast-json-patch, identical', null);
 rows.ratio('live object in, bytes out', times, 'live', 'stringify + fast-json-patch', 1);
