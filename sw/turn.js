@@ -48,9 +48,14 @@ const kPoisonReason = 'the core ended abnormally at this change';
  */
 
 /** The core ended abnormally: its instance and all it knew are gone. */
-class Trap extends Error {}
+class Trap extends TidegateError {
+  /** @param {any} cause */
+  constructor(cause) { super('internal', '', `the core ended abnormally: ${cause?.message ?? cause}`, { cause }); }
+}
 /** Someone else holds the lease now. */
-class Fenced extends Error {}
+class Fenced extends TidegateError {
+  constructor(message = 'another holder took over') { super('busy', '', message); }
+}
 
 /** @typedef {import('./turns.js').Entry} Entry */
 /** @typedef {{planner: Planner, token: number, knownSeq: number, outcomes: any[]}} Kept  the planner of a drain that ended well, and what to tell it next */
@@ -177,7 +182,7 @@ export class Drain {
   async #mark(mark, writes = []) {
     const { token } = /** @type {Granted} */ (this.lease);
     const result = await this.deps.store.commit({ token, knownSeq: 0, lanes: [], writes: [{ store: 'state', key: 'step', ...mark }, ...writes] }).catch(failure);
-    if (result === 'fenced') throw new Fenced('another holder took over');
+    if (result === 'fenced') throw new Fenced();
   }
 
   async #restore() {
@@ -392,7 +397,7 @@ export class Drain {
       (slot === undefined ? write : { ...write, bytes: callCore(() => this.#planner().bytes(slot)) }));
     try {
       const result = await this.deps.store.commit({ token, knownSeq, lanes, writes: /** @type {any} */ (withBytes) });
-      if (result === 'fenced') throw new Fenced('another holder took over');
+      if (result === 'fenced') throw new Fenced();
       if (result === 'stale') {
         this.#rowsToRead = true;
         this.#rowsFollow = false;
@@ -455,7 +460,7 @@ export class Drain {
   async #renewLease() {
     const { token } = /** @type {Granted} */ (this.lease);
     for (let nowMs; (nowMs = this.deps.clock.now()) >= this.#renewAtMs; this.#renewAtMs = nowMs + kLeaseMs / 3)
-      if (!(await this.deps.store.renewLease({ token, nowMs, ttlMs: kLeaseMs }))) throw new Fenced('another holder took over');
+      if (!(await this.deps.store.renewLease({ token, nowMs, ttlMs: kLeaseMs }))) throw new Fenced();
   }
 
   /** After a trap: a new instance, restored from the store. What was on the wire is unknown, and the store says so. @param {Trap} trap */
@@ -470,7 +475,7 @@ export class Drain {
     const { clock, store } = this.deps;
     const again = { holder: /** @type {string} */ (this.holder), nowMs: clock.now(), ttlMs: kLeaseMs, codeVersion: kCodeVersion };
     const lease = await store.acquireLease(again);   // a new token, and the state as it is stored now
-    if (!lease) throw new Fenced('another holder took over');
+    if (!lease) throw new Fenced();
     this.lease = lease;
     this.planner = undefined;
     this.#again = true;
@@ -487,7 +492,7 @@ function callCore(call) {
     return call();
   } catch (error) {
     if (/** @type {any} */ (error)?.name === 'InputError') throw error;
-    throw new Trap(`the core ended abnormally: ${/** @type {any} */ (error)?.message ?? error}`, { cause: error });
+    throw new Trap(error);
   }
 }
 

@@ -189,7 +189,7 @@ test('a fenced commit ends the turn: nothing is sent, requests under way are giv
   const thief = await store.acquireLease({ holder: 'thief', nowMs: 0, ttlMs: kLeaseMs, codeVersion: '1', takeover: true });
   const joined = turns.ask({ event: { type: 'message' } });
   const ended = await end;
-  assert.deepEqual([ended.ok, ended.reject], [false, true]);
+  assert.deepEqual([ended.ok, ended.reject, ended.error.code], [false, true, 'busy']);
   assert.deepEqual([sends.length, sends[0].signal.aborted, inputs.length], [1, true, 2]);
   assert.equal((await joined.end).ok, false);
   assert.equal(await store.renewLease({ token: thief.token, nowMs: 0, ttlMs: 1 }), true, 'the thief keeps his lease');
@@ -323,7 +323,7 @@ test('a core that traps is dropped, a new one restored from the store; requests 
   const { end } = turns.ask({ event: { type: 'manual', deadlineMs: 1_100_000 } });
   await until(() => sends.length === 1);
   const asked = turns.ask({ event: { type: 'sync', deadlineMs: 1_200_000 }, commands: [{ type: 'poison' }] });
-  await assert.rejects(asked.answers, /ended abnormally: unreachable/);
+  await assert.rejects(asked.answers, { code: 'internal', message: /ended abnormally: unreachable/ });
   assert.equal((await end).ok, true);
   assert.deepEqual([planners.length, sends[0].signal.aborted], [2, true]);
   assert.deepEqual(inputs.at(-1).rows.length, 1, 'the new core is shown all rows');
