@@ -192,3 +192,31 @@ TEST_CASE("a blob that somebody else changed is deleted all the same: what a GET
     CHECK(batches == 2);
     CHECK(gets == 1);
 }
+
+TEST_CASE("the page of a captive portal is not theirs: a blob in conflict waits, and is compared with what the server has") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"conflictStrategy", "server-wins"}}}});
+    w.network = [](const Json& effect) -> Json { return effect["method"] == "PUT" ? Json{{"status", 201}, {"headers", {{"etag", "\"1\""}}}} : Json(); };
+    w.accept("MEDIA", "m", "create", "bytes", {{"contentType", "image/png"}});
+    w.run(kSync);
+    REQUIRE(w.queued() == 0);
+    w.accept("MEDIA", "m", "update", "other bytes", {{"contentType", "image/png"}});
+    Json theirs = {{"status", 200}, {"headers", {{"content-type", "text/html"}, {"etag", "\"portal\""}}}, {"body", "<p>Sign in</p>"}};
+    int gets = 0;
+    w.network = [&](const Json& effect) -> Json {
+        if (effect["method"] == "GET") return ++gets, theirs;
+        return {{"status", 412}, {"headers", Json::object()}, {"body", ""}};   // by a server that does not say which version it has
+    };
+    w.run(kSync);
+    CHECK(gets == 1);
+    CHECK(w.values["bases"][":MEDIA/m"]["etag"] == "\"1\"");
+    CHECK(w.queued() == 1);
+    CHECK(w.shown("MEDIA/m") == "other bytes");
+    theirs = {{"status", 200}, {"headers", {{"content-type", "image/png"}, {"etag", "\"2\""}}}, {"body", "theirs"}};
+    w.now += 3600000;
+    w.run(kSync);
+    CHECK(gets == 2);
+    CHECK(w.queued() == 0);
+    CHECK(w.values["bases"][":MEDIA/m"]["etag"] == "\"2\"");
+    CHECK(w.shown("MEDIA/m") == "theirs");
+}

@@ -70,6 +70,7 @@ TEST_CASE("only his ops go who is signed in; the others wait, by name, and no at
 
 TEST_CASE("who came later stays, whoever is heard last: what is said under an older ticket changes nothing, across a restart") {
     World w;
+    w.now = 1'795'328'740'000;
     auto& owners = watch(w);
     const auto said = [&w](const char* what, const std::string& owner, const Json& ticket) {
         return w.command({{"type", what}, {"value", {{"owner", owner}, {"ticket", ticket}}}});
@@ -99,6 +100,33 @@ TEST_CASE("who came later stays, whoever is heard last: what is said under an ol
         sign(w, "signIn", "ann");
         CHECK(w.values["state"]["core"]["owner"] == "ann");
     }
+}
+
+TEST_CASE("a ticket from the future keeps nobody out: a clock was years ahead, or somebody made it up, and the next who says so is signed in") {
+    World w;
+    const auto said = [&w](const char* what, const std::string& owner, double ticket) {
+        w.events.clear();
+        return w.command({{"type", what}, {"value", {{"owner", owner}, {"ticket", ticket}}}});
+    };
+    const auto told = [&w] {
+        for (const Json& event : w.events)
+            if (event["event"] == "sync.owner") return event["detail"]["ticket"].get<double>();
+        return -1.0;
+    };
+    const double day = 86'400'000;
+    said("signIn", "bob", w.now + 1000 * day);
+    CHECK(told() == w.now + 1000 * day);
+    CHECK(said("signIn", "ann", w.now) == Json{{"ok", true}});
+    CHECK(w.values["state"]["core"]["owner"] == "ann");
+    CHECK(told() == 0);   // bob's page, too, which holds that ticket, is meant
+    CHECK(said("signIn", "bob", w.now - 1)["value"]["signedIn"] == "ann");   // in order again
+    said("signIn", "bob", w.now + day);   // clocks differ; by less than that, order is kept
+    CHECK(said("signIn", "ann", w.now + day - 1)["value"]["signedIn"] == "bob");
+    w.restart();
+    CHECK(said("signIn", "ann", w.now + day - 1)["value"]["signedIn"] == "bob");
+    w.now -= 1000;   // set back by a second
+    CHECK(said("signIn", "ann", w.now) == Json{{"ok", true}});
+    CHECK(w.values["state"]["core"]["owner"] == "ann");
 }
 
 TEST_CASE("signed out, nobody's ops go, across a restart; only he who is signed in can sign out") {

@@ -347,6 +347,29 @@ TEST_CASE("a blob that was cut off on its way, or that the server puts off, is a
     for (const int code : {403, 404, 410}) CHECK_MESSAGE(after(status(code)) == "", code);
 }
 
+TEST_CASE("the page of a captive portal is no blob: it is asked for again, and a page of HTML that is one is taken by its version") {
+    const auto after = [](const Json& answer) {
+        World w;
+        w.server.edit("PAGE/p", "<p>ours</p>", "text/html");
+        w.network = [&](const Json& send) -> Json { return send["url"].get<std::string>().rfind("entities", 0) == 0 ? answer : Json(nullptr); };
+        w.pull();
+        const std::string first = w.shown("PAGE/p");
+        CHECK(w.bytes["bases"][":PAGE/p"] == first);
+        w.network = nullptr;
+        w.now += 3600000;
+        w.pull();
+        CHECK(w.values["bases"][":PAGE/p"]["etag"] == "\"1\"");
+        return first + " " + w.shown("PAGE/p");
+    };
+    const auto page = [](const char* etag, const char* text) {
+        return Json{{"status", 200}, {"headers", {{"content-type", "text/html; charset=utf-8"}, {"etag", etag}}}, {"body", text}};
+    };
+    CHECK(after(page("\"portal\"", "<p>Sign in</p>")) == " <p>ours</p>");
+    CHECK(after(page("", "<p>Sign in</p>")) == " <p>ours</p>");
+    CHECK(after(page("\"1\"", "<p>ours</p>")) == "<p>ours</p> <p>ours</p>");
+    CHECK(after({{"status", 511}, {"headers", Json::object()}, {"body", "<p>Sign in</p>"}}) == " <p>ours</p>");
+}
+
 TEST_CASE("direction and operation are checked, and push sends without pulling") {
     World w;
     w.pull();

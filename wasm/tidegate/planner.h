@@ -54,6 +54,9 @@ inline constexpr double kLateTimerMs = 250;
 inline constexpr int kMaxRestraint = 4;                       // work per step is halved this often at most
 inline constexpr int kCalmSteps = 8;                          // steps in a row without a sign of load before it is doubled again
 
+// A header of an answer by its name in lower case; empty where it has none.
+std::string_view header(const OutcomeIn& outcome, const char* name);
+
 // The optimiser would put what is called once into its caller; what is left apart compresses better.
 #ifdef __EMSCRIPTEN__
 #pragma clang attribute push(__attribute__((noinline)), apply_to = function(is_member))

@@ -59,11 +59,13 @@ Json Planner::take_command(const CommandIn& command) {
 
 // {owner, ticket}. From now on nothing leaves but for him who is signed in, and nothing of anybody else is told. Signing out is for him who is signed in.
 // Tickets are in the order in which clients opened or were asked: what a page said that is going away may come after what the next one says, and is too late then.
+// One from the future (a clock that was ahead, or nobody's at all) orders nothing: else it would keep everybody else out until its day comes.
 Json Planner::sign_in(const std::optional<Json>& value, bool in) {
     const std::string* owner = value ? text_at(*value, "owner") : nullptr;
     if (!owner) return failure("wrong-type", "/owner", "owner: expected a string");
+    const bool in_order = ticket_ <= now_ms_ + kDayMs;
     if (const double ticket = number_field(*value, "ticket", 0, kMaxInstantMs, 0); ticket > 0) {
-        if (ticket < ticket_) return fine(object().set("signedIn", signed_in()));
+        if (in_order && ticket < ticket_) return fine(object().set("signedIn", signed_in()));
         ticket_ = ticket;
     }
     auth_paused_.clear();
@@ -75,7 +77,7 @@ Json Planner::sign_in(const std::optional<Json>& value, bool in) {
         outbox_.sign_in(in ? owner : nullptr);
     }
     emit_commit(CommitSpec{});   // the answer waits for it, and so does whatever is sent
-    if (!as_it_was) emit_notify("sync.owner", object().set("signedIn", signed_in()).set("ticket", ticket_));
+    if (!as_it_was) emit_notify("sync.owner", object().set("signedIn", signed_in()).set("ticket", in_order ? ticket_ : 0));   // 0: whoever hears it is meant
     return fine();
 }
 

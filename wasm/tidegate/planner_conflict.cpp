@@ -25,11 +25,7 @@ Json audit_text(std::string_view text, bool whole) {
 
 // How long ago the other side wrote, by its own clock; nullopt where it does not say.
 std::optional<double> age_of_theirs(const OutcomeIn& outcome, double now_ms) {
-    const auto instant = [&](const char* name) -> std::optional<double> {
-        const std::string* text = outcome.headers ? text_at(*outcome.headers, name) : nullptr;
-        return text ? parse_http_date(*text, now_ms) : std::nullopt;
-    };
-    const auto now = instant("date"), modified = instant("last-modified");
+    const auto now = parse_http_date(header(outcome, "date"), now_ms), modified = parse_http_date(header(outcome, "last-modified"), now_ms);
     return now && modified ? std::optional(*now - *modified) : std::nullopt;
 }
 
@@ -58,9 +54,13 @@ void Planner::fetch_theirs(const TaskPtr& task) {
     emit_send(std::move(get), [this, task](const OutcomeIn& outcome) {
         const std::int64_t status = outcome.status.value_or(0);
         if (session_) ++session_->requests;
-        if (status >= 200 && status <= 299 && !outcome.failure) {
-            if (outcome.headers && outcome.headers->is_object()) task->etag = text_field(*outcome.headers, "etag");
-            const Op* op = outbox_.find(task->seq);
+        const Op* op = outbox_.find(task->seq);
+        const std::string etag(header(outcome, "etag"));
+        // A page of HTML is theirs where one is expected, or where the 412 named that very version.
+        const bool portal = op && op->action != Action::remove && (etag.empty() || etag != task->etag) && !looks_captive(200, op->rare().content_type, true) &&
+                            looks_captive(static_cast<int>(status), header(outcome, "content-type"), true);
+        if (status >= 200 && status <= 299 && !outcome.failure && !portal) {
+            if (outcome.headers) task->etag = etag;
             const auto age = age_of_theirs(outcome, now_ms_);
             task->theirs_later = op && age && *age < now_ms_ - op->created_at;
             // Somebody else may have answered, or only half of it came: what is no document is not theirs.
@@ -73,8 +73,8 @@ void Planner::fetch_theirs(const TaskPtr& task) {
             return load_conflict(task);
         }
         // Not to be had now: the op goes back and will meet its 412 again.
-        const Ruling ruling = status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network"));
-        if (const Op* op = outbox_.find(task->seq); op && ruling.verdict == Verdict::auth) sign_in_needed(op->lane->owner);
+        const Ruling ruling = portal ? kPortal : status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network"));
+        if (op && ruling.verdict == Verdict::auth) sign_in_needed(op->lane->owner);
         else origin_failed(ruling, outcome);
         give_back(task);
     });

@@ -339,9 +339,11 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
         const std::int64_t status = outcome.failure ? 0 : outcome.status.value_or(0);
         if (session_) ++session_->requests;
         bytes_today_ += outcome.sent_bytes + outcome.body_bytes;
-        if (status < 200 || status > 299) {
+        const std::string_view etag = header(outcome, "etag");
+        const bool portal = etag != item.change.etag && looks_captive(static_cast<int>(status), header(outcome, "content-type"), true);   // of a page of HTML, it has to be that very version
+        if (portal || status < 200 || status > 299) {
             drop_slots({item.body_slot});
-            const Ruling ruling = status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network"));
+            const Ruling ruling = portal ? kPortal : status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network"));
             const bool passes = ruling.verdict == Verdict::again || ruling.verdict == Verdict::refused || ruling.verdict == Verdict::auth;
             item.over = (status >= 400 && status <= 499 && !passes) || outcome.failure == "too-large";   // gone meanwhile: a later change says so
             if (item.over) return apply_page(run);
@@ -349,7 +351,7 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
             else origin_failed(ruling, outcome);
             return pull_again(run);
         }
-        if (outcome.headers && outcome.headers->is_object() && outcome.headers->contains("etag")) item.change.etag = text_field(*outcome.headers, "etag");
+        if (!etag.empty()) item.change.etag = etag;
         Lane* lane = outbox_.find_lane(item.lane);
         if (outbox_.away(run->owner)) return pull_again(run);
         if ((lane && outbox_.head(*lane)) || run->acked.count(item.lane)) {   // changed here meanwhile: its own 412 will tell

@@ -12,12 +12,13 @@
 #include "tidegate/time.h"
 
 namespace tidegate {
-namespace {
 
 std::string_view header(const OutcomeIn& outcome, const char* name) {
     const std::string* text = outcome.headers ? text_at(*outcome.headers, name) : nullptr;
     return text ? std::string_view(*text) : std::string_view();
 }
+
+namespace {
 
 // The three older headers are written with and without "X-".
 std::string_view either(const OutcomeIn& outcome, const char* name) {
@@ -61,7 +62,7 @@ void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
     } else if (!answered) {
         settle_request(*batch, rule_on_failure(outcome.failure.value_or("network")), outcome, 0, spec);
     } else if (captive) {
-        settle_request(*batch, {Verdict::again, false, false, ErrorClass::network, "Network wants a sign-in"}, outcome, status, spec);
+        settle_request(*batch, kPortal, outcome, status, spec);
     } else if (batch->single) {
         if (!settle_upload(*batch, outcome, spec)) settle_single(*batch, outcome, spec, tasks);
     } else if (ok) {

@@ -40,6 +40,9 @@ struct Ruling {
     }
 };
 
+// For what a captive portal answers in the server's place (looks_captive).
+inline constexpr Ruling kPortal{Verdict::again, false, false, ErrorClass::network, "Network wants a sign-in"};
+
 // The ruling for a status and a problem type. Statuses outside 100–599 are ruled as 500.
 Ruling rule_on(std::int64_t status, std::string_view problem_type);
 

@@ -25,8 +25,6 @@ export class Check {
   #flying = new Set();
   /** @type {Map<number, number>} token → the time that a server asked for, as its core was told */
   #told = new Map();
-  /** @type {Map<string, number>} realm and effect → the seconds that its answer asked for */
-  #asked = new Map();
   #storedUntilMs = 0;
   paused = false;
 
@@ -179,15 +177,15 @@ export class Check {
   /** An answer came: what it asks for counts from when the core hears of it. @param {Realm} realm @param {number} id @param {Response} response */
   answered(realm, id, { status, headers }) {
     const seconds = headers.get('retry-after');
-    if ((status === 429 || status === 503) && seconds) this.#asked.set(`${realm.n} ${id}`, Number(seconds));
+    if ((status === 429 || status === 503) && seconds) realm.asked.set(id, Number(seconds));
   }
 
   /** What a core hears. @param {Realm} realm @param {any} input */
   heard(realm, { outcomes = [], nowMs, readings }) {
     realm.readings = readings;
     for (const { id } of outcomes) {
-      const name = `${realm.n} ${id}`, seconds = this.#asked.get(name);
-      this.#asked.delete(name);
+      const seconds = realm.asked.get(id);
+      realm.asked.delete(id);
       if (seconds) this.#told.set(realm.token, Math.max(this.#told.get(realm.token) ?? 0, nowMs + 1000 * seconds));
     }
   }

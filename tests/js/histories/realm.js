@@ -31,6 +31,8 @@ export class Realm {
   /** @type {any} */
   client = null;
   online = true;
+  /** Effect of its core → the seconds that its answer asked for. @type {Map<number, number>} */
+  asked = new Map();
   /** Commits that are being sealed, as the core planned them: what the checkers look at. @type {Map<number, any>} by token */
   #meant = new Map();
 
@@ -172,6 +174,7 @@ export class Realm {
   /** The planner, and what goes in and out of it. */
   async #planner() {
     await this.pause();
+    this.asked.clear();   // a core that trapped took with it what it had not heard yet, and the next one counts its effects anew
     const planner = await this.world.working(() => createPlanner(this.history.wasm));
     await this.pause();
     const step = planner.step.bind(planner);
