@@ -91,6 +91,12 @@ int boundary_version() { return tidegate::kBoundaryVersion; }
 
 EMSCRIPTEN_BINDINGS(tidegate) {
     using emscripten::function;
+    using emscripten::internal::TypeID;
+    // To the glue (cmake/embind_plain.js) booleans and unsigned numbers are something else than numbers. Embind's own list of types, with their names, is 700 bytes of a
+    // first visit, and left out where that can be done (CMakeLists.txt).
+    emscripten::internal::_embind_register_bool(TypeID<bool>::get(), "", sizeof(bool), true, false);
+    emscripten::internal::_embind_register_integer(TypeID<unsigned>::get(), "", sizeof(unsigned), 0, UINT32_MAX);
+    emscripten::internal::_embind_register_integer(TypeID<std::uintptr_t>::get(), "", sizeof(std::uintptr_t), 0, UINTPTR_MAX);
     function("restore", &restore);
     function("step", &step);
     function("explain", &explain);
