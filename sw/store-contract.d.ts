@@ -28,6 +28,7 @@ export interface AcceptLimits { maxOps: number; maxBytes: number }
 export interface Totals { ops: number; bytes: number; install?: string; lastSeq?: number }
 /** What is there, and what should be: one consistent reading. */
 export interface Census { rows: number; totals: Totals }
+/** `codeVersion` decides nothing: it tells whoever looks into a database that two releases share which of them drained last. */
 export interface Lease { token: number; holder: string | null; untilMs: number; ttlMs: number; codeVersion: string; abandoned: boolean }
 
 export interface Write {

@@ -69,11 +69,11 @@ export async function everyKill(fresh, round) {
 
 /**
  * Over `store`, with what `around` puts around it. `point` is called before and after every call and throws when that is the last; `sent` hears every request.
- * @param {{store: any, api: string, time: {ahead: number}, point?: () => void, around?: (store: any) => any, sent?: (effect: any) => void, tasks?: any, schemaVersion?: number}} options  tasks: stands around the transport
+ * @param {{store: any, api: string, time: {ahead: number}, point?: () => void, around?: (store: any) => any, sent?: (effect: any) => void, tasks?: any, schemaVersion?: number, authorize?: any}} options  tasks: stands around the transport
  */
-export function mortal({ store, api, time, point = () => {}, around = (store) => store, sent = () => {}, tasks = (transport) => transport, schemaVersion }) {
+export function mortal({ store, api, time, point = () => {}, around = (store) => store, sent = () => {}, tasks = (transport) => transport, schemaVersion, authorize }) {
   const own = around(dying(store, point));
-  const transport = tasks(createTransport({ endpoint: api, clock }), { store: own, clock, publish: () => {} });
+  const transport = tasks(createTransport({ endpoint: api, clock, authorize: authorize && (async (...asked) => { point(); const held = await authorize(...asked); point(); return held; }) }), { store: own, clock, publish: () => {} });
   return new Turns({
     store: own, clock: { ...clock, now: () => Date.now() + time.ahead }, random, locks: webLocks(lockManager()), publish: () => {}, readings: () => ({}), schemaVersion,
     createPlanner: async () => { point(); return createPlanner(kWasm); },
@@ -82,9 +82,9 @@ export function mortal({ store, api, time, point = () => {}, around = (store) =>
 }
 
 /** Drains until nothing waits any more; waits pass at once. */
-export async function drainAll(turns, store, time) {
+export async function drainAll(turns, store, time, commands = []) {
   for (let round = 0; round < 50; round++) {
-    const end = await turns.ask({ event: { type: 'manual', trigger: 'manual' }, commands: [{ type: 'flush' }] }).end;
+    const end = await turns.ask({ event: { type: 'manual', trigger: 'manual' }, commands: [{ type: 'flush' }, ...commands] }).end;
     assert.equal(end.ok, true, end.error?.message);
     if ((await store.rows(0, 1)).length === 0) return;
     time.ahead += Math.max(1000, (end.wakeAtMs ?? 0) - Date.now() - time.ahead);
@@ -97,13 +97,16 @@ export async function drainAll(turns, store, time) {
  * `begin` accepts ops and answers their ids; between them it may drain, and set what the drain to come goes by. `shell` is the process that dies (see mortal()), `before` and `after` are those around it.
  * @param {string} claim
  * @param {{least: number, shell?: any, before?: any, after?: (kill: number) => any, context?: any, keep?: (store: any, items: any[], limits: any) => Promise<any>,
- *   begin: (scene: {name: string, accept: (entityId: string, doc: any, more?: any) => Promise<string>, drained: (settings?: any) => Promise<void>}) => Promise<string[]>,
- *   expect: (scene: {store: any, ids: string[], effects: string[], there: Record<string, Buffer | null>, get: (entityId: string) => Promise<any>, when: string}) => Promise<void>, atEnd?: () => void}} sweep  least: so many points there are. there: the documents of the server, null where it deleted one
+ *   commands?: any[], through?: (t: any, server: any) => Promise<string>,
+ *   begin: (scene: {name: string, entity: string, server: any, accept: (entityId: string, doc: any, more?: any) => Promise<string>, drained: (settings?: any) => Promise<void>}) => Promise<string[]>,
+ *   expect: (scene: {store: any, entity: string, ids: string[], effects: string[], there: Record<string, Buffer | null>, get: (entityId: string) => Promise<any>, when: string}) => Promise<void>, atEnd?: () => void}} sweep  least: so many points there are. commands: are asked with each drain. through: an endpoint that stands before the server. there: the documents of the server, null where it deleted one
  */
-export function killSweep(claim, { least, shell = {}, before = shell, after = () => shell, context = {}, keep = (store, items, limits) => store.accept(items, limits), begin, expect, atEnd = () => {} }) {
+export function killSweep(claim, { least, shell = {}, before = shell, after = () => shell, context = {}, keep = (store, items, limits) => store.accept(items, limits), commands = [],
+  through = async (_t, server) => server.api, begin, expect, atEnd = () => {} }) {
   for (const [name, fresh] of Object.entries(kStores))
     test(`${name}: ${claim}`, async (t) => {
-      const { api, file, get } = await startServer(t);
+      const server = await startServer(t);
+      const { file, get } = server, api = await through(t, server);
       const time = { ahead: 0 };
       const points = await everyKill(fresh, async ({ store, kill, mayDie }) => {
         const entity = `KILLED${kill}`, when = `kill ${kill}`;
@@ -118,9 +121,9 @@ export function killSweep(claim, { least, shell = {}, before = shell, after = ()
           await drainAll(turns, store, time);
           await turns.ask({ commands: [{ type: 'settings', value: settings }] }).end;
         };
-        const ids = await begin({ name, accept, drained });
-        await mayDie((point) => process(shell, { point }).ask({ event: { type: 'sync' } }).end);
-        await drainAll(process(after(kill)), store, time);
+        const ids = await begin({ name, entity, server, accept, drained });
+        await mayDie((point) => process(shell, { point }).ask({ event: { type: 'sync' }, commands }).end);
+        await drainAll(process(after(kill)), store, time, commands);
 
         const rows = rowsOf(file, `SELECT op_id, entity_id, deleted, body FROM effects LEFT JOIN documents USING (entity, entity_id) WHERE entity = '${entity}'`);
         const effects = rows.map(({ op_id }) => op_id);
@@ -133,7 +136,7 @@ export function killSweep(claim, { least, shell = {}, before = shell, after = ()
         assert.deepEqual((await store.list('payloads')).map(({ key }) => key), [], `${when}: payloads are left over`);
         const { ops, bytes } = await store.get('state', 'totals');
         assert.deepEqual([ops, bytes], [0, 0], when);
-        await expect({ store, ids, effects, there, get: (entityId) => get(`${entity}/${entityId}`), when });
+        await expect({ store, entity, ids, effects, there, get: (entityId) => get(`${entity}/${entityId}`), when });
       });
       t.diagnostic(`${points} points`);
       assert.ok(points >= least, `${points} points`);
