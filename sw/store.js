@@ -15,6 +15,8 @@ import {
 const kOpenTimeoutMs = 10_000;
 /** Up to so many ops that came after the drain read them are read again to see whether they matter to a commit. */
 const kNewerLookedAt = 200;
+/** So many rows are held at a time where all of them are looked at. */
+const kRowWindow = 500;
 /** How often a lost connection is opened anew within one call. */
 const kConnectTries = 3;
 
@@ -262,8 +264,23 @@ function all(items, request) {
 async function readTotals(tx) {
   const totals = await tx.objectStore('state').get('totals');
   if (totals) return totals;
-  const rows = await tx.objectStore('ops').getAll();
-  return rows.reduce((/** @type {any} */ sum, /** @type {any} */ row) => ({ ops: sum.ops + 1, bytes: sum.bytes + (row.sizeBytes ?? 0) }), { ops: 0, bytes: 0 });
+  const counted = { ops: 0, bytes: 0 };
+  await someRow(tx.objectStore('ops'), 0, ({ sizeBytes = 0 }) => {
+    counted.ops += 1;
+    counted.bytes += sizeBytes;
+    return false;
+  });
+  return counted;
+}
+
+/** Whether `holds` of one of the rows after `afterSeq`; it is asked in their order. @param {any} ops @param {number} afterSeq @param {(row: any) => boolean} holds */
+async function someRow(ops, afterSeq, holds) {
+  for (let after = afterSeq; ;) {
+    const rows = await ops.getAll(IDBKeyRange.lowerBound(after, true), kRowWindow);
+    if (rows.some(holds)) return true;
+    if (rows.length < kRowWindow) return false;
+    after = rows[rows.length - 1].seq;
+  }
 }
 
 /** @param {any} state @param {any} ask @returns {Promise<any>} */
@@ -309,15 +326,15 @@ async function performCommit(tx, { token, knownSeq, lanes, writes }) {
  * @param {any} tx @param {string[]} lanes @param {number} knownSeq
  */
 async function hasNewer(tx, lanes, knownSeq) {
-  const ops = tx.objectStore('ops'), range = IDBKeyRange.lowerBound(knownSeq, true);
-  const newest = await ops.openKeyCursor(range, 'prev');
+  const ops = tx.objectStore('ops');
+  const newest = await ops.openKeyCursor(IDBKeyRange.lowerBound(knownSeq, true), 'prev');
   if (!newest) return false;
   if (newest.key - knownSeq > kNewerLookedAt) {
     const docs = await Promise.all(lanes.map((lane) => tx.objectStore('docs').get(lane)));
     if (docs.every((doc) => !doc || typeof doc.seq === 'number')) return docs.some((doc) => doc?.seq > knownSeq);
   }
   const touched = new Set(lanes);
-  return (await ops.getAll(range)).some((/** @type {any} */ row) => touched.has(row.lane));
+  return someRow(ops, knownSeq, ({ lane }) => touched.has(lane));
 }
 
 /** @param {any} store @param {import('./store-contract.d.ts').Write} write @param {Uint8Array | undefined} bytes */

@@ -86,6 +86,34 @@ test('IndexedDB: a commit that aborts for quota is an error, and the lease is st
   await indexed.remove();
 });
 
+test('IndexedDB: nothing reads a long queue at once: neither counting it anew, nor looking for ops that came after the drain read them', async () => {
+  const kMany = 1_200, kAtOnce = 500;
+  const store = await indexed.fresh();
+  for (let n = 0; n < kMany; n += kAtOnce) await store.accept(Array.from({ length: Math.min(kAtOnce, kMany - n) }, (_, i) => item(`${n + i}`, `e${n + i}`)), { ...kLimits, maxOps: kMany });
+  const { totals } = await store.census();
+  const last = (await store.rows(kMany - 1, 1))[0];
+  const { token } = await store.acquireLease({ holder: 'a', nowMs: 0, ttlMs: 1000, codeVersion: '1' });
+  // As older code left it: nothing was counted, and a document does not say which op it is of.
+  await store.commit({ token, knownSeq: 0, lanes: [], writes: [{ store: 'state', key: 'totals', remove: true }, { store: 'docs', key: last.lane, value: { deleted: false } }, { store: 'docs', key: ':NOTE/other', value: { deleted: false } }] });
+  const asked = [];
+  const { getAll } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.getAll = function (range, count) {
+    asked.push(count);
+    return getAll.call(this, range, count);
+  };
+  try {
+    assert.deepEqual(await store.census(), { rows: kMany, totals: { ops: kMany, bytes: totals.bytes } });
+    assert.equal(await store.commit({ token, knownSeq: 0, lanes: [last.lane], writes: [] }), 'stale');
+    assert.equal(await store.commit({ token, knownSeq: 0, lanes: [':NOTE/other'], writes: [] }), 'ok');
+  } finally {
+    IDBObjectStore.prototype.getAll = getAll;
+  }
+  assert.ok(asked.length >= 6, 'there was more than one window to read');
+  assert.ok(asked.every((count) => count <= kAtOnce), `asked for ${asked}`);
+  await store.close();
+  await indexed.remove();
+});
+
 test('IndexedDB: writes ask for strict durability', async () => {
   const asked = [];
   const real = IDBDatabase.prototype.transaction;
