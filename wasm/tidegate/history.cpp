@@ -1,7 +1,10 @@
 #include "tidegate/history.h"
 
+#include <algorithm>
+
 #include "tidegate/fields.h"
 #include "tidegate/say.h"
+#include "tidegate/time.h"
 
 namespace tidegate {
 
@@ -125,6 +128,37 @@ std::string numbered_key(const char* kind, std::uint64_t number) {
 void append_record(std::vector<Write>& writes, const char* kind, std::uint64_t number, std::uint64_t limit, Json value) {
     add_write(writes, "history", numbered_key(kind, number)).value = std::move(value);
     if (number > limit) add_write(writes, "history", numbered_key(kind, number - limit)).remove = true;
+}
+
+void expire_records(std::vector<Mark>& marks, const Mark& now, double keep_ms, std::vector<Write>& writes) {
+    for (Mark& mark : marks) mark.at_ms = std::min(mark.at_ms, now.at_ms);   // a clock that was ahead
+    if (marks.empty()) marks.push_back({now.at_ms, 1, 1});
+    else if (now.at_ms - marks.back().at_ms >= keep_ms / kMarks) marks.push_back(now);
+    for (int room = kMaxExpired; marks.size() > 1 && now.at_ms - marks[0].at_ms >= keep_ms;) {
+        Mark& oldest = marks[0];
+        const auto remove = [&](const char* kind, std::uint64_t& number, std::uint64_t end) {
+            for (; number < end && room > 0; --room) add_write(writes, "history", numbered_key(kind, number++)).remove = true;
+        };
+        remove("session", oldest.session, marks[1].session);
+        remove("audit", oldest.audit, marks[1].audit);
+        if (room == 0) return;
+        marks.erase(marks.begin());
+    }
+}
+
+Json to_json(const std::vector<Mark>& marks) {
+    Json list = Json::array();
+    for (const Mark& mark : marks) list.push_back(object().set("at", mark.at_ms).set("session", mark.session).set("audit", mark.audit));
+    return list;
+}
+
+std::vector<Mark> marks_from_json(const Json& value) {
+    std::vector<Mark> marks;
+    if (value.is_array())
+        for (const Json& mark : value)
+            marks.push_back({number_field(mark, "at", 0, kMaxInstantMs, 0), static_cast<std::uint64_t>(number_field(mark, "session", 0, 9e15, 0)),
+                             static_cast<std::uint64_t>(number_field(mark, "audit", 0, 9e15, 0))});
+    return marks;
 }
 
 }  // namespace tidegate

@@ -1,5 +1,5 @@
 // What was done: the running session, totals for metrics, and the numbering of history records. Bounded by construction: records are numbered and the
-// store keeps the last kMaxSessions and kMaxAuditEntries of them (a commit that writes number n removes number n - limit).
+// store keeps the last kMaxSessions and kMaxAuditEntries of them (a commit that writes number n removes number n - limit), and none for longer than `retentionDays`.
 #pragma once
 
 #include <cstdint>
@@ -53,5 +53,18 @@ std::string numbered_key(const char* kind, std::uint64_t number);
 
 // Appends the write of one numbered record, and the removal of the one that falls out of the ring.
 void append_record(std::vector<Write>& writes, const char* kind, std::uint64_t number, std::uint64_t limit, Json value);
+
+// How old records are is known by marks: what has a smaller number than a mark was written before it.
+struct Mark {
+    double at_ms = 0;
+    std::uint64_t session = 0, audit = 0;
+};
+inline constexpr int kMarks = 8;          // in the time that records are kept, so one goes when its age is between 7/8 of that and the whole
+inline constexpr int kMaxExpired = 500;   // in one commit; the others go with the next ones
+
+// To be called when session `now.session` is about to be appended: sets a mark where it is time for one, and removes what was written before the time that is kept.
+void expire_records(std::vector<Mark>& marks, const Mark& now, double keep_ms, std::vector<Write>& writes);
+Json to_json(const std::vector<Mark>& marks);
+std::vector<Mark> marks_from_json(const Json& value);
 
 }  // namespace tidegate

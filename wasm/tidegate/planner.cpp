@@ -63,6 +63,7 @@ Json Planner::core_state() const {
         .set("link", to_json(link_))
         .set("eta", to_json(eta_))
         .set("totals", totals_.persist())
+        .set("marks", to_json(marks_))
         .set("paused", paused_)
         .set("gzipOk", gzip_ok_)
         .set("deltaOk", delta_ok_)
@@ -102,6 +103,7 @@ void Planner::read_core_state(const Json& core) {
     link_ = connectivity_from_json(part("link"));
     eta_ = eta_from_json(part("eta"));
     totals_ = Totals::from_json(part("totals"));
+    marks_ = marks_from_json(part("marks"));
     paused_ = bool_field(core, "paused", false);
     gzip_ok_ = bool_field(core, "gzipOk", true);
     delta_ok_ = bool_field(core, "deltaOk", true);
@@ -603,6 +605,7 @@ void Planner::end_session() {
     if (outbox_.owner()) record["owner"] = *outbox_.owner();
     const bool failed = session_->failed > 0 || (session_->processed == 0 && !session_->errors.empty());
     CommitSpec spec;
+    expire_records(marks_, {now_ms_, session_->number, totals_.audit_entries + 1}, settings_.retention_days * kDayMs, spec.writes);
     append_record(spec.writes, "session", session_->number, kMaxSessions, record);
     eta_ = eta_stopped(eta_);
     session_.reset();

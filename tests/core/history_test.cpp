@@ -1,0 +1,106 @@
+// How long what was done is remembered: by number, and by age.
+#include <doctest/doctest.h>
+
+#include "tidegate/history.h"
+#include "tidegate/time.h"
+#include "world.h"
+
+using namespace tidegate;
+using tidegate::test::World;
+
+namespace {
+
+// An app that is used once in so many hours: each time one session and, in every other, one audit entry.
+struct Uses {
+    std::vector<Mark> marks;
+    std::map<std::string, double> kept;   // key → when it was written
+    double now_ms = 1'700'000'000'000;
+    std::uint64_t sessions = 0, audits = 0;
+
+    void use(double hours, double keep_days) {
+        now_ms += hours * kHourMs;
+        if (sessions % 2 == 0) kept[numbered_key("audit", ++audits)] = now_ms;
+        std::vector<Write> writes;
+        expire_records(marks, {now_ms, ++sessions, audits + 1}, keep_days * kDayMs, writes);
+        CHECK(writes.size() <= static_cast<std::size_t>(kMaxExpired));
+        kept[numbered_key("session", sessions)] = now_ms;
+        for (const Write& write : writes) {
+            CHECK((write.store == "history" && write.remove));
+            kept.erase(write.key->get<std::string>());
+        }
+        marks = marks_from_json(to_json(marks));   // as across a restart
+        CHECK(marks.size() <= kMarks + 1);
+    }
+    double oldest_days() const {
+        double most = 0;
+        for (const auto& [key, at_ms] : kept) most = std::max(most, (now_ms - at_ms) / kDayMs);
+        return most;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("sessions and audit go by age: none is older than it may be, none goes before seven eighths of it") {
+    for (const double gap_hours : {1.0, 7.0, 30.0}) {
+        Uses app;
+        double least = 1e9;
+        for (double days = 0; days < 100; days += gap_hours / 24) {
+            const auto before = app.kept;
+            app.use(gap_hours, 30);
+            CHECK(app.oldest_days() <= 30);
+            for (const auto& [key, at_ms] : before)
+                if (!app.kept.count(key)) least = std::min(least, (app.now_ms - at_ms) / kDayMs);
+        }
+        CHECK(least >= 30.0 * 7 / 8 - gap_hours / 24);
+        CHECK(app.kept.size() > 20);
+    }
+}
+
+TEST_CASE("after a long absence all of it goes, five hundred to a commit; with no days to keep nothing but the last session is there") {
+    Uses app;
+    for (int i = 0; i < 2000; ++i) app.use(0.1, 30);
+    REQUIRE(app.kept.size() == 3000);
+    app.use(24 * 365, 30);
+    CHECK(app.kept.size() == 2502);
+    for (int i = 0; i < 6; ++i) app.use(0.1, 30);
+    CHECK(app.oldest_days() < 1);
+    for (int i = 0; i < 3; ++i) app.use(1, 0);
+    CHECK(app.kept.size() == 1);
+}
+
+TEST_CASE("a clock that was years ahead keeps nothing for years") {
+    Uses app;
+    app.use(24 * 3650, 30);
+    app.use(-24 * 3650, 30);
+    for (int i = 0; i < 40; ++i) app.use(24, 30);
+    for (const auto& [key, at_ms] : app.kept) CHECK(at_ms <= app.now_ms);
+}
+
+TEST_CASE("damaged marks are none") {
+    CHECK(marks_from_json("soon").empty());
+    CHECK(marks_from_json({{{"at", "soon"}, {"session", -1}, {"audit", 1e300}}, 7}).size() == 2);
+}
+
+TEST_CASE("the store holds no session older than retentionDays, and by number no more than the newest thousand") {
+    World w;
+    const auto sessions = [&w] {
+        std::size_t found = 0;
+        for (const auto& [key, value] : w.values["history"]) found += key.rfind("session/", 0) == 0;
+        return found;
+    };
+    w.command({{"type", "settings"}, {"value", {{"retentionDays", 2}}}});
+    for (int i = 0; i < 12; ++i) {
+        w.accept("FORM", std::to_string(i), "create", "{}");
+        w.run({{"event", {{"type", "sync"}}}});
+        w.now += 12 * kHourMs;
+        if (i == 6) w.restart();
+    }
+    CHECK(sessions() <= 4);
+    CHECK(sessions() >= 3);
+    w.command({{"type", "settings"}, {"value", {{"retentionDays", 3650}}}});
+    for (std::uint64_t i = 0; i < kMaxSessions + 20; ++i) {
+        w.accept("FORM", "x" + std::to_string(i), "create", "{}");
+        w.run({{"event", {{"type", "sync"}}}});
+    }
+    CHECK(sessions() == kMaxSessions);
+}
