@@ -60,7 +60,7 @@ test('a worker stopped in the middle of a drain loses and doubles nothing; the b
   t.diagnostic(`${kBlows.length} stops, ${scene.gateway.batches} requests`);
 });
 
-test('where the browser does not retry, the next page load finishes what a stopped worker left', async (t) => {
+test('FF-22: where the browser does not retry, the next page load finishes what a stopped worker left', async (t) => {
   const scene = await openScene(t, { syncAttempts: 1 });
   const page = await scene.open();
   await page.run(async (settings) => { await (await client).settings(settings); }, kQuickSettings);
@@ -74,6 +74,98 @@ test('where the browser does not retry, the next page load finishes what a stopp
   await page.goto(`${scene.origin}/`);
   const { accepted, effects } = await scene.verify(page);
   assert.deepEqual({ accepted, effects }, { accepted: 60, effects: 60 });
+});
+
+/** After a failure of the line a drain waits an hour, so it ends, and its event with it; a sync event says that the line may be back. */
+const kPatientSettings = { baseDelay: 3_600_000, maxDelay: 3_600_000, jitter: 'none', maxBatchOps: 10 };
+
+/** Saves while the line is down, and closes the page when no drain is under way. */
+async function saveForLater(scene, page, edits) {
+  await page.run(async (settings) => { await (await client).settings(settings); }, kPatientSettings);
+  await scene.gateway.down();
+  await scene.save(page, edits);
+  await until(() => page.run(async () => {
+    const settled = (request) => new Promise((resolve, reject) => { request.onsuccess = () => resolve(request.result); request.onerror = () => reject(request.error); });
+    const db = await settled(indexedDB.open('tidegate'));
+    const { holder } = await settled(db.transaction('state').objectStore('state').get('lease'));
+    db.close();
+    return holder === null;
+  }), 'the drains of the saves to end');
+  await page.close();
+}
+
+/** Of a worker that names them: the starts whose batches came to the server. */
+const startsOf = ({ gateway }) => [...new Set(gateway.requests.filter(({ path }) => path.endsWith('/batch')).map(({ start }) => start))];
+
+test('a sync event that lasts longer than the browser allows: it ends the worker, with nobody attached to it, and the next event finishes under a new start, each op once', async (t) => {
+  const scene = await openScene(t, { syncEventSec: 10 });
+  const page = await scene.open({ worker: 'started-sw.js' });
+  await saveForLater(scene, page, makeEdits({ count: 60, entities: 20, seed: 24, fold: 0 }));
+  const released = deferred();
+  scene.gateway.watch = (place) => (place === 'arrived' ? released.promise : undefined);   // the first batch of each start gets no answer
+  await scene.gateway.open();
+  await until(() => startsOf(scene).length >= 2, 'a batch of another start', { patienceMs: 120_000, seen: () => startsOf(scene) });
+  scene.gateway.watch = null;
+  released.resolve('drop');
+  await scene.arrived();
+  assert.deepEqual(await scene.browser.targets({ type: 'page', url: scene.origin }), [], 'no page took part');
+  const { accepted, effects } = await scene.verify();
+  assert.deepEqual({ accepted, effects }, { accepted: 60, effects: 60 });
+  t.diagnostic(`${startsOf(scene).length} starts, ${scene.gateway.batches} requests`);
+});
+
+test('an idle worker that the browser stops, with nobody attached to it, leaves everything in the store: its next start sends it, each op once', async (t) => {
+  const scene = await openScene(t, { syncAttempts: 1 });
+  const page = await scene.open({ worker: 'started-sw.js' });
+  await scene.save(page, makeEdits({ count: 1, entities: 1, seed: 25, fold: 0 }));
+  await scene.arrived();
+  const workers = await scene.browser.workers();
+  await workers.enabled;
+  await until(() => workers.running() > 0, 'the worker to be seen running');
+  await saveForLater(scene, page, makeEdits({ count: 60, entities: 20, seed: 26, fold: 0 }));
+  await until(() => workers.running() === 0, 'the browser to stop the idle worker', { patienceMs: 120_000 });   // after 30 s
+  const [first, ...others] = startsOf(scene);
+  assert.deepEqual(others, [], 'until then there was one');
+  await scene.gateway.open();
+  await workers.fire(scene.origin, 'tidegate');
+  await scene.arrived();
+  const starts = startsOf(scene);
+  assert.equal(starts.length, 2);
+  assert.equal(starts[0], first);
+  const { accepted, effects } = await scene.verify();
+  assert.deepEqual({ accepted, effects }, { accepted: 61, effects: 61 });
+});
+
+test('a page that crashes in the middle of saving: what it was told is safe arrives, and the next page hears of what goes on', async (t) => {
+  const scene = await openScene(t);
+  const page = await scene.open();
+  const edits = makeEdits({ count: 300, entities: 300, seed: 62 });
+  const told = [];
+  await page.send('Runtime.addBinding', { name: 'told' });
+  page.on('Runtime.bindingCalled', ({ payload }) => told.push(payload));
+  await page.send('Inspector.enable');
+  const crashed = new Promise((resolve) => page.on('Inspector.targetCrashed', resolve));
+  page.run(async (list) => {
+    for (const { entity, entityId, doc, options } of list) told((await (await client).save(entity, entityId, doc, options)).id);
+  }, edits).catch(() => {});
+  await until(() => told.length >= 20, 'some saves');
+  page.send('Page.crash').catch(() => {});   // never answered
+  await crashed;
+  assert.ok(told.length < edits.length, 'the crash fell into the saving');
+  edits.forEach((edit, i) => scene.book(edit, told[i] ?? null));   // the rest was never reported: it may be there or not
+  await scene.arrived();
+  const next = await scene.open();
+  const heard = await next.run(async () => {
+    const open = await client;
+    const completed = new Promise((resolve) => open.subscribe(({ type, detail }) => { if (type === 'sync.completed') resolve(detail.itemsSucceeded); }));
+    await open.save('AFTER', 'a', { n: 1 });
+    return completed;
+  });
+  assert.ok(heard >= 1);
+  const ids = await next.run(async () => (await (await client).list('AFTER')).map(({ opId }) => opId));
+  scene.book({ entity: 'AFTER', entityId: 'a', doc: { n: 1 } }, ids[0]);
+  const { accepted, unlogged } = await scene.verify(next);
+  t.diagnostic(`${accepted} saves reported, ${unlogged} more had been stored unreported`);
 });
 
 for (let done = 0, scenes = 1; done < kKills; done += kKillsPerScene, scenes++) {

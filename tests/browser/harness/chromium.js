@@ -16,13 +16,14 @@ const kFlags = [
 const kNoSandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
 
 /**
- * Chromium fires a sync event that failed again after 5 and 15 minutes, then forgets it. Nothing changes here but the pace and the number of attempts
+ * Chromium fires a sync event that failed again after 5 and 15 minutes, then forgets it. Nothing changes here but the pace, the number of attempts, and how long one may last
  * (the names are Chromium's own, components/background_sync/background_sync_controller_impl.cc).
  */
-const quickRetries = (attempts) => [
+const quickRetries = (attempts, eventSec) => [
   '--force-fieldtrials=BackgroundSync/Enabled/',
   '--force-fieldtrial-params=BackgroundSync.Enabled:' + Object.entries({
     initial_retry_delay_sec: 1, retry_delay_factor: 1, max_sync_attempts: attempts, max_sync_attempts_with_notification_permission: attempts,
+    ...(eventSec && { max_sync_event_duration_sec: eventSec }),
   }).map((pair) => pair.join('/')).join('/'),
 ];
 
@@ -31,14 +32,15 @@ export const removeProfile = (profile) => rmSync(profile, { recursive: true, for
 
 /**
  * Starts Chromium on `profile` with nothing open but about:blank.
- * @param {string} profile @param {{syncAttempts?: number}} [options]  how often a sync event is fired before it is forgotten
+ * @param {string} profile @param {{syncAttempts?: number, syncEventSec?: number}} [options]  how often a sync event is fired before it is forgotten, and how long one may
+ *     last, where that is not three minutes
  */
-export async function launch(profile, { syncAttempts = 50 } = {}) {
+export async function launch(profile, { syncAttempts = 50, syncEventSec } = {}) {
   const path = chromiumPath();
   if (!path) throw new Error('no Chromium on PATH; name one with CHROMIUM');
   const log = openSync(logOf(profile), 'a');
   // A process group of its own: the whole browser can be killed at once.
-  const child = spawn(path, [...kFlags, ...kNoSandbox, ...quickRetries(syncAttempts), `--user-data-dir=${profile}`, 'about:blank'],
+  const child = spawn(path, [...kFlags, ...kNoSandbox, ...quickRetries(syncAttempts, syncEventSec), `--user-data-dir=${profile}`, 'about:blank'],
     { stdio: ['ignore', 'ignore', log, 'pipe', 'pipe'], detached: true });
   closeSync(log);
   const browser = new Browser(child);

@@ -14,7 +14,7 @@ const kHeaders = { 'content-security-policy': kPolicy, 'cache-control': 'no-cach
  */
 
 export class Gateway {
-  /** @type {{method: string, path: string, body?: Buffer, status?: number, answer?: Buffer}[]} every request below /api, in the order of arrival */
+  /** @type {{method: string, path: string, start?: string, body?: Buffer, status?: number, answer?: Buffer}[]} every request below /api, in the order of arrival */
   requests = [];
   /** @type {any[]} */
   violations = [];
@@ -84,7 +84,7 @@ export class Gateway {
   }
 
   async #api(request, response, path) {
-    const entry = { method: request.method, path, cookie: request.headers.cookie ?? '' };
+    const entry = { method: request.method, path, cookie: request.headers.cookie ?? '', start: request.headers['x-start'] };
     this.requests.push(entry);
     const body = await bodyOf(request);
     entry.body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
