@@ -104,6 +104,11 @@ export class Machine {
     await this.#offline.network(true);
   }
 
+  /** A running worker, which a debugger keeps alive from now on. @param {string} [script] */
+  attach(script = '') {
+    return this.#browser.worker(`${this.gate.origin}${script}`);
+  }
+
   /** Offline again, so that what is queued next waits. */
   goOffline() {
     return this.#offline.network(false);

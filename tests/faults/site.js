@@ -19,6 +19,7 @@ async function files() {
   const found = new Map(outputFiles.map(({ path, contents }) => [path.slice(kApp.length), Buffer.from(contents)]));
   found.set('/', readFileSync(join(kApp, 'index.html')));
   found.set('/blank', Buffer.from('<!doctype html><title>blank</title>'));
+  found.set('/empty.js', Buffer.from("self.addEventListener('install', () => self.skipWaiting());"));   // a worker that does nothing, to measure against
   found.set('/tidegate.wasm', readFileSync(at('dist/tidegate.wasm')));
   return found;
 }

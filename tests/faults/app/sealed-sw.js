@@ -1,6 +1,8 @@
 import { encryption } from 'tidegate/encryption';
 import { createSyncWorker } from 'tidegate/sw';
 import { nameTheStart } from './start-id.js';
+import { beWatched } from './watched.js';
 
 nameTheStart();
+beWatched();
 createSyncWorker({ endpoint: '/api/v1', wasm: 'tidegate.wasm', skipWaiting: true, encryption: encryption() });
