@@ -47,7 +47,7 @@ TEST_CASE("folding: the whole table") {
     }
 }
 
-TEST_CASE("only the head of a lane is ready, and lanes do not hold each other up") {
+TEST_CASE("FF-09: only the head of a lane is ready, and lanes do not hold each other up") {
     Outbox box;
     add(box, row(1, "a"));
     add(box, row(2, "a"));
@@ -71,7 +71,7 @@ TEST_CASE("a parked op no longer holds its lane up and is kept") {
     CHECK(box.tally().of(OpState::dead) == 1);
 }
 
-TEST_CASE("a waiting head is in the timers until its time, whatever is behind it") {
+TEST_CASE("FF-10: a waiting head is in the timers until its time, whatever is behind it") {
     Outbox box;
     box.wake(100);
     Op& first = add(box, row(1, "a"));

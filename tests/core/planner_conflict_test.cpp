@@ -96,7 +96,7 @@ TEST_CASE("each strategy makes its own of one conflict, says so in the audit tra
     }
 }
 
-TEST_CASE("last write wins by the ages of both writes, each by its own clock; without a time ours is the last") {
+TEST_CASE("FF-21: last write wins by the ages of both writes, each by its own clock; without a time ours is the last") {
     for (const double clock_error : {0.0, -3.0e9, 3.0e9}) {
         World w;
         w.now += clock_error;
@@ -177,7 +177,7 @@ TEST_CASE("custom: the app is asked once per round with the three documents, and
     replay(audits(w)[0]);
 }
 
-TEST_CASE("a server that changes under us every time is asked three times; then a person decides, and other lanes go on") {
+TEST_CASE("FF-26: a server that changes under us every time is asked three times; then a person decides, and other lanes go on") {
     World w;
     bool moving = true;
     w.network = [&](const Json&) -> Json {

@@ -42,7 +42,7 @@ TEST_CASE("an op waits for every op it depends on, whatever its own priority") {
     CHECK(w.server.effects[3] == "op-4");
 }
 
-TEST_CASE("a refused parent holds up its descendants and nobody else, until a person decides") {
+TEST_CASE("FF-23, FF-30: a refused parent holds up its descendants and nobody else, until a person decides") {
     World w;
     w.server.refuse = [](const Json& line) { return line["entityId"] == "p" ? 422 : 0; };
     w.accept("FORM", "p", "create", "{}");
@@ -279,7 +279,7 @@ TEST_CASE("what may have been applied does not expire, and neither does one memb
     CHECK(records(other, "expired") == 2);
 }
 
-TEST_CASE("an edit while the op before it is under way goes behind it, against its result") {
+TEST_CASE("FF-24: an edit while the op before it is under way goes behind it, against its result") {
     World w;
     bool once = true;
     w.network = [&](const Json&) -> Json {
@@ -295,7 +295,7 @@ TEST_CASE("an edit while the op before it is under way goes behind it, against i
     for (const Json& event : w.events) CHECK(event["event"] != "sync.conflict");
 }
 
-TEST_CASE("a dead letter frees its key: retried, it goes under a new one") {
+TEST_CASE("FF-03: a dead letter frees its key: retried, it goes under a new one") {
     World w;
     bool refuse = true;
     w.server.refuse = [&](const Json&) { return refuse ? 422 : 0; };

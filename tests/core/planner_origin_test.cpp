@@ -27,7 +27,7 @@ std::string breaker_state(const World& w) { return w.values.at("state").at("core
 
 }  // namespace
 
-TEST_CASE("a 10-minute 503 outage leaves 0 dead letters") {
+TEST_CASE("FF-12: a 10-minute 503 outage leaves 0 dead letters") {
     for (const bool asked : {true, false}) {
         World w;
         for (int i = 0; i < 20; ++i) w.accept("FORM", "e" + std::to_string(i), "create", "{\"n\":" + std::to_string(i) + "}");

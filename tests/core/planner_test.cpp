@@ -100,7 +100,7 @@ TEST_CASE("create and delete before any send are nothing, with a record each") {
     CHECK(cancelled == 2);
 }
 
-TEST_CASE("a lost answer is repeated with the same key and the same bytes, and there is one effect") {
+TEST_CASE("FF-06: a lost answer is repeated with the same key and the same bytes, and there is one effect") {
     World w;
     w.accept("FORM", "a", "create", form(1));
     w.run(kSync);
@@ -120,7 +120,7 @@ TEST_CASE("a lost answer is repeated with the same key and the same bytes, and t
     CHECK(w.doc("FORM", "a") == form(2));
 }
 
-TEST_CASE("an op that was sending when the process died is never folded") {
+TEST_CASE("FF-28: an op that was sending when the process died is never folded") {
     World w;
     w.accept("FORM", "a", "create", form(1));
     w.values["ops"]["1"]["state"] = "sending";
@@ -251,7 +251,7 @@ TEST_CASE("a 4xx makes a dead letter with the answer in it, and the next version
     }
 }
 
-TEST_CASE("per-op 500s count while others succeed, and end in a dead letter that says so") {
+TEST_CASE("FF-05, FF-08: per-op 500s count while others succeed, and end in a dead letter that says so") {
     World w;
     w.command({{"type", "settings"}, {"value", {{"jitter", "none"}}}});
     w.server.refuse = [](const Json& line) { return line["entityId"] == "bad" ? 500 : 0; };
@@ -353,7 +353,7 @@ TEST_CASE("while a commit is stale nothing is sent, and the new rows are decided
     CHECK(w.server.effects.size() == 1);
 }
 
-TEST_CASE("a storage error after the server said yes causes no second effect and is retried") {
+TEST_CASE("FF-02: a storage error after the server said yes causes no second effect and is retried") {
     World w;
     w.accept("FORM", "a", "create", form(1));
     int commits = 0;
@@ -397,7 +397,7 @@ TEST_CASE("offline, paused, battery low: nothing is sent, and the status says wh
     CHECK((*w.status)["state"] == "completed");
 }
 
-TEST_CASE("a bad row is rejected by itself, the rest is planned") {
+TEST_CASE("FF-07: a bad row is rejected by itself, the rest is planned") {
     World w;
     w.accept("FORM", "a", "create", form(1), {{"priority", "urgent"}});
     w.accept("FORM", "b", "create", form(2));

@@ -119,7 +119,7 @@ TEST_CASE("a tombstone removes document and base, and what comes again is create
     CHECK(w.queued() == 0);
 }
 
-TEST_CASE("pending ops of a lane are rebased onto what came, in the commit that stores it") {
+TEST_CASE("FF-13: pending ops of a lane are rebased onto what came, in the commit that stores it") {
     World w;
     w.command({{"type", "settings"}, {"value", {{"coalesce", false}}}});
     w.server.edit("FORM/a", "{\"site\":\"N\",\"n\":1,\"m\":1}");
@@ -213,7 +213,7 @@ TEST_CASE("new ops that come while a page is being stored make it stale: it is t
     CHECK(w.doc("FORM", "a") == "{\"n\":7,\"m\":2}");
 }
 
-TEST_CASE("a version that was acknowledged while an older page was on its way stands") {
+TEST_CASE("FF-14: a version that was acknowledged while an older page was on its way stands") {
     World w;
     w.server.edit("FORM/a", "{\"n\":1}");
     w.pull();
@@ -418,7 +418,7 @@ void refusing(World& w) {
 
 }  // namespace
 
-TEST_CASE("a refused change is rolled back: the app sees what was acknowledged, the change is kept as a dead letter") {
+TEST_CASE("FF-04: a refused change is rolled back: the app sees what was acknowledged, the change is kept as a dead letter") {
     World w;
     refusing(w);
     w.accept("FORM", "a", "update", "{\"n\":1,\"m\":1,\"bad\":9}");

@@ -108,7 +108,7 @@ test('with autoSync a save drains by itself, and a wait ends by itself', async (
   assert.equal((await get('NOTE/1')).status, 200);
 });
 
-test('pause keeps everything here, resume lets it go, both across restarts', async (t) => {
+test('FF-29: pause keeps everything here, resume lets it go, both across restarts', async (t) => {
   const { client, open, effects } = await pair(t);
   await client.pause();
   await client.save('NOTE', '1', { n: 1 });
@@ -157,7 +157,7 @@ test('settings, rules, priorities, metrics, explain: asked of the core, kept in 
   assert.equal((await again.op(id)).priority, 'critical');
 });
 
-test('another owner\'s ops are neither shown nor sent, with whatever credentials, until he signs in again', async (t) => {
+test('FF-17: another owner\'s ops are neither shown nor sent, with whatever credentials, until he signs in again', async (t) => {
   const owners = [];
   const authorize = (owner) => { owners.push(owner); return {}; };
   const { client, open } = await pair(t, { owner: 'ann', authorize });

@@ -12,7 +12,7 @@ async function pair(t) {
   return { ...world, client };
 }
 
-test('a dependency on an op that never was is refused by name, and nothing is stored', async (t) => {
+test('FF-16: a dependency on an op that never was is refused by name, and nothing is stored', async (t) => {
   const { client } = await pair(t);
   const parent = await client.save('A', '1', { n: 1 });
   const orphan = { code: 'orphan', path: '/dependsOn/1', message: /got "nobody"/ };

@@ -216,7 +216,7 @@ test('exportData() holds ops, payloads, documents, acknowledged versions and his
   await assert.rejects(ann.exportData('bob'), { code: 'out-of-range', path: '/owner' });
 });
 
-test('erase() leaves nothing of the owner, in the store or on its way; others keep everything', async (t) => {
+test('FF-31: erase() leaves nothing of the owner, in the store or on its way; others keep everything', async (t) => {
   const { ann, open, path, sent } = await furnished(t);
   const store = await openSqliteStore({ path });
   t.after(() => store.close());

@@ -65,7 +65,7 @@ test('two clients that edit different fields of one document, back and forth: bo
   for (const client of [a, b]) assert.ok(!client.events.some(({ type }) => type === 'sync.conflict'));
 });
 
-test('the echo of our own writes is recognised: nothing is told and nothing is written for it', async (t) => {
+test('FF-25: the echo of our own writes is recognised: nothing is told and nothing is written for it', async (t) => {
   const { open } = await world(t);
   const a = await open('a');
   await a.pull();

@@ -330,7 +330,7 @@ export function storeContract(name, maker) {
     for (const [key, value] of Object.entries(cases)) assert.deepEqual([...(await store.get('payloads', key))], [...value]);
   });
 
-  test(`${name}: what was accepted is there for the next connection, and a closed store says "closed"`, async () => {
+  test(`${name}: FF-18: what was accepted is there for the next connection, and a closed store says "closed"`, async () => {
     const store = await maker.fresh();
     try {
       const [seq] = await store.accept([item('1', 'kept')], kLimits);

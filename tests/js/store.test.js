@@ -75,7 +75,7 @@ for (const storeName of ['ops', 'payloads', 'docs', 'state'])
     await indexed.remove();
   });
 
-test('IndexedDB: a commit that aborts for quota is an error, and the lease is still ours', async () => {
+test('FF-20: IndexedDB: a commit that aborts for quota is an error, and the lease is still ours', async () => {
   const store = await indexed.fresh();
   const { token } = await store.acquireLease({ holder: 'a', nowMs: 0, ttlMs: 1000, codeVersion: '1' });
   const commit = { token, knownSeq: 0, lanes: [], writes: [{ store: 'history', key: 'h', value: 1 }] };

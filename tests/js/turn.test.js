@@ -211,7 +211,7 @@ test('sends run at once, and the turn goes on with each outcome as it comes', as
   assert.deepEqual(inputs.map(({ outcomes }) => outcomes.map(({ id }) => id)), [[], [2], [1], [3]]);
 });
 
-test('requests made at once share one drain; one made during it joins it; none is forgotten', async () => {
+test('FF-11: requests made at once share one drain; one made during it joins it; none is forgotten', async () => {
   const { turns, sends, inputs, log } = await world({ scripts: [[plan({ effects: [sending(1)], answers: [{ ok: 1 }] }), plan({ answers: [{ ok: 2 }, { ok: 3 }] }), kDone]] });
   const first = turns.ask({ event: { type: 'message' }, commands: [{ type: 'status' }] });
   const second = turns.ask({});
@@ -453,7 +453,7 @@ test('two contexts: one drains at a time, the other waits for the lock and then 
   assert.equal(manager.isHeld(), false);
 });
 
-test('a context that died gave its lock back, so its lease is taken over at once', async () => {
+test('FF-27: a context that died gave its lock back, so its lease is taken over at once', async () => {
   const { store, turns, inputs } = await world();
   await store.acquireLease({ holder: 'dead', nowMs: 1_000_000, ttlMs: kLeaseMs, codeVersion: '1' });
   assert.equal((await turns.ask({}).end).ok, true);

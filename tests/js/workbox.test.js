@@ -115,7 +115,7 @@ describe('nothing is lost', () => {
     assert.match(stored[0].key, /^[0-9a-f]{8}-[0-9a-f]{4}-7/);
   });
 
-  test('a worker that ends while a request is under way: the next one sends it again under the same key', async () => {
+  test('FF-01: a worker that ends while a request is under way: the next one sends it again under the same key', async () => {
     const idb = newIdb();
     const first = world(idb);
     const queue = new first.lib.Queue('q');
