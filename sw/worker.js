@@ -28,6 +28,9 @@ const kOtherEventMs = 240_000;
 /** At the end of its event the tag is not registered again more often than this. */
 const kRearmMs = 1_000;
 
+/** What the browser is asked for as the pace of periodic sync. It grants less: twelve hours at best, and nothing unless the app is installed. */
+const kPeriodicMs = 900_000;
+
 /** Messages of all pages together; one that comes beyond is refused. A page sends one per call and one per burst of saves. */
 const kMessages = { perSecond: 100, burst: 500 };
 const kTooMany = new TidegateError('limit', '', `expected at most ${kMessages.perSecond} messages per second, got more`);
@@ -112,6 +115,10 @@ export function createSyncWorker(options) {
     if (firing === 0) await scope.registration.sync?.register(kSyncTag);   // throws without a window or permission: then pages and their timers must do
   };
 
+  /** @type {Promise<unknown> | undefined} asked for once in the life of a worker, because the app may have been installed since the last */
+  let periodic;
+  const armPeriodic = () => (periodic ??= scope.registration.periodicSync?.register(kSyncTag, { minInterval: kPeriodicMs }).catch(() => {}));
+
   /** The tag goes with its event; whose drain goes on is without one. The browser fires this one at once, so that it is not done for each of a row of saves. */
   const rearm = async () => {
     if (unarmed === 0 || clock.now() - rearmedAtMs < kRearmMs) return;
@@ -124,7 +131,7 @@ export function createSyncWorker(options) {
   });
 
   scope.addEventListener('activate', (/** @type {any} */ event) => {
-    event.waitUntil(Promise.all([shell.dropOlder(), scope.clients.claim()]));
+    event.waitUntil(Promise.all([shell.dropOlder(), scope.clients.claim(), armPeriodic()]));
   });
 
   scope.addEventListener('sync', (/** @type {any} */ event) => {
@@ -155,7 +162,7 @@ export function createSyncWorker(options) {
     const accepted = message.request.event?.type === 'accept';
     const late = accepted && firing > 0 ? 1 : 0;
     unarmed += late;
-    event.waitUntil(Promise.allSettled([accepted && armSync(), serve(event.source, message).finally(() => { unarmed -= late; })]));
+    event.waitUntil(Promise.allSettled([accepted && armSync(), accepted && armPeriodic(), serve(event.source, message).finally(() => { unarmed -= late; })]));
   });
 
   scope.addEventListener('fetch', (/** @type {any} */ event) => {

@@ -135,6 +135,29 @@ test('a new version of the worker removes the older shell, and no cache ever hol
   await scene.verify(page);
 });
 
+test('where periodic sync is permitted the browser has its tag by itself, and its event drains with no page open', async (t) => {
+  const scene = await openScene(t, { syncParameters: { skip_permissions_check_for_testing: 'true' } });
+  const page = await scene.open();
+  const tags = () => page.run(async () => (await navigator.serviceWorker.ready).periodicSync.getTags());
+  await until(async () => (await tags()).join() === 'tidegate', 'the tag', { seen: tags });
+  await (await scene.browser.worker(scene.origin)).run(() => { SyncManager.prototype.register = async () => { throw new Error('denied'); }; });   // else its event comes first
+  const { backOnline } = await goOffline(scene, page);
+  await scene.save(page, makeEdits({ count: 10, entities: 10, seed: 10, fold: 0 }));
+  await page.run(async () => { await (await client).status(); });   // the worker heard of all of them
+  await page.close();
+  await backOnline();
+  const workers = await scene.browser.workers();
+  assert.equal(scene.gateway.batches, 0, 'nothing could be sent yet');
+  await workers.firePeriodic(scene.origin, 'tidegate');
+  await scene.arrived();
+  assert.deepEqual(await scene.browser.targets({ type: 'page', url: scene.origin }), [], 'no page took part');
+  const again = await scene.open();
+  const sessions = await again.run(async () => (await client).background.list());
+  assert.deepEqual(sessions.filter(({ itemsSucceeded }) => itemsSucceeded > 0).map(({ trigger }) => trigger), ['periodic']);
+  const { accepted } = await scene.verify(again);
+  assert.equal(accepted, 10);
+});
+
 test('the policy is strict, and its violations would be seen', async (t) => {
   const scene = await openScene(t);
   const page = await scene.open();

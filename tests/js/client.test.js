@@ -133,6 +133,28 @@ test('a browser without background sync, or one that refuses it, loses nothing b
   assert.deepEqual(world.tags, []);
 });
 
+test('periodic sync is asked for, every 15 minutes, when the worker takes over and once by each worker that hears of a save; refused, nothing is lost', async (t) => {
+  const { client, world, worker } = await browser(t);
+  const asked = ['tidegate', { minInterval: 900_000 }];
+  await worker.fire('activate');
+  assert.deepEqual(world.periodic, [asked]);
+  await client.save('NOTE', '1', { n: 1 });
+  await drained(client);
+  assert.deepEqual(world.periodic, [asked]);
+  const accept = { data: { tidegate: 1, id: 99, until: 'answers', request: { event: { type: 'accept' } } }, origin: world.url, source: { type: 'window', postMessage() {} } };
+  const later = await startWorker(world);
+  for (let i = 0; i < 2; i++) await later.fire('message', accept);
+  assert.deepEqual(world.periodic, [asked, asked]);
+  world.refusesPeriodic = true;
+  const refused = await startWorker(world);
+  await refused.fire('activate');
+  const without = await startWorker(world);
+  delete without.scope.registration.periodicSync;
+  await without.fire('activate');
+  await without.fire('message', accept);
+  assert.deepEqual(world.periodic, [asked, asked]);
+});
+
 test('messages from elsewhere or of another shape are left alone', async (t) => {
   const { world, worker } = await browser(t);
   const answers = [];

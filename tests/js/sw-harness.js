@@ -61,7 +61,7 @@ export function origin(url, { online = true, files = {} } = {}) {
   const base = `${url}/`;
   const wasm = readFileSync(new URL('../../dist/tidegate.wasm', import.meta.url));
   const world = {
-    url, base, locks: lockManager(), caches: cacheStorage({ '/tidegate.wasm': wasm, '/': 'page', '/app.js': 'app', ...files }), pages: [], tags: [], registered: 0,
+    url, base, locks: lockManager(), caches: cacheStorage({ '/tidegate.wasm': wasm, '/': 'page', '/app.js': 'app', ...files }), pages: [], tags: [], registered: 0, periodic: [], refusesPeriodic: false,
     navigator: { onLine: online, connection: { effectiveType: '4g', rtt: 50, downlink: 10, saveData: false } },
   };
   return world;
@@ -83,6 +83,7 @@ export async function startWorker(world, options) {
           world.tags.push(tag);
         },
       },
+      periodicSync: { register: async (tag, options) => { if (world.refusesPeriodic) throw new DOMException('not installed', 'NotAllowedError'); world.periodic.push([tag, options]); } },
     },
     clients: { matchAll: async () => world.pages, claim: async () => {} }, skipWaiting: async () => {},
   });

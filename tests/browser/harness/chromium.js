@@ -19,11 +19,11 @@ const kNoSandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
  * Chromium fires a sync event that failed again after 5 and 15 minutes, then forgets it. Nothing changes here but the pace, the number of attempts, and how long one may last
  * (the names are Chromium's own, components/background_sync/background_sync_controller_impl.cc).
  */
-const quickRetries = (attempts, eventSec) => [
+const quickRetries = (attempts, eventSec, more) => [
   '--force-fieldtrials=BackgroundSync/Enabled/',
   '--force-fieldtrial-params=BackgroundSync.Enabled:' + Object.entries({
     initial_retry_delay_sec: 1, retry_delay_factor: 1, max_sync_attempts: attempts, max_sync_attempts_with_notification_permission: attempts,
-    ...(eventSec && { max_sync_event_duration_sec: eventSec }),
+    ...(eventSec && { max_sync_event_duration_sec: eventSec }), ...more,
   }).map((pair) => pair.join('/')).join('/'),
 ];
 
@@ -32,15 +32,15 @@ export const removeProfile = (profile) => rmSync(profile, { recursive: true, for
 
 /**
  * Starts Chromium on `profile` with nothing open but about:blank.
- * @param {string} profile @param {{syncAttempts?: number, syncEventSec?: number}} [options]  how often a sync event is fired before it is forgotten, and how long one may
- *     last, where that is not three minutes
+ * @param {string} profile @param {{syncAttempts?: number, syncEventSec?: number, syncParameters?: Record<string, string>}} [options]  how often a sync event is fired before it is forgotten, and how long one may
+ *     last, where that is not three minutes; further parameters of Chromium's background sync
  */
-export async function launch(profile, { syncAttempts = 50, syncEventSec } = {}) {
+export async function launch(profile, { syncAttempts = 50, syncEventSec, syncParameters = {} } = {}) {
   const path = chromiumPath();
   if (!path) throw new Error('no Chromium on PATH; name one with CHROMIUM');
   const log = openSync(logOf(profile), 'a');
   // A process group of its own: the whole browser can be killed at once.
-  const child = spawn(path, [...kFlags, ...kNoSandbox, ...quickRetries(syncAttempts, syncEventSec), `--user-data-dir=${profile}`, 'about:blank'],
+  const child = spawn(path, [...kFlags, ...kNoSandbox, ...quickRetries(syncAttempts, syncEventSec, syncParameters), `--user-data-dir=${profile}`, 'about:blank'],
     { stdio: ['ignore', 'ignore', log, 'pipe', 'pipe'], detached: true });
   closeSync(log);
   const browser = new Browser(child);
@@ -288,6 +288,13 @@ class Workers {
     await this.enabled;
     await until(() => this.#registration !== undefined, 'a registration');
     await this.page.send('ServiceWorker.dispatchSyncEvent', { origin, registrationId: this.#registration, tag, lastChance: false });
+  }
+
+  /** Likewise a periodicsync event. @param {string} origin @param {string} tag */
+  async firePeriodic(origin, tag) {
+    await this.enabled;
+    await until(() => this.#registration !== undefined, 'a registration');
+    await this.page.send('ServiceWorker.dispatchPeriodicSyncEvent', { origin, registrationId: this.#registration, tag });
   }
 
   /** Stops what runs, as the browser does when it wants its memory back: in the middle of whatever it does. REQUIRES: a worker runs. */

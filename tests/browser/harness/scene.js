@@ -17,7 +17,7 @@ export const kQuickSettings = { baseDelay: 50, maxDelay: 400, maxBatchOps: 10 };
 /**
  * Sets everything up and takes it down with the test.
  * @param {import('node:test').TestContext} t
- * @param {{syncAttempts?: number, syncEventSec?: number, server?: string[], engine?: any, alone?: boolean}} [options] of launch(), further ones of
+ * @param {{syncAttempts?: number, syncEventSec?: number, syncParameters?: Record<string, string>, server?: string[], engine?: any, alone?: boolean}} [options] of launch(), further ones of
  *     server/main.js, whose browser it is (a module of harness/), and whether the test starts the browser itself
  */
 export async function openScene(t, options) {
