@@ -13,6 +13,8 @@ const kOfSignedIn = ['status', 'sync.progress'];
 export class Account {
   /** Somebody else is signed in, or nobody. */
   away = false;
+  /** Told when who is signed in may be another one. */
+  changed = () => {};
   #introduced = false;
 
   /** @param {string} owner @param {number} [ticket]  store.ticket() of when the client opened, or its app last signed him in or out */
@@ -37,6 +39,7 @@ export class Account {
   is(here) {
     this.away = !here;
     this.#introduced = true;   // who was overtaken does not come back by himself
+    this.changed();
   }
 
   /** Refuses to show anything while he is away. */

@@ -29,6 +29,7 @@ export const sseHints = (path = 'hints') => (context) => keepOpen(context, path,
   alive();
   hint();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  signal.addEventListener('abort', () => { reader.cancel().catch(() => {}); });   // Node forgets the signal of a request whose body is being read
   let line = '';
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     alive();
@@ -39,9 +40,9 @@ export const sseHints = (path = 'hints') => (context) => keepOpen(context, path,
 });
 
 /** A WebSocket. It cannot carry headers: cookies only. @param {string} [path] below the endpoint @returns {HintSource} */
-export const webSocketHints = (path = 'hints') => (context) => {
+export const webSocketHints = (path = 'hints') => {
   if (typeof WebSocket === 'undefined') throw new TidegateError('unsupported', '/hints', 'hints: this engine has no WebSocket; use sseHints()');
-  return keepOpen(context, path, (url, signal, alive) => new Promise((resolve) => {
+  return (context) => keepOpen(context, path, (url, signal, alive) => new Promise((resolve) => {
     url.protocol = url.protocol.replace('http', 'ws');
     const socket = new WebSocket(url);
     signal.addEventListener('abort', () => socket.close());

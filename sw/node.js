@@ -6,6 +6,8 @@ import { clock } from './clock.js';
 import { askOf, createEngine } from './engine.js';
 import { TidegateError } from './errors.js';
 import { quote } from './accept.js';
+import { Listening } from './listening.js';
+import { webLocks } from './locks.js';
 import { Marker } from './marker.js';
 import { random } from './random.js';
 import { openSqliteStore, sqliteLock } from './sqlite-store.js';
@@ -30,11 +32,14 @@ export async function openClient(options) {
   const listeners = new Set();
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
     if (type === 'sync.ended' && autoSync) waker.arm(detail.wakeAtMs);
+    if (type === 'status') listening.heed(detail);
     if (account.hears(type, detail)) tell(listeners, type, detail);
   };
   const store = encryption?.(raw, { owner, publish }) ?? raw;
   const stop = new AbortController();
   const account = new Account(owner, await ticketOf(raw, clock));
+  const hint = once(() => poke({ type: 'message', trigger: 'push' }, [{ type: 'hint', value: { owner } }]));
+  const listening = new Listening(autoSync ? hints : undefined, { endpoint: new URL(endpoint), owner, authorize, hint, clock, random }, { account, locks: webLocks(undefined), signal: stop.signal });
   const kept = path !== ':memory:';   // else nothing of it is to lie in a file, and nobody else can open it
   const locks = sqliteLock({ path: kept ? `${path}.lock` : path, clock });
   const tasks = new Tasks();
@@ -58,12 +63,9 @@ export async function openClient(options) {
       await turns.close();
     },
   });
-  /** @type {any[]} */
   const first = pull ? [{ type: 'pull', value: { owner } }] : [];
   if (autoSync) poke({ type: 'start', trigger: 'start' }, first);
   if (autoSync && pull) every(clock, kTickMs, () => { poke({ type: 'timer', trigger: 'periodic' }); }, stop.signal);
-  const hint = once(() => poke({ type: 'message', trigger: 'push' }, [{ type: 'hint', value: { owner } }]));
-  if (autoSync) hints?.({ endpoint: new URL(endpoint), owner, authorize, hint, signal: stop.signal, clock, random });
   return client;
 }
 

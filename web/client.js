@@ -4,6 +4,7 @@ import { Account, ticketOf } from '../sw/account.js';
 import { createCalls, tell } from '../sw/calls.js';
 import { clock } from '../sw/clock.js';
 import { askOf, createEngine } from '../sw/engine.js';
+import { Listening } from '../sw/listening.js';
 import { webLocks } from '../sw/locks.js';
 import { Marker, markInCache } from '../sw/marker.js';
 import { random } from '../sw/random.js';
@@ -42,14 +43,22 @@ export async function connect(options) {
   const account = new Account(owner, await ticketOf(raw, clock));
   const tasks = new Tasks();
   const locks = webLocks(navigator.locks);
+  const { signal } = stop;
+  const endpoint = new URL(options.endpoint, location.href);
+  const waker = new Waker(clock, () => { poke('timer', 'periodic'); });
+  const hint = once(() => poke('message', 'push', [{ type: 'hint', value: { owner } }]));
+  const listening = new Listening(hints, { endpoint, owner, authorize: options.authorize, hint, clock, random }, { account, signal, locks: webLocks(navigator.locks, `tidegate-hints:${owner}`) });
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
     if (type === 'sync.ended') waker.arm(detail.wakeAtMs);
-    if (type === 'status') queued = detail.queueSize > 0;
+    if (type === 'status') {
+      queued = detail.queueSize > 0;
+      listening.heed(detail);
+    }
     if (account.hears(type, detail)) tell(listeners, type, detail);
   };
   const store = encryption?.(raw, { owner, publish }) ?? raw;
   const tabs = openTabs(publish);
-  const link = await WorkerLink.open(options, { clock, publish, readings, signedIn: () => (account.away ? null : owner), authorize: options.authorize, signal: stop.signal });
+  const link = await WorkerLink.open(options, { clock, publish, readings, signedIn: () => (account.away ? null : owner), authorize: options.authorize, signal });
 
   /** @type {Turns | null} */
   let own = null;
@@ -68,10 +77,9 @@ export async function connect(options) {
   });
   /** Asks without waiting for what comes of it; a failure has been published. @param {string} type @param {string} trigger */
   const poke = (type, trigger, commands = /** @type {any[]} */ ([])) => ask({ event: { type: /** @type {any} */ (type), trigger }, commands }, 'answers').catch(() => {});
-  const waker = new Waker(clock, () => { poke('timer', 'periodic'); });
 
   const marker = new Marker(markInCache(globalThis.caches, location.href), store, clock, (loss) => publish('sync.storage-lost', loss));
-  const drainSoon = once(() => Promise.race([poke('accept', 'data-change'), clock.sleep(kPatienceMs, stop.signal)]));
+  const drainSoon = once(() => Promise.race([poke('accept', 'data-change'), clock.sleep(kPatienceMs, signal)]));
 
   const client = await createCalls(options, {
     store, clock, random, ask, account, locks, listeners, marker,
@@ -80,7 +88,7 @@ export async function connect(options) {
       drainSoon();
     },
     supported: () => ({ ...supported(link !== null), persisted }),
-    tasks, reach: reaching(new URL(options.endpoint, location.href), clock),
+    tasks, reach: reaching(endpoint, clock),
     close: async () => {
       stop.abort();
       waker.close();
@@ -89,15 +97,13 @@ export async function connect(options) {
     },
   });
 
-  const { signal } = stop;
+  for (const type of ['freeze', 'resume']) document.addEventListener(type, () => listening.freeze(type === 'freeze'), { signal });
   const tick = () => { if ((queued || pull) && navigator.onLine) poke('page', 'periodic'); };
   addEventListener('online', () => { poke('online', 'connectivity'); }, { signal });
   document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') tick(); }, { signal });
   for (const change of ['levelchange', 'chargingchange']) battery?.addEventListener(change, tick, { signal });
   every(clock, kTickMs, tick, signal);
-  const hint = once(() => poke('message', 'push', [{ type: 'hint', value: { owner } }]));
-  hints?.({ endpoint: new URL(options.endpoint, location.href), owner, authorize: options.authorize, hint, signal, clock, random });
-  poke('start', 'start', pull ? [{ type: 'pull', value: { owner } }] : []);
+  poke('start', 'start', [...(pull ? [{ type: 'pull', value: { owner } }] : []), { type: 'status' }]).then((answers) => { if (answers) listening.heed(answers[answers.length - 1].value); });
   return client;
 }
 

@@ -1,5 +1,6 @@
 // Hints: "something changed", over server-sent events and over a WebSocket; each wakes one pull.
 import assert from 'node:assert/strict';
+import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -8,7 +9,9 @@ import { clock } from '../../sw/clock.js';
 import { sseHints, webSocketHints } from '../../sw/hints.js';
 import { openClient } from '../../sw/node.js';
 import { random } from '../../sw/random.js';
+import { connect as openPageClient } from '../../web/client.js';
 import { startServer, temporaryDirectory } from './server-harness.js';
+import { openPage, origin, startWorker, wipe } from './sw-harness.js';
 
 async function until(condition, what = 'the awaited condition') {
   const end = Date.now() + 10_000;
@@ -110,4 +113,117 @@ test('the WebSocket source gives the same hints, and says so where the engine ha
   await until(() => heard.hints === 1, 'the connection');
   await create('NOTE/1');
   await until(() => heard.hints === 2, 'the hint');
+});
+
+/** The connections that wait for hints at the servers of this process, each with its headers; counted by the server's own HTTP. */
+function waitingForHints(t) {
+  const waiting = new Set();
+  let ever = 0;
+  const count = ({ request, response }) => {
+    ever += 1;
+    if (!request.url.endsWith('/hints')) return;
+    waiting.add(request);
+    response.on('close', () => waiting.delete(request));
+  };
+  channel('http.server.request.start').subscribe(count);
+  t.after(() => channel('http.server.request.start').unsubscribe(count));
+  return { ever: () => ever, count: () => waiting.size, owners: () => [...waiting].map(({ headers }) => headers['x-owner']) };
+}
+const authorize = (owner) => ({ 'x-owner': owner || 'nobody' });
+
+test('nobody listens before it is known that he may, without consent, while sync is off or paused, or signed out; he does again as soon as nothing of that is so', async (t) => {
+  const { api, create } = await startServer(t);
+  const waiting = waitingForHints(t);
+  const path = join(temporaryDirectory(t), 'a.db');
+  const open = async () => {
+    const client = await openClient({ path, endpoint: api, owner: 'ann', hints: sseHints(), authorize });
+    t.after(() => client.close());
+    return client;
+  };
+  const client = await open();
+  for (const [stop, go] of [
+    [() => client.settings({ consent: 'withdrawn' }), () => client.settings({ consent: 'granted' })], [() => client.settings({ enabled: false }), () => client.settings({ enabled: true })],
+    [() => client.pause(), () => client.resume()], [() => client.signOut(), () => client.signIn()],
+  ]) {
+    await until(() => waiting.owners().join() === 'ann', 'the connection');
+    await stop();
+    await until(() => waiting.count() === 0, `no connection after ${stop}`);
+    await go();
+  }
+  await until(() => waiting.count() === 1, 'the connection');
+  await create('NOTE/1', '{"n":1}');
+  await until(async () => (await client.get('NOTE', '1')) !== undefined, 'what came meanwhile');
+
+  await client.settings({ consent: 'withdrawn' });
+  await client.close();
+  const asked = waiting.ever();
+  const again = await open();
+  assert.equal((await again.status()).state, 'paused');
+  assert.equal(waiting.ever(), asked, 'nothing was asked of the server');
+});
+
+test('who was signed out by another listens no more, and the other one does', async (t) => {
+  const { api } = await startServer(t);
+  const waiting = waitingForHints(t);
+  await wipe();
+  const world = origin(new URL(api).origin);
+  const worker = await startWorker(world, { authorize });
+  await worker.fire('install');
+  const pages = [];
+  const open = async (owner) => {
+    const page = openPage(world, { worker });
+    const client = await openPageClient({ worker: '/sw.js', endpoint: '/api/v1', owner, hints: sseHints(), authorize });
+    pages.unshift({ page, client });
+    return client;
+  };
+  t.after(async () => {
+    for (const { page, client } of pages) { await client.close(); page.close(); }
+  });
+  const ann = await open('ann');
+  await until(() => waiting.owners().join() === 'ann', 'her connection');
+  await open('bob');
+  await until(() => waiting.owners().join() === 'bob', 'his connection alone');
+  await ann.signIn();
+  await until(() => waiting.owners().join() === 'ann', 'her connection alone');
+  await ann.settings({ consent: 'withdrawn' });
+  await until(() => waiting.count() === 0, 'no connection');
+});
+
+test('of several pages of one owner one listens; when it closes or is frozen, another does; all hear what it brings', async (t) => {
+  const { api, create } = await startServer(t);
+  const waiting = waitingForHints(t);
+  await wipe();
+  const world = origin(new URL(api).origin);
+  const worker = await startWorker(world);
+  await worker.fire('install');
+  const pages = [];
+  t.after(async () => {
+    for (const { page, client } of pages.reverse()) { await client.close(); page.close(); }
+  });
+  const heard = [];
+  for (let n = 0; n < 3; n++) {
+    const page = openPage(world, { worker });
+    const { document } = globalThis;
+    let listening = 0;
+    const hints = (context) => { listening += 1; return sseHints()(context).finally(() => { listening -= 1; }); };
+    const client = await openPageClient({ worker: '/sw.js', endpoint: '/api/v1', owner: 'ann', hints });
+    client.subscribe(({ type }) => { if (type === 'sync.documents') heard.push(n); });
+    pages.push({ page, client, document, listens: () => listening === 1 });
+    await until(() => waiting.count() === 1, 'a connection');
+    await client.status();
+  }
+  const listeners = () => pages.filter(({ listens }) => listens());
+  assert.deepEqual(listeners(), [pages[0]]);
+  await create('NOTE/1', '{"n":1}');
+  await until(() => new Set(heard).size === 3, 'the news in each page');
+  assert.equal(waiting.count(), 1);
+  pages[0].document.dispatchEvent(new Event('freeze'));
+  await until(() => listeners().length === 1 && listeners()[0] !== pages[0] && waiting.count() === 1, 'another page to listen');
+  const [next] = listeners();
+  await next.client.close();
+  await until(() => listeners().length === 1 && listeners()[0] !== next && waiting.count() === 1, 'the third page to listen');
+  pages[0].document.dispatchEvent(new Event('resume'));
+  const [third] = listeners();
+  await third.client.close();
+  await until(() => listeners()[0] === pages[0] && waiting.count() === 1, 'the first page again');
 });

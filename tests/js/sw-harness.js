@@ -3,23 +3,24 @@
 import 'fake-indexeddb/auto';
 import { readFileSync } from 'node:fs';
 
-/** The requests of one origin's Web Locks. */
+/** The requests of one origin's Web Locks: one queue for each name. */
 export function lockManager() {
-  const queue = [];
-  let held = false;
-  const next = () => {
-    if (held || queue.length === 0) return;
-    held = true;
-    const { callback, resolve } = queue.shift();
-    callback().then(resolve).finally(() => { held = false; next(); });
-  };
+  const queues = new Map();
   return {
-    request: (_name, { signal }, callback) => new Promise((resolve, reject) => {
+    request: (name, { signal }, callback) => new Promise((resolve, reject) => {
+      if (!queues.has(name)) queues.set(name, { waiting: [], held: false });
+      const lock = queues.get(name);
+      const next = () => {
+        if (lock.held || lock.waiting.length === 0) return;
+        lock.held = true;
+        const { callback, resolve } = lock.waiting.shift();
+        callback().then(resolve).finally(() => { lock.held = false; next(); });
+      };
       const entry = { callback, resolve };
-      queue.push(entry);
+      lock.waiting.push(entry);
       signal?.addEventListener('abort', () => {
-        const at = queue.indexOf(entry);
-        if (at >= 0) { queue.splice(at, 1); reject(signal.reason); }
+        const at = lock.waiting.indexOf(entry);
+        if (at >= 0) { lock.waiting.splice(at, 1); reject(signal.reason); }
       });
       next();
     }),
