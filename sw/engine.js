@@ -30,7 +30,8 @@ import { Turns } from './turns.js';
 export function createEngine({ endpoint, allow, authorize, resolveConflict, schemaVersion, migrate, plugins = [], blobDeltas = (store) => store, tasks = (transport) => transport, uploads }, { wasm, base, pages, ...realm }) {
   checkSchemaVersion(schemaVersion, '/schemaVersion');
   const transport = createTransport({ endpoint: String(endpoint), base, allow, authorize, pages, clock: realm.clock });
-  const around = withPlugins(plugins, realm.clock, tasks(withAsking(transport, realm.clock, resolveConflict, migrate), realm), realm.publish);
+  const added = withPlugins(plugins, realm.clock, realm.publish);
+  const around = added.around(tasks(withAsking(transport, realm.clock, resolveConflict ?? added.resolveConflict, migrate), realm));
   if (uploads) around.transport = uploads.around(around.transport, realm);   // outermost: what it sends passes the plugins
   return new Turns({ ...realm, store: blobDeltas(realm.store), ...around, schemaVersion, createPlanner: () => createPlanner(wasm) });
 }

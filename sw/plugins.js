@@ -10,15 +10,14 @@ const kPluginMs = 5_000;
 const kHooks = /** @type {const} */ ({ 'sync.started': 'beforeSync', 'sync.completed': 'afterSync', 'sync.failed': 'afterSync' });
 
 /**
- * Transport and publisher with plugins around them.
- * @param {Plugin[]} plugins @param {Clock} clock @param {Transport} transport @param {(type: string, detail: any) => void} publish
+ * The plugins of a drain: their say in a conflict, and what stands around its transport and its publisher.
+ * @param {Plugin[]} plugins @param {Clock} clock @param {(type: string, detail: any) => void} publish
  */
-export function withPlugins(plugins, clock, transport, publish) {
-  if (plugins.length === 0) return { transport, publish };
+export function withPlugins(plugins, clock, publish) {
   /** @type {Map<Plugin, number>} */
   const failures = new Map();
-  /** @param {keyof Plugin} hook @param {any} argument @returns {Promise<any[]>} what each answered */
-  const call = (hook, argument) => Promise.all(plugins.map(async (plugin) => {
+  /** @param {Plugin} plugin @param {keyof Plugin} hook @param {any} argument @returns {Promise<any>} what it answered */
+  const one = async (plugin, hook, argument) => {
     const work = /** @type {any} */ (plugin)[hook];
     if (typeof work !== 'function') return undefined;
     let cancel = () => {};
@@ -32,9 +31,19 @@ export function withPlugins(plugins, clock, transport, publish) {
     } finally {
       cancel();
     }
-  }));
+  };
+  /** @param {keyof Plugin} hook @param {any} argument @returns {Promise<any[]>} */
+  const call = (hook, argument) => Promise.all(plugins.map((plugin) => one(plugin, hook, argument)));
 
-  return {
+  /** One after the other: the first that has a document to keep decides. @param {any} conflict */
+  const resolveConflict = async (conflict) => {
+    for (const plugin of plugins) {
+      const doc = await one(plugin, 'resolveConflict', structuredClone(conflict));
+      if (doc !== undefined) return doc;
+    }
+  };
+
+  const around = (/** @type {Transport} */ transport) => (plugins.length === 0 ? { transport, publish } : {
     publish: (/** @type {string} */ type, /** @type {any} */ detail) => {
       publish(type, detail);
       if (Object.hasOwn(kHooks, type)) call(kHooks[/** @type {keyof typeof kHooks} */ (type)], detail);
@@ -53,7 +62,8 @@ export function withPlugins(plugins, clock, transport, publish) {
         return answer;
       },
     }),
-  };
+  });
+  return { around, resolveConflict: plugins.length === 0 ? undefined : resolveConflict };
 }
 
 /** @param {any} value */

@@ -83,3 +83,30 @@ test('a bucket lets a burst pass, then its rate, also over a clock that jumps ba
   nowMs += 100;
   assert.equal(may(), true);
 });
+
+test('plugins have a say in a conflict: one that throws is counted, one without a say is passed over, the next decides; the option comes before all', async (t) => {
+  const asked = [];
+  const plugins = [
+    { name: 'broken', resolveConflict: (conflict) => { conflict.ours.n = 99; throw new Error('no'); } }, { name: 'silent', resolveConflict: () => {} },
+    { name: 'third', resolveConflict: async ({ ours, theirs }) => { asked.push([ours, theirs]); return { n: ours.n + theirs.n }; } },
+    { name: 'late', resolveConflict: () => { asked.push('too late'); return {}; } },
+  ];
+  for (const [resolveConflict, kept, failed] of [[undefined, { n: 7 }, [['broken', 'resolveConflict', 1]]], [() => ({ n: 0 }), { n: 0 }, []]])
+    await t.test(resolveConflict ? 'with the option' : 'without', async (t) => {
+      const server = await startServer(t);
+      const client = await openClient({ path: join(temporaryDirectory(t), 'a.db'), endpoint: server.api, autoSync: false, plugins, resolveConflict });
+      t.after(() => client.close());
+      const events = [];
+      client.subscribe((event) => events.push(event));
+      await client.settings({ conflictStrategy: 'custom' });
+      await client.save('NOTE', '1', { n: 1 });
+      await client.sync();
+      const { etag } = await server.get('NOTE/1');
+      assert.equal((await server.put('NOTE/1', { 'if-match': etag, 'content-type': 'application/json', body: '{"n":4}' })).status, 200);
+      await client.save('NOTE', '1', { n: 3 });
+      await client.sync();
+      assert.deepEqual(JSON.parse((await server.get('NOTE/1')).text), kept);
+      assert.deepEqual(events.filter(({ type }) => type === 'sync.plugin-failed').map(({ detail: { plugin, hook, failures } }) => [plugin, hook, failures]), failed);
+    });
+  assert.deepEqual(asked, [[{ n: 3 }, { n: 4 }]]);
+});
