@@ -24,16 +24,23 @@ export async function runEngine(engine) {
   const results = [];
   for (const file of filesOf(engine)) {
     section(`browser (${engine}): ${file}`);
-    const { code, output } = await runAndRead(process.execPath, ['--test', '--test-reporter=tap', '--test-concurrency=1', `--test-timeout=${kTimeoutMs}`, file]);
-    const count = (word) => Number(output.match(new RegExp(`^# ${word} (\\d+)$`, 'm'))?.[1] ?? 0);
-    const skipped = [...output.matchAll(/^\s*ok \d+ - (.*?) # (?:SKIP|[T]ODO) ?(.*)$/gm)].map(([, test, reason]) => ({ test, reason }));
-    const passed = count('pass');
-    const failed = count('fail') + count('cancelled');
-    const faults = skipped.filter(({ test }) => !allowed.includes(test)).map(({ test }) => `skipped, and tests/browser/skips.json does not allow it: ${test}`);
-    if (passed + failed === 0) faults.push('no test ran');
-    results.push({ suite: basename(file, '.test.js'), passed, failed: (failed || (code === 0 ? 0 : 1)) + faults.length, skipped, faults });
+    results.push(resultOf(basename(file, '.test.js'), await runAndRead(process.execPath, ['--test', '--test-reporter=tap', '--test-concurrency=1', `--test-timeout=${kTimeoutMs}`, file]), allowed));
   }
   return results;
+}
+
+/**
+ * What a suite's TAP says, and what is wrong with it though no test failed.
+ * @param {string} suite @param {{code: number, output: string}} run @param {string[]} allowed  the tests that may be skipped
+ */
+export function resultOf(suite, { code, output }, allowed) {
+  const count = (word) => Number(output.match(new RegExp(`^# ${word} (\\d+)$`, 'm'))?.[1] ?? 0);
+  const skipped = [...output.matchAll(/^\s*ok \d+ - (.*?) # (?:SKIP|[T]ODO) ?(.*)$/gm)].map(([, test, reason]) => ({ test, reason }));
+  const passed = count('pass');
+  const failed = count('fail') + count('cancelled');
+  const faults = skipped.filter(({ test }) => !allowed.includes(test)).map(({ test }) => `skipped, and tests/browser/skips.json does not allow it: ${test}`);
+  if (passed + failed === 0) faults.push('no test ran');
+  return { suite, passed, failed: (failed || (code === 0 ? 0 : 1)) + faults.length, skipped, faults };
 }
 
 if (isMain(import.meta.url)) {
