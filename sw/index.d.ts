@@ -102,8 +102,11 @@ export type Encryption = (store: Store, context: { owner?: string; publish: (typ
 /** Functions around a drain and its requests. One that throws or takes longer than 5 s is counted, told as `sync.plugin-failed`, and skipped. */
 export interface Plugin {
   name?: string;
+  /** Told when a session begins. It does not hold the drain up: what a request needs belongs into beforeSend. */
   beforeSync?(session: Session): void | Promise<void>;
   afterSync?(session: Session): void | Promise<void>;
+  /** For conflict strategy "custom", where there is no option `resolveConflict`: the first plugin that answers a document decides. */
+  resolveConflict?: ResolveConflict;
   /** May answer headers to add. They lie under those of the protocol. */
   beforeSend?(request: RequestShown): void | Record<string, string> | Promise<void | Record<string, string>>;
   onOutcome?(outcome: RequestShown & { status?: number; failure?: string; ms: number }): void | Promise<void>;
@@ -309,6 +312,7 @@ export interface Client {
   setRules(rules: any[]): Promise<void>;
   /** Returns what unsubscribes. */
   subscribe(listener: Listener): () => void;
+  /** What this realm can do, under the same names in each. `core`: false when the core's file could not be loaded by whoever needed it last. */
   isSupported(): Record<string, boolean>;
   /** Leaves no timer, listener, lock or connection. What is queued stays. */
   close(): Promise<void>;

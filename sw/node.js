@@ -9,6 +9,7 @@ import { quote } from './accept.js';
 import { Listening } from './listening.js';
 import { webLocks } from './locks.js';
 import { Marker } from './marker.js';
+import { supportedBy, watchingCore } from './platform.js';
 import { random } from './random.js';
 import { openSqliteStore, sqliteLock } from './sqlite-store.js';
 import { Tasks } from './task-runs.js';
@@ -47,7 +48,8 @@ export async function openClient(options) {
     store, clock, random, publish, locks, wasm: () => readFileSync(wasm),
     readings: () => ({ utcOffsetMinutes: clock.utcOffsetMinutes() }),
   });
-  const ask = account.introduced(askOf(turns));
+  const watched = watchingCore(account.introduced(askOf(turns)));
+  const { ask } = watched;
   /** Asks without waiting for what comes of it; a failure has been published. @param {import('../wasm/protocol.js').EventIn} event */
   const poke = (event, commands = /** @type {any[]} */ ([])) => ask({ event, commands }, 'end').catch(() => {});
   const waker = new Waker(clock, () => { poke({ type: 'timer', trigger: 'periodic' }); });
@@ -55,7 +57,7 @@ export async function openClient(options) {
   const client = await createCalls(options, {
     store, clock, random, listeners, marker, account, locks, ask,
     accepted: () => { if (autoSync) poke({ type: 'accept', trigger: 'data-change' }); },
-    supported: () => ({ serviceWorker: false, backgroundSync: false, periodicSync: false, persistentStore: true, webAssembly: typeof WebAssembly !== 'undefined' }),
+    supported: () => supportedBy(globalThis, { persistentStore: kept, webLocks: false, battery: false, networkInformation: false, core: watched.seen.core }),
     tasks, reach: reaching(new URL(endpoint), clock),
     close: async () => {
       waker.close();

@@ -18,5 +18,9 @@ export function networkReadings(navigator, clock) {
 export const batteryReadings = (battery, clock) =>
   (battery ? { batteryLevel: Math.round(battery.level * 100), charging: battery.charging, atMs: clock.now() } : {});
 
+/** Whether the person is away, as an idle detector says. @param {any} detector @param {Clock} clock @returns {ReadingsIn} */
+export const idleReadings = (detector, clock) =>
+  (detector ? { idle: detector.userState === 'idle' || detector.screenState === 'locked', atMs: clock.now() } : {});
+
 /** The entries that are there. @template {object} T @param {T} readings @returns {T} */
 const present = (readings) => /** @type {T} */ (Object.fromEntries(Object.entries(readings).filter(([, value]) => value !== undefined && value !== null)));

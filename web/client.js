@@ -7,8 +7,9 @@ import { askOf, createEngine } from '../sw/engine.js';
 import { Listening } from '../sw/listening.js';
 import { webLocks } from '../sw/locks.js';
 import { Marker, markInCache } from '../sw/marker.js';
+import { noPlatform, supportedBy, watchingCore } from '../sw/platform.js';
 import { random } from '../sw/random.js';
-import { batteryReadings, networkReadings } from '../sw/readings.js';
+import { batteryReadings, idleReadings, networkReadings } from '../sw/readings.js';
 import { openStore } from '../sw/store.js';
 import { fetchAsset, reaching } from '../sw/transport.js';
 import { Tasks } from '../sw/task-runs.js';
@@ -21,19 +22,23 @@ import { WorkerLink } from './worker-link.js';
 
 /** How long news of one save waits for the answer to the news before it. */
 const kPatienceMs = 1_000;
+/** Who did nothing for this long is away; the shortest that browsers grant. */
+const kIdleMs = 60_000;
 
 /**
  * Opens the outbox, and registers `options.worker` where one is given. A worker that cannot be registered is no error: the page drains, and
- * isSupported().serviceWorker says so.
+ * isSupported().serviceWorker says so. Where nothing can be kept at all (no IndexedDB: a page that is rendered on a server) every call of the client rejects "unsupported".
  * @param {ConnectOptions} options @returns {Promise<Client>} throws TidegateError, StoreError
  */
 export async function connect(options) {
+  if (!globalThis.indexedDB) return noPlatform();
   const raw = await openStore({ clock });
   /** @type {Set<Listener>} */
   const listeners = new Set();
   const stop = new AbortController();
   const battery = await /** @type {any} */ (navigator).getBattery?.().catch(() => null);
-  const readings = () => ({ ...networkReadings(navigator, clock), ...batteryReadings(battery, clock) });
+  const idle = await idleDetector(stop.signal).catch(() => null);
+  const readings = () => ({ ...networkReadings(navigator, clock), ...batteryReadings(battery, clock), ...idleReadings(idle, clock), foreground: document.visibilityState === 'visible' });
   const { storage } = navigator;
   let persisted = (await storage?.persisted?.().catch(() => false)) ?? false;
   if (!persisted && options.persist !== false) storage?.persist?.().then((granted) => { persisted = granted; }, () => {});
@@ -62,7 +67,7 @@ export async function connect(options) {
 
   /** @type {Turns | null} */
   let own = null;
-  const ask = account.introduced(async (request, until) => {
+  const watched = watchingCore(account.introduced(async (request, until) => {
     const worker = await link?.active();
     if (worker) return link?.ask(worker, request, until);
     own ??= createEngine({ ...options, tasks: tasks.with(options.tasks) }, {
@@ -74,7 +79,8 @@ export async function connect(options) {
       wasm: () => fetchAsset(new URL(options.wasm ?? new URL('../dist/tidegate.wasm', import.meta.url), location.href)),
     });
     return askOf(own)(request, until);
-  });
+  }));
+  const { ask } = watched;
   /** Asks without waiting for what comes of it; a failure has been published. @param {string} type @param {string} trigger */
   const poke = (type, trigger, commands = /** @type {any[]} */ ([])) => ask({ event: { type: /** @type {any} */ (type), trigger }, commands }, 'answers').catch(() => {});
 
@@ -84,10 +90,11 @@ export async function connect(options) {
   const client = await createCalls(options, {
     store, clock, random, ask, account, locks, listeners, marker,
     accepted: (documents) => {
+      queued = true;   // also where nobody hears of it
       tabs.tell('sync.documents', { owner, documents });
       drainSoon();
     },
-    supported: () => ({ ...supported(link !== null), persisted }),
+    supported: () => supportedBy(globalThis, { serviceWorker: link !== null, persistentStore: true, persisted, core: watched.seen.core }),
     tasks, reach: reaching(endpoint, clock),
     close: async () => {
       stop.abort();
@@ -102,6 +109,7 @@ export async function connect(options) {
   addEventListener('online', () => { poke('online', 'connectivity'); }, { signal });
   document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') tick(); }, { signal });
   for (const change of ['levelchange', 'chargingchange']) battery?.addEventListener(change, tick, { signal });
+  idle?.addEventListener('change', tick, { signal });
   every(clock, kTickMs, tick, signal);
   poke('start', 'start', [...(pull ? [{ type: 'pull', value: { owner } }] : []), { type: 'status' }]).then((answers) => { if (answers) listening.heed(answers[answers.length - 1].value); });
   return client;
@@ -120,9 +128,11 @@ function openTabs(hear) {
   };
 }
 
-/** @param {boolean} linked */
-const supported = (linked) => ({
-  serviceWorker: linked, backgroundSync: 'SyncManager' in globalThis, periodicSync: 'PeriodicSyncManager' in globalThis, persistentStore: true,
-  webLocks: 'locks' in navigator, webAssembly: typeof WebAssembly !== 'undefined', compression: typeof CompressionStream !== 'undefined',
-  battery: 'getBattery' in navigator, networkInformation: 'connection' in navigator,
-});
+/** Where the person was asked before and agreed; nobody is asked here. Rejects where the engine knows nothing of it. @param {AbortSignal} signal */
+async function idleDetector(signal) {
+  const { state } = await navigator.permissions.query({ name: /** @type {any} */ ('idle-detection') });
+  if (state !== 'granted') return null;
+  const detector = new /** @type {any} */ (globalThis).IdleDetector();
+  await detector.start({ threshold: kIdleMs, signal });
+  return detector;
+}

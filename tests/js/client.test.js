@@ -155,6 +155,146 @@ test('periodic sync is asked for, every 15 minutes, when the worker takes over a
   assert.deepEqual(world.periodic, [asked, asked]);
 });
 
+/** What a page of this origin may say, and the answers it gets. */
+function fromPage(world, request) {
+  const answers = [];
+  return { answers, message: { data: { tidegate: 1, id: 99, until: 'answers', request }, origin: world.url, source: { type: 'window', postMessage: (data) => answers.push(data) } } };
+}
+
+/** Saves, and the worker hears nothing of it. */
+async function saveUnheard({ world, client }, id) {
+  world.deaf = true;
+  await client.save('NOTE', id, { id });
+  await until(() => world.messages.at(-1)?.request.event?.type === 'accept', 'the news of it');
+  world.deaf = false;
+}
+
+for (const [occasion, trigger, act] of [
+  ['a sync event', 'connectivity', ({ worker }) => worker.fire('sync', { tag: 'tidegate', lastChance: false })],
+  ['a periodicsync event', 'periodic', ({ worker }) => worker.fire('periodicsync', { tag: 'tidegate' })],
+  ['a push with a hint', 'push', ({ worker }) => worker.fire('push', { data: { json: () => ({ tidegate: 'hint' }) } })],
+  ['the worker online again', 'connectivity', ({ worker }) => worker.fire('online')],
+  ['a page online again', 'connectivity', ({ page }) => page.events.dispatchEvent(new Event('online'))],
+  ['a page that is shown', 'periodic', ({ document }) => document.dispatchEvent(new Event('visibilitychange'))],
+  ['a save', 'data-change', ({ client }) => client.save('NOTE', '2', {})],
+  ['sync()', 'manual', ({ client }) => client.sync()],
+  ['POST start', 'manual', ({ worker }) => worker.fetch('/api/v1/sync/background/start', { method: 'POST' })],
+  ['a page that loads', 'start', async ({ t, world, worker }) => {
+    const page = openPage(world, { worker });
+    const second = await connect({ worker: '/sw.js', endpoint: '/api/v1' });
+    t.after(async () => { await second.close(); page.close(); });
+  }],
+])
+  test(`${occasion} begins a drain, and its session says "${trigger}"`, async (t) => {
+    const all = await browser(t);
+    const { document } = globalThis;
+    await all.client.status();
+    await saveUnheard(all, '1');
+    assert.equal((await all.client.ops()).length, 1);
+    await act({ ...all, t, document });
+    await drained(all.client);
+    await until(async () => (await all.client.background.list()).some(({ endTime }) => endTime), 'the end of the session');
+    assert.deepEqual((await all.client.background.list()).map(({ trigger, itemsSucceeded }) => [trigger, itemsSucceeded > 0]), [[trigger, true]]);
+    assert.equal((await all.get('NOTE/1')).status, 200);
+  });
+
+test('events of others begin nothing: a foreign periodic tag, a push of the app\'s own', async (t) => {
+  const all = await browser(t);
+  await all.client.status();
+  await saveUnheard(all, '1');
+  for (const [type, props] of [['periodicsync', { tag: 'news' }], ['push', { data: { json: () => ({ title: 'News' }) } }]]) assert.equal((await all.worker.fire(type, props)).waited, 0);
+  assert.equal((await all.client.ops()).length, 1);
+});
+
+test('while no page can be seen, timers keep the pace of syncIntervalMinutes; the page says whether it can be, and the worker looks at all of them', async (t) => {
+  const all = await browser(t, { page: { visible: false } });
+  const { client, worker, world, get } = all;
+  await client.save('NOTE', '1', {});
+  await drained(client);
+  await until(async () => (await client.background.list()).some(({ endTime }) => endTime), 'the end of the session');
+  assert.ok(world.messages.length > 0 && world.messages.every(({ readings }) => readings.foreground === false));
+  await saveUnheard(all, '2');
+  const timer = fromPage(world, { event: { type: 'timer', trigger: 'periodic' } });
+  await worker.fire('message', timer.message);
+  await worker.fire('periodicsync', { tag: 'tidegate' });
+  assert.equal((await get('NOTE/2')).status, 404);
+  world.pages.push({ type: 'window', visibilityState: 'visible', postMessage() {} });
+  await worker.fire('message', timer.message);
+  assert.equal((await get('NOTE/2')).status, 200);
+});
+
+test('a person at the device is a reading where the browser was permitted to tell before; nobody is asked, and elsewhere it is unknown', async (t) => {
+  const started = [];
+  class Detector extends EventTarget {
+    userState = 'active';
+    screenState = 'unlocked';
+    async start(options) { started.push(options.threshold); }
+  }
+  for (const [permission, reason] of [['granted', /in use/], ['prompt', undefined]])
+    await t.test(permission, async (t) => {
+      const { client, get } = await browser(t, { page: { idle: { permission, Detector } } });
+      await client.settings({ requiresIdle: true });
+      const { id } = await client.save('NOTE', '1', {});
+      if (reason) assert.match((await client.explain(id)).sentence, reason);
+      else await drained(client);
+      assert.equal((await get('NOTE/1')).status, reason ? 404 : 200);
+      assert.equal((await client.status()).unknownReadings.includes('idle'), permission !== 'granted');
+      assert.equal(client.isSupported().idleDetection, true);
+    });
+  assert.deepEqual(started, [60_000]);
+});
+
+test('the browser is asked to keep the storage, unless it does already or the app says no', async (t) => {
+  for (const [persisted, granted, options, asked] of [[false, true, {}, 1], [false, false, {}, 1], [true, true, {}, 0], [false, true, { persist: false }, 0]])
+    await t.test(JSON.stringify({ persisted, granted, options }), async (t) => {
+      let asks = 0;
+      const storage = { persisted: async () => persisted, persist: async () => { asks += 1; return granted; } };
+      const { client } = await browser(t, { page: { storage }, connectOptions: options });
+      await client.status();
+      assert.equal(asks, asked);
+      assert.equal(client.isSupported().persisted, persisted || (asked === 1 && granted));
+    });
+});
+
+test('messages beyond the rate are refused with "limit", and what they ask for does not happen', async (t) => {
+  const { world, worker, client } = await browser(t);
+  await client.status();
+  const idle = fromPage(world, {});
+  const work = [];
+  for (let n = 0; n < 1_000; n++) work.push(worker.fire('message', idle.message));
+  const pause = fromPage(world, { commands: [{ type: 'pause' }] });
+  work.push(worker.fire('message', pause.message));
+  assert.equal(pause.answers.length, 1, 'at once');
+  assert.deepEqual([pause.answers[0].id, pause.answers[0].error.code], [99, 'limit']);
+  assert.match(pause.answers[0].error.message, /at most 100 messages per second/);
+  await Promise.all(work);
+  const refused = idle.answers.filter(({ error }) => error).length;
+  assert.ok(idle.answers.length === 1_000 && refused > 300 && refused <= 500, `${refused} of ${idle.answers.length} were refused`);
+  assert.notEqual((await (await worker.fetch('/api/v1/sync/background/status')).response.json()).state, 'paused');
+});
+
+test('what a realm can do is said under the same names in page and Node; where nothing can be kept every call says so, and nothing throws before', async (t) => {
+  const { client } = await browser(t);
+  const { openClient } = await import('../../sw/node.js');
+  const inNode = await openClient({ path: ':memory:', endpoint: 'http://127.0.0.1:1', autoSync: false });
+  t.after(() => inNode.close());
+  const own = Object.getOwnPropertyDescriptor(globalThis, 'indexedDB');
+  delete globalThis.indexedDB;
+  t.after(() => Object.defineProperty(globalThis, 'indexedDB', own));
+  const none = await connect({ endpoint: '/api/v1' });
+  Object.defineProperty(globalThis, 'indexedDB', own);
+  assert.deepEqual(Object.keys(inNode.isSupported()), Object.keys(client.isSupported()));
+  assert.deepEqual(Object.keys(none.isSupported()), Object.keys(client.isSupported()));
+  assert.ok(Object.values(none.isSupported()).every((can) => can === false));
+  assert.deepEqual([client.isSupported().serviceWorker, inNode.isSupported().serviceWorker], [true, false]);
+  for (const name of Object.keys(client).filter((name) => !['isSupported', 'subscribe', 'close', 'background', 'registerTask'].includes(name)))
+    await assert.rejects(none[name](), { name: 'TidegateError', code: 'unsupported', message: /no IndexedDB/ }, name);
+  await assert.rejects(none.background.list(), { code: 'unsupported' });
+  none.subscribe(() => {})();
+  none.registerTask({ taskId: 'a', execute() {} })();
+  await none.close();
+});
+
 test('messages from elsewhere or of another shape are left alone', async (t) => {
   const { world, worker } = await browser(t);
   const answers = [];

@@ -62,7 +62,7 @@ export function origin(url, { online = true, files = {} } = {}) {
   const base = `${url}/`;
   const wasm = readFileSync(new URL('../../dist/tidegate.wasm', import.meta.url));
   const world = {
-    url, base, locks: lockManager(), caches: cacheStorage({ '/tidegate.wasm': wasm, '/': 'page', '/app.js': 'app', ...files }), pages: [], tags: [], registered: 0, periodic: [], refusesPeriodic: false,
+    url, base, locks: lockManager(), caches: cacheStorage({ '/tidegate.wasm': wasm, '/': 'page', '/app.js': 'app', ...files }), pages: [], tags: [], registered: 0, periodic: [], refusesPeriodic: false, deaf: false, messages: [],
     navigator: { onLine: online, connection: { effectiveType: '4g', rtt: 50, downlink: 10, saveData: false } },
   };
   return world;
@@ -116,19 +116,20 @@ export async function startWorker(world, options) {
 }
 
 /** The globals of a page of this origin, and its line to `worker`. Returns what takes them away again. */
-export function openPage(world, { worker, battery, visible = true } = {}) {
+export function openPage(world, { worker, battery, storage, visible = true, idle } = {}) {
   const container = new EventTarget();
-  const page = { type: 'window', url: world.base, postMessage: (data, ports = []) => setImmediate(() => container.dispatchEvent(Object.assign(new Event('message'), { data: structuredClone(data), ports }))) };
+  const page = { type: 'window', url: world.base, visibilityState: visible ? 'visible' : 'hidden', postMessage: (data, ports = []) => setImmediate(() => container.dispatchEvent(Object.assign(new Event('message'), { data: structuredClone(data), ports }))) };
   world.pages.push(page);
   const active = worker && Object.assign(new EventTarget(), {
-    state: 'activated', postMessage: (data) => setImmediate(() => worker.fire('message', { data: structuredClone(data), origin: world.url, source: page }).catch(() => {})),
+    state: 'activated', postMessage: (data) => { world.messages.push(data); if (!world.deaf) send(data); },
   });
+  const send = (data) => setImmediate(() => worker.fire('message', { data: structuredClone(data), origin: world.url, source: page }).catch(() => {}));
   container.startMessages = () => {};
   container.register = async () => {
     if (!worker) throw new TypeError('cannot register');
     return { active, installing: null, waiting: null };
   };
-  const navigator = { ...world.navigator, locks: world.locks, serviceWorker: container, ...(battery && { getBattery: async () => Object.assign(new EventTarget(), battery) }) };
+  const navigator = { ...world.navigator, locks: world.locks, serviceWorker: container, ...(storage && { storage }), ...(idle && { permissions: { query: async ({ name }) => ({ state: name === 'idle-detection' ? idle.permission : 'denied' }) } }), ...(battery && { getBattery: async () => Object.assign(new EventTarget(), battery) }) };
   const events = new EventTarget();
   let listeners = 0;
   const addEventListener = (type, listener, options) => {
@@ -136,7 +137,7 @@ export function openPage(world, { worker, battery, visible = true } = {}) {
     options.signal.addEventListener('abort', () => { listeners -= 1; });
     events.addEventListener(type, listener, options);
   };
-  const globals = { navigator, location: new URL(world.base), addEventListener, document: Object.assign(new EventTarget(), { visibilityState: visible ? 'visible' : 'hidden' }) };
+  const globals = { navigator, location: new URL(world.base), addEventListener, document: Object.assign(new EventTarget(), { visibilityState: visible ? 'visible' : 'hidden' }), ...(idle && { IdleDetector: idle.Detector }) };
   const before = Object.fromEntries(Object.keys(globals).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
   for (const [name, value] of Object.entries(globals)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   return {

@@ -1,0 +1,46 @@
+// What a realm can do, under the same names in every one (isSupported()); and the client of a realm that can do nothing: a server that renders the app's pages, a
+// browser without IndexedDB.
+import { TidegateError } from './errors.js';
+
+/** @import { Client } from './index.d.ts' */
+/** @import { Ask } from './calls.js' */
+
+const kNothing = {
+  serviceWorker: false, backgroundSync: false, periodicSync: false, persistentStore: false, persisted: false, webLocks: false, webAssembly: false, core: false,
+  compression: false, battery: false, networkInformation: false, idleDetection: false,
+};
+
+/** What the globals of a realm show, and what only the caller knows. @param {any} scope @param {Record<string, boolean>} known @returns {Record<string, boolean>} */
+export const supportedBy = (scope, known) => ({
+  ...kNothing, backgroundSync: 'SyncManager' in scope, periodicSync: 'PeriodicSyncManager' in scope, webLocks: Boolean(scope.navigator?.locks), webAssembly: typeof scope.WebAssembly === 'object',
+  compression: 'CompressionStream' in scope, battery: Boolean(scope.navigator?.getBattery), networkInformation: Boolean(scope.navigator?.connection), idleDetection: 'IdleDetector' in scope, ...known,
+});
+
+/**
+ * Watches what asking comes to: whether the core could be loaded when somebody last needed it. Until then it counts as there.
+ * @param {Ask} ask
+ */
+export function watchingCore(ask) {
+  const seen = { core: true };
+  const note = (/** @type {any} */ error) => { seen.core = error?.code !== 'core-unavailable'; };
+  return {
+    seen,
+    ask: /** @type {Ask} */ (async (request, until) => {
+      try {
+        const answer = await ask(request, until);
+        note(answer?.error);
+        return answer;
+      } catch (error) {
+        note(error);
+        throw error;
+      }
+    }),
+  };
+}
+
+/** A client that keeps and sends nothing, and says so: what it can answer without a store it answers, every other call rejects. @returns {Client} */
+export function noPlatform() {
+  const unsupported = async () => { throw new TidegateError('unsupported', '', 'this platform has no IndexedDB: nothing can be kept here'); };
+  const refusing = (/** @type {object} */ answers) => new Proxy(answers, { get: (own, name) => Reflect.get(own, name) ?? (typeof name === 'string' && name !== 'then' ? unsupported : undefined) });
+  return /** @type {Client} */ (refusing({ background: refusing({}), isSupported: () => ({ ...kNothing }), subscribe: () => () => {}, registerTask: () => () => {}, close: async () => {} }));
+}
