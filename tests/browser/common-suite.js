@@ -286,6 +286,27 @@ export function commonSuite(engine) {
     await scene.verify(page);
   });
 
+  for (const worker of ['sw.js', 'none'])
+    test(`tabs${worker === 'none' ? ' without a worker' : ''}: what one page saves another hears of and shows, and hears when it arrived`, async (t) => {
+      const scene = await openScene(t, { engine });
+      const [page, other] = [await scene.open({ worker }), await scene.open({ worker })];
+      await quick(page);
+      await other.run(async () => {
+        window.heard = [];
+        (await client).subscribe(({ type, detail, status }) => { window.heard.push({ type, detail, left: status?.queueSize }); });
+      });
+      const heard = () => other.run(() => window.heard);
+      await page.run(async () => { await (await client).pause(); });
+      await page.run(async () => { window.id = (await (await client).save('NOTE', 'n1', { n: 1 })).id; });
+      await until(async () => (await heard()).some(({ type, detail }) => type === 'sync.documents' && detail.documents.some(({ entityId }) => entityId === 'n1')), 'the news of the save', { seen: heard });
+      assert.deepEqual(await other.run(async () => (await client).get('NOTE', 'n1')), { n: 1 });
+      await page.run(async () => { await (await client).resume(); await (await client).sync(); });
+      const id = await page.run(() => window.id);
+      await until(async () => (await heard()).some(({ type, detail }) => type === 'op.done' && detail.id === id), 'the news of its arrival', { seen: heard });
+      await until(async () => (await heard()).some(({ type, left }) => type === 'status' && left === 0), 'the status', { seen: heard });
+      assert.equal(scene.server.effects(), 1);
+    });
+
   test('tasks: the worker runs the app\'s own job after what it waits for, with the server down as soon as it is back, and once', async (t) => {
     const scene = await openScene(t, { engine });
     const page = await scene.open();

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeEdits } from './harness/edits.js';
+import { kPolicyWithoutWasm } from './harness/gateway.js';
 import { kQuickSettings, openScene } from './harness/scene.js';
 import { until } from './harness/until.js';
 
@@ -157,6 +158,24 @@ test('where periodic sync is permitted the browser has its tag by itself, and it
   const { accepted } = await scene.verify(again);
   assert.equal(accepted, 10);
 });
+
+for (const worker of ['sw.js', 'none'])
+  test(`under a policy that refuses WebAssembly${worker === 'none' ? ', without a worker,' : ''} saving works, everything is kept, and calls say why`, async (t) => {
+    const scene = await openScene(t);
+    scene.gateway.policy = kPolicyWithoutWasm;
+    const page = await scene.open({ worker });
+    const found = await page.run(async () => {
+      const open = await client;
+      const failed = new Promise((resolve) => { open.subscribe(({ type, detail }) => { if (type === 'sync.failed') resolve(detail.message); }); });
+      const { id } = await open.save('NOTE', 'n1', { n: 1 });
+      const refused = async (call) => { try { await call(); return null; } catch ({ code, message }) { return { code, message }; } };
+      return { status: await refused(() => open.status()), sync: await refused(() => open.sync()), failed: await failed, state: (await open.op(id)).state, doc: await open.get('NOTE', 'n1'), core: open.isSupported().core };
+    });
+    assert.deepEqual([found.status.code, found.sync.code, found.state, found.doc, found.core], ['core-unavailable', 'core-unavailable', 'queued', { n: 1 }, false]);
+    assert.match(found.status.message, /could not be loaded.*Content Security Policy/i);
+    assert.match(found.failed, /could not be loaded/);
+    assert.equal(scene.gateway.batches, 0);
+  });
 
 test('the policy is strict, and its violations would be seen', async (t) => {
   const scene = await openScene(t);

@@ -6,7 +6,8 @@ import { gunzipSync } from 'node:zlib';
 
 /** What the tests promise to work under. Violations are reported here, by page and worker alike. */
 const kPolicy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; report-uri /violations";
-const kHeaders = { 'content-security-policy': kPolicy, 'cache-control': 'no-cache' };
+/** What an app has that does not know of WebAssembly. */
+export const kPolicyWithoutWasm = "default-src 'self'; script-src 'self'; report-uri /violations";
 
 /**
  * What may happen to one batch. `before`: the server never sees it. `after`: the server has committed.
@@ -28,6 +29,7 @@ export class Gateway {
   watch = null;
   /** @type {string | null} the one token that is good; null: everybody may pass */
   token = null;
+  policy = kPolicy;
   #batches = 0;
   #sockets = new Set();
   #agent = new Agent({ keepAlive: true });
@@ -79,8 +81,9 @@ export class Gateway {
 
   #file(response, path) {
     const file = this.files(path);
-    if (file) response.writeHead(200, { ...kHeaders, 'content-type': file.type }).end(file.body);
-    else response.writeHead(404, kHeaders).end();
+    const headers = { 'content-security-policy': this.policy, 'cache-control': 'no-cache' };
+    if (file) response.writeHead(200, { ...headers, 'content-type': file.type }).end(file.body);
+    else response.writeHead(404, headers).end();
   }
 
   async #api(request, response, path) {
