@@ -40,3 +40,25 @@ test('Firefox: the network comes back, and what waited arrives without anybody a
   await scene.browser.chrome('Services.io.offline = false');
   await scene.verify(page);
 });
+
+test('Firefox: the worker hears that the network is back, and drains with no page open', async (t) => {
+  const scene = await openScene(t, { engine });
+  const page = await scene.open();
+  const other = await scene.browser.page();   // the last tab of a window would close it
+  await page.run(async (settings) => { await (await client).settings(settings); }, kQuickSettings);
+  await scene.browser.chrome('Services.io.offline = true');
+  await scene.gateway.down();
+  await until(() => page.run(() => !navigator.onLine), 'the page to be offline');
+  await scene.save(page, makeEdits({ count: 10, entities: 10, seed: 83, fold: 0 }));
+  await until(async () => (await page.run(async () => (await (await client).status()).state)) === 'offline', 'the worker to know of them');
+  await page.close();
+  await scene.gateway.open();
+  assert.equal(scene.gateway.batches, 0, 'nothing could be sent yet');
+  await scene.browser.chrome('Services.io.offline = false');
+  await scene.arrived();
+  await other.close();
+  const again = await scene.open();
+  const sessions = await again.run(async () => (await client).background.list());
+  assert.deepEqual(sessions.filter(({ itemsSucceeded }) => itemsSucceeded > 0).map(({ trigger }) => trigger), ['connectivity']);
+  await scene.verify(again);
+});
