@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
+#include "tidegate/throttle.h"
 #include "world.h"
 
 using namespace tidegate;
@@ -22,6 +24,8 @@ struct Film {
     double there = 0;                    // bytes the server has
     bool known = false;                  // the server has an upload of it
     std::function<Json(int n)> instead;  // of the n-th request, from 1; null: the server answers. Whatever it says, the server did what was asked
+    std::vector<Json> deletes;           // effects that take an upload away
+    Json deleted = {{"status", 204}};    // what they are answered
 
     Film() {
         w.network = [this](const Json& effect) { return effect["type"] == "upload" ? step(effect) : Json(); };
@@ -36,15 +40,22 @@ struct Film {
     }
 
     Json step(const Json& effect) {
+        if (effect["method"] == "DELETE") {
+            deletes.push_back(effect);
+            return deleted;
+        }
         seen.push_back(effect);
         methods.push_back(effect["method"]);
         const Json row = w.row(1);
         CHECK(row["state"] == "sending");   // the mark is stored before it leaves
         const std::string state = row["upload"];
         CHECK((effect["method"] == "POST") == (state == "new"));
-        const Json said = answer(effect, state == "new" ? 0 : std::stod(state));
+        const double at = state == "new" ? 0 : std::stod(state);
+        const Json said = answer(effect, at);
         const Json other = instead ? instead(static_cast<int>(seen.size())) : Json();
-        return other.is_null() ? said : other;
+        Json outcome = other.is_null() ? said : other;
+        if (outcome.value("status", 0) == 413 && effect["method"] == "PATCH") outcome["sentBytes"] = std::min(kSize - at, std::floor(effect["detail"]["bytes"].get<double>()));
+        return outcome;
     }
 
     Json answer(const Json& effect, double at) {
@@ -295,4 +306,235 @@ TEST_CASE("upload: refused and retried, the app sees it again, as the op whose p
     film.rest();
     CHECK(film.w.queued() == 0);
     CHECK(film.w.values["docs"][":MEDIA/film"]["opId"] == id);
+}
+
+TEST_CASE("upload: no chunk is smaller than kMinBatchBytes, whatever 413 taught about other requests") {
+    Film film;
+    film.w.server.refuse_request = [] { return 413; };
+    film.w.accept("NOTE", "n", "create", "{\"text\":\"forty bytes of it, or so\"}");
+    film.w.run(kSync);
+    REQUIRE(film.w.row(1)["state"] == "dead");
+    film.w.command({{"type", "drop"}, {"id", film.w.row(1)["id"]}});
+    film.w.server.refuse_request = nullptr;
+    film.w.network = [&](const Json& effect) -> Json {
+        if (effect["type"] != "upload") return nullptr;
+        film.seen.push_back(effect);
+        if (effect["method"] == "POST") return {{"status", 201}, {"message", "0"}};
+        return {{"delay", 1000}};
+    };
+    film.save();
+    film.w.run(kSync, 8);
+    REQUIRE(film.seen.size() == 2);
+    CHECK(film.seen[1]["detail"]["bytes"] == kMinBatchBytes);
+}
+
+TEST_CASE("upload: 413 halves the chunks down to kMinBatchBytes and no further; to one of that size it is a dead letter with the answer") {
+    Film film;
+    film.save();
+    film.instead = [&](int) -> Json { return film.methods.back() == "PATCH" ? Json{{"status", 413}, {"body", "{\"title\":\"no films here\"}"}} : Json(); };
+    film.rest();
+    const Json row = film.w.row(1);
+    CHECK(row["state"] == "dead");
+    CHECK(row["reason"].get<std::string>().find("no films here") != std::string::npos);
+    CHECK(row["error"]["status"] == 413);
+    CHECK(film.seen.back()["detail"]["bytes"] == kMinBatchBytes);
+    double before = 1e9;
+    for (const Json& effect : film.seen) {
+        if (effect["method"] != "PATCH") continue;
+        CHECK(effect["detail"]["bytes"].get<double>() < before);
+        before = effect["detail"]["bytes"].get<double>();
+    }
+}
+
+TEST_CASE("upload: 413 to a last chunk that is small is about the whole: no other follows, and batches stay as large as they were") {
+    Film film;
+    film.known = true;
+    film.there = kSize - 1000;
+    film.save({{"upload", "1999000"}});
+    film.instead = [&](int) -> Json { return {{"status", 413}}; };
+    film.w.run(kSync);
+    CHECK(film.steps() == "PA ");
+    CHECK(film.w.row(1)["state"] == "dead");
+    CHECK(film.w.values["state"]["core"]["link"]["serverBatchBytes"] == 0);
+}
+
+TEST_CASE("upload: 412 to the last chunk is decided, then it is asked for how far it came, and an empty PATCH ends it; only bytes the server did not keep go again") {
+    for (const bool kept : {true, false}) {
+        CAPTURE(kept);
+        Film film;
+        film.w.values["bases"][":MEDIA/film"] = {{"etag", "\"1\""}};
+        film.save({{"action", "update"}});
+        double last = 0;
+        film.instead = [&](int) -> Json {
+            if (film.there < kSize || last > 0 || film.methods.back() != "PATCH") return nullptr;
+            last = std::stod(film.w.row(1)["upload"].get<std::string>());
+            if (!kept) film.there = last;
+            return {{"status", 412}, {"headers", {{"etag", "\"2\""}}}};
+        };
+        film.rest();
+        CHECK(film.w.queued() == 0);
+        CHECK(film.there == kSize);
+        const std::string steps = film.steps();
+        CHECK(steps.substr(steps.size() - 9) == "PA HE PA ");
+        CHECK(film.seen.back()["headers"]["if-match"] == "\"2\"");
+        CHECK(film.seen.front()["headers"]["if-match"] == "\"1\"");
+        CHECK(film.seen.back()["headers"]["idempotency-key"] == film.seen.front()["headers"]["idempotency-key"]);
+    }
+}
+
+TEST_CASE("upload: 412 that does not name their version: it is asked for by HEAD, for theirs may be as large as ours") {
+    Film film;
+    film.w.values["bases"][":MEDIA/film"] = {{"etag", "\"1\""}};
+    film.save({{"action", "update"}});
+    std::vector<std::string> asked;
+    film.w.network = [&](const Json& effect) -> Json {
+        if (effect["type"] == "upload") return film.step(effect);
+        asked.push_back(effect["method"]);
+        CHECK(effect["url"] == "entities/MEDIA/film");
+        return {{"status", 200}, {"headers", {{"etag", "\"2\""}}}};
+    };
+    film.instead = [&](int n) -> Json { return n == 3 ? Json{{"status", 412}} : Json(); };
+    film.rest();
+    CHECK(asked == std::vector<std::string>{"HEAD"});
+    CHECK(film.w.queued() == 0);
+    CHECK(film.seen.back()["headers"]["if-match"] == "\"2\"");
+}
+
+TEST_CASE("upload: where their version is not to be had after a 412 to the last chunk, that chunk does not go again before it was asked for") {
+    Film film;
+    film.w.values["bases"][":MEDIA/film"] = {{"etag", "\"1\""}};
+    film.save({{"action", "update"}});
+    int refused = 0, asked = 0;
+    film.w.network = [&](const Json& effect) -> Json {
+        if (effect["type"] == "upload") return film.step(effect);
+        return ++asked == 1 ? Json{{"failure", "network"}} : Json{{"status", 200}, {"headers", {{"etag", "\"2\""}}}};
+    };
+    film.instead = [&](int) -> Json {
+        const bool end = film.there == kSize && film.methods.back() == "PATCH" && film.seen.back()["headers"]["if-match"] == "\"1\"";
+        return end && ++refused > 0 ? Json{{"status", 412}} : Json();
+    };
+    film.rest();
+    CHECK(film.w.queued() == 0);
+    CHECK(refused == 2);
+    CHECK(asked == 2);
+    const std::string steps = film.steps();
+    CHECK(steps.substr(steps.size() - 15) == "PA HE PA HE PA ");
+}
+
+TEST_CASE("upload: the progress of what is under way is the share of its bytes that the server has, and told no more often than any status") {
+    for (const double between : {10.0, 300.0}) {
+        CAPTURE(between);
+        Film film;
+        film.w.command({{"type", "settings"}, {"value", {{"maxBatchBytes", 50'000}}}});
+        film.save();
+        std::vector<double> told;
+        film.instead = [&](int) -> Json {
+            film.w.now += between;
+            if (film.methods.back() != "PATCH") return nullptr;
+            const Json progress = (*film.w.status)["currentProgress"]["currentOperation"];
+            CHECK(progress["entityId"] == "film");
+            if (told.empty() || told.back() != progress["progress"]) told.push_back(progress["progress"]);
+            if (between > kStatusIntervalMs) CHECK(told.back() == doctest::Approx(100 * std::stod(film.w.row(1)["upload"].get<std::string>()) / kSize));
+            return nullptr;
+        };
+        film.rest();
+        REQUIRE(film.w.queued() == 0);
+        CHECK(std::is_sorted(told.begin(), told.end()));
+        if (between > kStatusIntervalMs) CHECK(told.size() == film.count("PATCH"));
+        else CHECK(static_cast<double>(told.size()) <= 2 + static_cast<double>(film.count("PATCH")) * between / kStatusIntervalMs);
+    }
+}
+
+TEST_CASE("upload: cancelled in the middle it is gone at once; the server is told once a drain until it answered, also after a restart, and only while something may be sent") {
+    Film film;
+    const std::string id = film.save();
+    film.w.run(kSync, 6);
+    film.w.command({{"type", "pause"}});
+    const std::string upload = film.w.row(1)["upload"];
+    REQUIRE(film.there > 0);
+    CHECK(film.w.command({{"type", "cancel"}, {"id", id}}) == Json{{"ok", true}});
+    CHECK(film.w.queued() == 0);
+    CHECK(film.w.bytes["payloads"].empty());
+    CHECK(film.deletes.empty());   // paused
+    film.w.restart();
+    film.deleted = {{"failure", "network"}};
+    film.w.command({{"type", "resume"}});
+    REQUIRE(film.deletes.size() == 1);
+    CHECK(film.deletes[0]["type"] == "upload");
+    CHECK(film.deletes[0]["owner"] == "");
+    CHECK(film.deletes[0]["detail"]["upload"] == upload + "\n");
+    CHECK(film.w.last_idle);
+    film.w.run(kSync);
+    CHECK(film.deletes.size() == 2);
+    film.w.command({{"type", "settings"}, {"value", {{"consent", "withdrawn"}}}});
+    film.w.run(kSync);
+    CHECK(film.deletes.size() == 2);
+    film.w.command({{"type", "settings"}, {"value", {{"consent", "granted"}}}});
+    film.w.command({{"type", "signOut"}, {"value", {{"owner", ""}}}});
+    CHECK(film.deletes.size() == 3);   // with the settings
+    film.w.run(kSync);
+    CHECK(film.deletes.size() == 3);   // nobody's credentials are there
+    film.deleted = {{"status", 404}};
+    film.w.command({{"type", "signIn"}, {"value", {{"owner", ""}}}});
+    CHECK(film.deletes.size() == 4);
+    film.w.run(kSync);
+    film.w.restart();
+    film.w.run(kSync);
+    CHECK(film.deletes.size() == 4);
+}
+
+TEST_CASE("upload: whatever takes an op out in the middle of its upload abandons it: expiry, a drop, their version; what was not begun, or has ended, nothing") {
+    const auto deletes_after = [](const std::function<void(Film&)>& ending) {
+        Film film;
+        ending(film);
+        film.w.run(kSync);
+        CHECK(film.w.queued() == 0);
+        return film.deletes.size();
+    };
+    CHECK(deletes_after([](Film& film) { film.save(), film.rest(); }) == 0);
+    CHECK(deletes_after([](Film& film) {
+        film.w.command({{"type", "pause"}});
+        film.w.command({{"type", "cancel"}, {"id", film.save()}});
+        film.w.command({{"type", "resume"}});
+    }) == 0);
+    CHECK(deletes_after([](Film& film) {
+        film.save({{"expiresAt", film.w.now + 5000}});
+        film.w.run(kSync, 6);
+        film.w.command({{"type", "pause"}});
+        film.w.now += 6000;
+        film.w.command({{"type", "resume"}});
+    }) == 1);
+    CHECK(deletes_after([](Film& film) {
+        const std::string id = film.save();
+        film.instead = [](int n) -> Json { return n == 3 ? Json{{"status", 403}} : Json(); };
+        film.w.run(kSync);
+        film.w.command({{"type", "drop"}, {"id", id}});
+    }) == 1);
+    CHECK(deletes_after([](Film& film) {
+        film.w.command({{"type", "settings"}, {"value", {{"conflictStrategy", "server-wins"}}}});
+        film.w.values["bases"][":MEDIA/film"] = {{"etag", "\"1\""}};
+        film.save({{"action", "update"}});
+        film.instead = [](int n) -> Json { return n == 3 ? Json{{"status", 412}, {"headers", {{"etag", "\"2\""}}}} : Json(); };
+        film.w.run(kSync);
+    }) == 1);
+}
+
+TEST_CASE("upload: more abandoned uploads than are remembered are left to the server, and none is told twice") {
+    Film film;
+    film.w.network = [&](const Json& effect) -> Json {
+        if (effect["method"] == "DELETE") film.deletes.push_back(effect);
+        else if (effect["method"] == "POST") return {{"status", 201}, {"message", "0 " + effect["detail"]["entityId"].get<std::string>()}};
+        else return {{"status", 403}};
+        return {{"status", 204}};
+    };
+    for (int i = 0; i < 20; ++i) film.w.accept("MEDIA", std::to_string(i), "create", "", {{"contentType", "video/mp4"}, {"sizeBytes", kSize}, {"upload", "new"}, {"noFold", true}});
+    film.w.run(kSync);
+    film.w.command({{"type", "pause"}});
+    for (int i = 1; i <= 20; ++i) CHECK(film.w.command({{"type", "drop"}, {"id", "op-" + std::to_string(i)}}) == Json{{"ok", true}});
+    CHECK(film.w.queued() == 0);
+    film.w.command({{"type", "resume"}});
+    std::set<std::string> told;
+    for (const Json& effect : film.deletes) told.insert(effect["detail"]["upload"].get<std::string>());
+    CHECK(film.deletes.size() == 16);
+    CHECK(told.size() == 16);
 }

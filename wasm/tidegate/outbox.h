@@ -74,6 +74,8 @@ struct Op {
     bool is_json() const { return !extra || extra->content_type.empty(); }
     // Its body lies in pieces, of which one goes at a time (planner_upload.cpp).
     bool uploads() const { return extra && !extra->upload.empty(); }
+    bool upload_begun() const;
+    double uploaded() const;  // so many bytes of it the server has
     // Never sent: may still be folded, and its body is not frozen.
     bool fresh() const { return sends == 0 && codec == Codec::none; }
     double place() const { return lent_key < order_key ? lent_key : order_key; }

@@ -88,6 +88,7 @@ Json Planner::core_state() const {
         .set("authPaused", owners)
         .set("splitOps", split_ops_)
         .set("ticket", ticket_)
+        .set("abandoned", abandoned_)
         .set("pulls", pulls_state());
     if (outbox_.told_owner()) core["owner"] = signed_in();
     if (last_error_) {
@@ -133,6 +134,8 @@ void Planner::read_core_state(const Json& core) {
     split_ops_ = static_cast<std::uint64_t>(number_field(core, "splitOps", 0, 1000, 0));
     ticket_ = number_field(core, "ticket", 0, kMaxInstantMs, 0);
     read_pulls(part("pulls"));
+    for (const Json& upload : part("abandoned"))
+        if (upload.is_string()) abandoned_.push_back(upload.get<std::string>());
     if (core.contains("owner")) outbox_.sign_in(text_at(core, "owner"));
     if (const Json owners = part("authPaused"); owners.is_object())
         for (const auto& [owner, until] : owners.items())
@@ -173,6 +176,7 @@ Result<Plan> Planner::step(const Json& json) {
     start_undos();
     start_migrations();
     plan_sends();
+    tell_abandoned();
     plan_pulls();
     finish_turn(plan);
     flush_notices();
@@ -521,7 +525,10 @@ void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind,
             if (Lane* lane = outbox_.find_lane(name); lane && lane->reserved_by == holder) outbox_.release(*lane);
     };
     spec.ok = [this, seqs, release] {
-        for (const std::uint64_t seq : seqs) outbox_.remove(seq);
+        for (const std::uint64_t seq : seqs) {
+            abandon(*outbox_.find(seq));
+            outbox_.remove(seq);
+        }
         release();
     };
     spec.failed = [this, seqs, kind, by, release](bool stale) {
@@ -651,6 +658,7 @@ void Planner::finish_turn(Plan& plan) {
     if (plan.idle) {
         event_.reset();
         manual_ = sync_owed_ = push_off_ = pull_off_ = pulled_after_push_ = false;
+        next_abandoned_ = 0;
         floor_ = Band::low;
     }
 

@@ -272,6 +272,8 @@ private:
                    std::vector<TaskPtr>& tasks);
     void settle_run(Item& item, const OutcomeIn& outcome, CommitSpec& spec);
     bool settle_upload(const Batch& batch, const OutcomeIn& outcome, CommitSpec& spec);
+    void abandon(const Op& op);
+    void tell_abandoned();
     void op_done(Item& item, const std::string& etag, CommitSpec& spec);
     void op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec);
     void op_again(Op& op, const Ruling& ruling, std::int64_t status, bool counts, const OutcomeIn& outcome, CommitSpec& spec);
@@ -385,6 +387,7 @@ private:
     std::map<std::string, double> auth_paused_;  // owner → until
     double ticket_ = 0;                          // of the last who signed in or out
     std::map<std::string, Pulls> pulls_;         // by owner, of those that pull at all
+    std::vector<std::string> abandoned_;         // uploads of ops that left, of which the server is to be told: how far it was, a line's end, the owner
     std::uint64_t split_ops_ = 0;                // learned ceiling of ops per batch after a 413 or a refused batch; 0 none
 
     Settings settings_;
@@ -418,6 +421,7 @@ private:
     bool push_off_ = false, pull_off_ = false;   // what the person who asked for this drain does not want
     Band floor_ = Band::low;                     // and the lowest priority he wants sent
     bool pulled_after_push_ = false;
+    std::size_t next_abandoned_ = 0;             // in this drain; behind the end while one is being told
     bool rows_follow_ = false;  // the rows known are not all: a group at their end may lack members
     bool rows_first_ = false;   // and a commit showed that lanes go on in those to come: no new batch until all are known
     bool sync_owed_ = false;  // a sync event of this drain can be fired again by the browser

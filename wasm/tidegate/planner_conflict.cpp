@@ -44,7 +44,7 @@ void Planner::fetch_theirs(const TaskPtr& task) {
     const Op& op = *outbox_.find(task->seq);
     if (!may_send() || !gate().min_band || op.lane->away) return give_back(task);
     Effect get;
-    get.method = "GET";
+    get.method = op.uploads() ? "HEAD" : "GET";   // of a large blob the version is all that matters
     get.url = say("entities/", op.lane->name.substr(op.lane->name.find(':') + 1));
     get.headers = object().set("accept", "application/json, application/problem+json");
     get.timeout_ms = request_timeout_ms(op.size_bytes);
@@ -82,7 +82,11 @@ void Planner::fetch_theirs(const TaskPtr& task) {
 
 // The op meets its 412 again another time.
 void Planner::give_back(const TaskPtr& task) {
-    if (Op* op = outbox_.find(task->seq)) outbox_.change(*op, [](Op& o) { o.state = o.unknown ? OpState::unknown : OpState::queued; });
+    if (Op* op = outbox_.find(task->seq))
+        outbox_.change(*op, [](Op& o) {
+            o.unknown = o.unknown || o.upload_begun();   // where it is now, is asked for
+            o.state = o.unknown ? OpState::unknown : OpState::queued;
+        });
     end_task(task);
 }
 
@@ -279,7 +283,10 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
         return;
     }
     spec.ok = [this, task] {
-        if (task->leaves) outbox_.remove(task->seq);
+        if (task->leaves) {
+            abandon(*outbox_.find(task->seq));
+            outbox_.remove(task->seq);
+        }
         end_task(task);
     };
     spec.failed = [this, task](bool stale) {
@@ -347,8 +354,8 @@ bool Planner::decide_conflict(const TaskPtr& task, CommitSpec& spec) {
         emit_notify("op.done", named(op));
     } else {
         outbox_.change(op, [&](Op& o) {
-            o.state = OpState::queued;
-            o.unknown = false;
+            o.unknown = !task->pulled && o.upload_begun();   // where it is now, is asked for
+            o.state = o.unknown ? OpState::unknown : OpState::queued;
             o.rounds += task->pulled ? 0 : 1;
             if (task->missing && o.action == Action::update) o.action = Action::create;
             if (!task->missing && o.action == Action::create) o.action = Action::update;

@@ -241,7 +241,8 @@ void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
     };
     if (event_ && event_->deadline_ms) fit(time_left_ms() / 2);
     if (const auto left = window_left_ms(link_, now_ms_)) fit(*left / 2);
-    if (batch.single) batch.body_bytes = budget.max_bytes;   // of an upload, which has no body of its own
+    // Of an upload, which has no body of its own. What is learned of batches may lie far below what a chunk needs to get anywhere.
+    if (batch.single) batch.body_bytes = std::max(budget.max_bytes, std::min(kMinBatchBytes, settings_.max_batch_bytes));
     std::vector<std::size_t> chosen = choose_batch(choice.candidates, budget);
     lanes_together(choice.candidates, chosen);
     double load = 0;

@@ -79,6 +79,7 @@ Status Planner::status() const {
             current.entity_id = op->lane->entity_id;
             const double total = static_cast<double>(std::max<std::int64_t>(1, p.total_items));
             current.progress = 100.0 * static_cast<double>(p.completed_items + p.failed_items) / total;
+            if (op->uploads()) current.progress = 100.0 * op->uploaded() / std::max(1.0, op->size_bytes);
             if (eta) current.estimated_time_remaining = eta->seconds;
             p.current_operation = std::move(current);
         }

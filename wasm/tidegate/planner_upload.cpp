@@ -6,20 +6,36 @@
 //
 // Every request is an attempt of its own, marked before it leaves and settled by one commit; between two of them the lane is free, so whatever is more urgent goes
 // first. How far it came is stored with each answer, as a text of the shell's (sw/uploads.js), which writes and reads the headers. A kill leaves an op that is
-// `unknown`, and that one asks.
+// `unknown`, and that one asks. So does one that was refused at its end (planner_conflict.cpp): whether its last bytes stayed is the server's affair.
+//
+//   DELETE   its op left in the middle. Once in a drain, when something may be sent, until the server has answered
+#include <algorithm>
+#include <charconv>
+
 #include "tidegate/planner.h"
+#include "tidegate/say.h"
 
 namespace tidegate {
 namespace {
 
 constexpr const char* kNotBegun = "new";
+constexpr std::size_t kMaxAbandoned = 16;   // remembered at once: any other the server gives up by itself
 
 }  // namespace
+
+bool Op::upload_begun() const { return uploads() && extra->upload.front() != *kNotBegun; }
+
+// The shell writes it in front of what else it keeps.
+double Op::uploaded() const {
+    int bytes = 0;   // kMaxQueuedBytes of sw/accept.js is less than that holds
+    if (uploads()) std::from_chars(extra->upload.data(), extra->upload.data() + extra->upload.size(), bytes);
+    return bytes;
+}
 
 // What else it needs stands in the op's row, which was stored before this leaves.
 void Planner::upload_request(const Batch& batch, Effect& send) const {
     const Op& op = *outbox_.find(batch.items.front().seq);
-    send.method = op.rare().upload == kNotBegun ? "POST" : op.unknown ? "HEAD" : "PATCH";
+    send.method = !op.upload_begun() ? "POST" : op.unknown ? "HEAD" : "PATCH";
     send.detail = named(op);
     (*send.detail)["bytes"] = batch.body_bytes;
 }
@@ -32,11 +48,11 @@ bool Planner::settle_upload(const Batch& batch, const OutcomeIn& outcome, Commit
     if (outcome.message.empty()) {
         const std::int64_t status = *outcome.status;
         const bool gone = status == 404 || status == 410;
-        const bool large = status == 413 && batch.body_bytes > kMinBatchBytes;
+        const bool large = status == 413 && outcome.sent_bytes > kMinBatchBytes;
         // tus: 409 it is at another offset, 423 somebody else writes it, 460 the bytes were damaged on their way.
-        if (upload == kNotBegun || !(gone || large || status == 409 || status == 423 || status == 460)) return false;
+        if (!op.upload_begun() || !(gone || large || status == 409 || status == 423 || status == 460)) return false;
         if (gone) upload = kNotBegun;
-        if (large) link_ = after_too_large(link_, batch.body_bytes);
+        if (large) link_ = after_too_large(link_, std::min(batch.body_bytes, outcome.sent_bytes));
         op_again(op, rule_on(425, ""), status, false, outcome, spec);
         return true;
     }
@@ -50,6 +66,37 @@ bool Planner::settle_upload(const Batch& batch, const OutcomeIn& outcome, Commit
     });
     write_row(op, spec);
     return true;
+}
+
+// It has left the outbox before the end of its upload.
+void Planner::abandon(const Op& op) {
+    if (!op.upload_begun() || abandoned_.size() >= kMaxAbandoned) return;
+    abandoned_.push_back(say(op.rare().upload, "\n", op.lane->owner));
+    core_dirty_ = true;
+}
+
+// One at a time, and with an owner's own credentials. Nobody waits for it, and nothing is concluded from what becomes of it.
+void Planner::tell_abandoned() {
+    for (; next_abandoned_ < abandoned_.size() && may_send() && gate().min_band; ++next_abandoned_) {
+        const std::string& upload = abandoned_[next_abandoned_];
+        std::string owner = upload.substr(upload.find('\n') + 1);
+        if (outbox_.away(owner)) continue;
+        Effect send;
+        send.method = "DELETE";
+        send.owner = std::move(owner);
+        send.detail = object().set("upload", upload);
+        send.timeout_ms = request_timeout_ms(0);
+        emit_send(std::move(send), [this, next = next_abandoned_](const OutcomeIn& outcome) {
+            next_abandoned_ = next + 1;
+            if (!outcome.status && outcome.failure != "blocked") return;   // again in the next drain
+            abandoned_[next].swap(abandoned_.back());
+            abandoned_.pop_back();
+            next_abandoned_ = next;
+            core_dirty_ = true;
+        }, "upload");
+        next_abandoned_ = kMaxAbandoned;
+        return;
+    }
 }
 
 }  // namespace tidegate
