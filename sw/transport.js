@@ -25,7 +25,8 @@ const kReachMs = 10_000;
  * @property {typeof fetch} [fetch]
  *
  * @typedef {Omit<OutcomeIn, 'id'> & {body?: Uint8Array}} Answer
- * @typedef {{send(effect: Effect, body: Uint8Array | undefined, signal: AbortSignal): Promise<Answer>}} Transport
+ * @typedef {Effect & {mayLeave?: () => boolean}} Sending  mayLeave: asked right before a request leaves, after everything that was waited for
+ * @typedef {{send(effect: Sending, body: Uint8Array | undefined, signal: AbortSignal): Promise<Answer>}} Transport
  */
 
 /** @param {TransportOptions} options @returns {Transport} throws TypeError when the endpoint cannot be an address */
@@ -54,6 +55,7 @@ export function createTransport({ endpoint, base, allow = [], authorize = () => 
       /** One request, whole. @param {Credentials} held @param {Uint8Array | undefined} bytes @returns {Promise<Answer>} */
       const exchange = async (held, bytes) => {
         const headers = headersOf(effect, held, bytes !== body);
+        if (effect.mayLeave?.() === false) return failed('aborted', 'the lease ran out before the request left');
         failure = 'network';
         startedAtMs = clock.now();
         sentBytes += bytes?.length ?? 0;

@@ -413,13 +413,14 @@ export class Drain {
   /** @param {Effect} effect */
   #send(effect) {
     const { id, slot, answerSlot } = effect;
-    // Frozen between the commit and this line for longer than the lease lasts: someone else may be at work, or have been told to pause.
-    if (this.deps.clock.now() >= this.#renewAtMs + (kLeaseMs * 2) / 3) throw new Fenced('the lease ran out before the request left');
+    // Frozen since the commit for longer than the lease lasts: someone else may be at work, or have been told to pause. Asked again where the request leaves.
+    const mayLeave = () => this.deps.clock.now() < this.#renewAtMs + (kLeaseMs * 2) / 3;
+    if (!mayLeave()) throw new Fenced('the lease ran out before the request left');
     const body = slot === undefined ? undefined : callCore(() => this.#planner().bytes(slot));
     const stop = this.#stop.signal;
     this.#inFlight += 1;
     this.deps.transport
-      .send(effect, body, stop)
+      .send({ ...effect, mayLeave }, body, stop)
       .catch((error) => ({ failure: 'network', message: String(error?.message ?? error) }))
       .then((outcome) => {
         this.#inFlight -= 1;

@@ -77,6 +77,18 @@ test('bodies are compressed when the plan says so, and counted as sent', async (
   assert.equal(requests.at(-1).headers['content-encoding'], undefined);
 });
 
+test('a request that may not leave any more once its headers are there does not: neither the first, nor the one after a 401', async () => {
+  scripts.late = http(401, { 'content-length': 0 });
+  for (const asked of [1, 2]) {
+    let may = true, n = 0;
+    const transport = make({ authorize: async () => { if (++n === asked) may = false; return { authorization: `Bearer ${n}` }; } });
+    const before = requests.length;
+    const { status, failure, message } = await send('late', { transport, mayLeave: () => may });
+    assert.deepEqual([status, failure, message], [undefined, 'aborted', 'the lease ran out before the request left']);
+    assert.equal(requests.length - before, asked - 1);
+  }
+});
+
 test('an answer that was compressed arrives unpacked', async () => {
   const packed = gzipSync('{"long":"' + 'x'.repeat(500) + '"}');
   scripts.gz = http(200, { 'content-encoding': 'gzip', 'content-length': packed.length }, packed);
