@@ -165,7 +165,8 @@ export async function createCalls(options, deps) {
       checkEntity(entity, '/entity');
       const prefix = lanePrefix(owner, entity);
       const found = await store.list('docs', { prefix, after: after === undefined ? undefined : laneFor(entity, after), limit });
-      return found.flatMap(({ value }) => shownDoc(value) ?? []);
+      const listed = await Promise.all(found.map(({ value }) => shownDoc(value) ?? waiting(store, value)));
+      return listed.flatMap((one) => one ?? []);
     },
 
     exportQueue: async () => {
@@ -371,6 +372,15 @@ function shownDoc(doc) {
   return { entity, entityId, contentType: json ? 'application/json' : contentType, opId, seq, doc: content };
 }
 
+/**
+ * Of a large blob that the server does not have yet all but its bytes, which only get() puts together.
+ * @param {Store} store @param {any} doc @returns {Promise<import('./index.d.ts').Listed | undefined>}
+ */
+async function waiting(store, { entity, entityId, contentType, deleted, opId, seq }) {
+  const row = deleted || !opId ? undefined : await store.rowById(opId);
+  return row?.upload ? { entity, entityId, contentType, opId, seq, doc: undefined, sizeBytes: row.sizeBytes } : undefined;
+}
+
 /** An op as it is shown (docs/guide-service-worker.md). @param {OpRow} row @returns {Op} */
 function shownOp(row) {
   const { id, seq, entity, entityId, action, priority, createdAt, attempts = 0, sizeBytes = 0, state = 'queued' } = row;
@@ -382,7 +392,7 @@ function shownOp(row) {
   if (row.lastAttempt) op.lastAttempt = row.lastAttempt;
   if (row.untilMs) op.nextAttempt = row.untilMs;
   if (row.error) op.error = row.error;
-  if (row.upload) op.sentBytes = row.upload === 'new' ? 0 : JSON.parse(row.upload).offset;
+  if (row.upload) op.sentBytes = parseInt(row.upload) || 0;   // "new", or it begins with them (uploads.js)
   const { unreadable } = /** @type {any} */ (row);
   if (unreadable) op.unreadable = unreadable;
   return op;

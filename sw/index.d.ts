@@ -41,7 +41,13 @@ export interface SaveOptions {
 export interface SaveItem extends SaveOptions { entity: string; entityId?: string; doc?: Document }
 /** A save that is on the disk. `id` is the op's id and its first idempotency key. */
 export interface Saved { id: string; entityId: string; seq: number }
-export interface Listed { entity: string; entityId: string; contentType: string; opId: string; seq: number; doc: any }
+export interface Listed {
+  entity: string; entityId: string; contentType: string; opId: string; seq: number;
+  /** As get() answers it. Undefined for a large blob that is on its way (option `uploads`): get() reads its bytes. */
+  doc: any;
+  /** Of a large blob that is on its way. */
+  sizeBytes?: number;
+}
 
 export interface Op {
   id: string; seq: number; entity: string; entityId: string; action: string; priority: string; score?: number; state: OpState;
@@ -242,7 +248,7 @@ export interface Client {
   delete(entity: string, entityId: string, options?: SaveOptions): Promise<Saved>;
   /** The document as the app last saved or received it: JSON parsed, anything else a Blob. Of an upload: until the server has it. */
   get(entity: string, entityId: string): Promise<any>;
-  /** In the order of ids; `after` is the last entityId of the page before. */
+  /** In the order of ids; `after` is the last entityId of the page before. Of an upload: until the server has it, without its bytes. */
   list(entity: string, options?: { after?: string; limit?: number }): Promise<Listed[]>;
   /** This owner's outbox as a file (NDJSON, documents in base64). What was sent and not answered is in it too. */
   exportQueue(): Promise<Blob>;

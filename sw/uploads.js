@@ -39,6 +39,10 @@ const around = (transport, { store, clock, publish }) => ({
   send: async (/** @type {any} */ effect, /** @type {Uint8Array | undefined} */ body, /** @type {AbortSignal} */ stop) => {
     if (effect.type !== 'upload') return transport.send(effect, body, stop);
     const startedAtMs = clock.now();
+    if (effect.method === 'DELETE') {   // of an op that is not here any more
+      const { body, ...answer } = await transport.send({ ...effect, type: 'send', ...requestOf(effect, /** @type {any} */ ({}), readState(effect.detail.upload)) }, undefined, stop);
+      return answer;
+    }
     try {
       const row = await store.rowById(effect.detail.id);
       if (!row?.upload) throw new Error('its row is not there');
@@ -54,11 +58,14 @@ const around = (transport, { store, clock, publish }) => ({
 });
 
 /**
- * How far an upload is: the text that the core keeps with the op. "new" before it was begun.
+ * How far an upload is: the text that the core keeps with the op, of which it reads the number. "new" before it was begun.
  * @typedef {{url: string, offset: number}} State
  * @param {string} upload @returns {State}
  */
-const readState = (upload) => (upload === 'new' ? { url: 'uploads', offset: 0 } : JSON.parse(upload));
+function readState(upload) {
+  const [, offset = 0, url = 'uploads'] = /^(\d+) (.+)/.exec(upload) ?? [];
+  return { url, offset: Number(offset) };
+}
 
 /** @param {any} effect @param {OpRow} row @param {State} state */
 function requestOf({ method, headers }, { entity, entityId, contentType = '', sizeBytes }, { url, offset }) {
@@ -106,7 +113,7 @@ function answerOf({ method, owner }, { id, entity, entityId, sizeBytes = 0 }, st
   if (!url || offset > sizeBytes || (method === 'PATCH' && !ended && offset <= state.offset))
     return { failure: 'truncated', message: `the answer to ${method} does not say how far the upload is`, ...times };
   if (method === 'PATCH') publish('upload.progress', { id, owner, entity, entityId, sentBytes: offset, sizeBytes });
-  return ended ? answer : { ...answer, message: JSON.stringify({ url, offset }) };
+  return ended ? answer : { ...answer, message: `${offset} ${url}` };
 }
 
 /** What nobody but a person can set right. @param {string} title @param {{startedAtMs: number, endedAtMs: number}} times @returns {Answer} */

@@ -1,17 +1,27 @@
 // Large blobs: kept in pieces, sent by tus. The real client, core, store and server; what goes wrong on the way is put in between.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { buildRow } from '../../sw/accept.js';
+import { clock } from '../../sw/clock.js';
 import { deferred } from '../../sw/deferred.js';
+import { webLocks } from '../../sw/locks.js';
 import { openClient } from '../../sw/node.js';
+import { random } from '../../sw/random.js';
 import { openSqliteStore } from '../../sw/sqlite-store.js';
+import { createTransport } from '../../sw/transport.js';
+import { kLeaseMs } from '../../sw/turn.js';
+import { Turns } from '../../sw/turns.js';
 import { kPieceBytes, uploads } from '../../sw/uploads.js';
+import { createPlanner } from '../../wasm/index.js';
 import { contentOf, sealed } from './sealed-lines.js';
 import { rowsOf, startServer, temporaryDirectory } from './server-harness.js';
 import { proxy } from './upload-harness.js';
 
 const kSize = 1_300_000;
+const kWasm = readFileSync(new URL('../../dist/tidegate.wasm', import.meta.url));
 
 /** @param {import('node:test').TestContext} t */
 async function pair(t, { server: serverOptions = {}, ...options } = {}) {
@@ -308,6 +318,10 @@ test('somebody else changed the entity meanwhile: 412 at the last chunk, the con
   assert.ok(steps(between).includes('PATCH 412'));
   assert.ok((await get('MEDIA/film')).bytes.equals(bytes), 'ours goes over theirs, as with every blob');
   assert.equal(between.requests.filter(({ method }) => method === 'PATCH').reduce((sum, { bytes: sent }) => sum + sent, 0) <= kSize + 262_144, true);
+  const patches = between.requests.filter(({ method }) => method === 'PATCH');
+  assert.equal(patches.reduce((sum, { bytes: sent }) => sum + sent, 0), kSize, 'every byte once');
+  assert.deepEqual(steps(between).slice(-3), ['PATCH 412', 'HEAD 200', 'PATCH 204'], 'it is asked where it is; nothing is tried on the chance');
+  assert.deepEqual([patches.at(-1).bytes, patches.filter(({ bytes: sent }) => sent === 0).length], [0, 1]);
   assert.equal((await client.history({ prefix: 'audit/' })).filter(({ value }) => value.kind === 'conflict').length, 1);
 });
 
@@ -374,4 +388,172 @@ test('with encryption the pieces are sealed, too, and arrive as they were', asyn
   assert.deepEqual(['says so', 'film', 'MEDIA'].filter((word) => content.includes(word)), []);
   await rest(client);
   await arrived(all, id, bytes);
+});
+
+test('list() has a large blob on its way without its bytes, beside the small ones with theirs; once the server has it, or it was cancelled, no more', async (t) => {
+  const { client } = await pair(t, { encryption: sealed(1) });
+  const { id, seq } = await client.save('MEDIA', 'film', film(randomBytes(kSize)));
+  const small = await client.save('MEDIA', 'photo', new Blob(['tiny'], { type: 'image/png' }));
+  const [large, other, ...more] = await client.list('MEDIA');
+  assert.deepEqual(large, { entity: 'MEDIA', entityId: 'film', contentType: 'video/mp4', opId: id, seq, doc: undefined, sizeBytes: kSize });
+  assert.deepEqual([other.entityId, other.opId, await other.doc.text(), 'sizeBytes' in other, more], ['photo', small.id, 'tiny', false, []]);
+  assert.deepEqual((await client.list('MEDIA', { limit: 1 })).map(({ entityId }) => entityId), ['film']);
+  await client.save('MEDIA', 'gone', film(randomBytes(kSize)));
+  await client.delete('MEDIA', 'gone');
+  const again = await client.save('MEDIA', 'again', film(randomBytes(kSize)));
+  assert.deepEqual((await client.list('MEDIA')).map(({ entityId }) => entityId), ['again', 'film', 'photo']);
+  await client.cancel(again.id);
+  await rest(client);
+  assert.deepEqual((await client.list('MEDIA')).map(({ entityId }) => entityId), ['photo']);
+});
+
+/** What the server keeps of uploads that have not ended. */
+const unfinished = ({ server, file }) => {
+  assert.ok(server);
+  return rowsOf(file, 'SELECT (SELECT count(*) FROM uploads WHERE etag IS NULL) AS uploads, (SELECT count(*) FROM pieces) AS pieces')[0];
+};
+
+test('cancelled in the middle, the server takes its bytes away as soon as it hears of it: one DELETE, under nobody else\'s op', async (t) => {
+  const all = await pair(t);
+  const { client, between, open } = all;
+  const { id } = await client.save('MEDIA', 'film', film(randomBytes(kSize)));
+  let paused;
+  between.before = async ({ method }, n) => { if (method === 'PATCH' && n === 1) paused = client.pause(); };
+  await client.sync();
+  await paused;
+  assert.deepEqual([unfinished(all).uploads, unfinished(all).pieces > 0], [1, true]);
+  await client.cancel(id);
+  assert.deepEqual([await client.ops(), all.payloads(), steps(between).filter((step) => step.startsWith('DELETE'))], [[], [], []], 'paused: nothing leaves');
+  await client.close();
+  const again = await open();
+  await again.resume();
+  await rest(again);
+  await again.sync();
+  assert.deepEqual(steps(between).filter((step) => step.startsWith('DELETE')), ['DELETE 204']);
+  assert.equal(between.requests.at(-1).headers['idempotency-key'], undefined, 'it is no op');
+  assert.deepEqual(unfinished(all), { uploads: 0, pieces: 0 });
+  assert.deepEqual(all.effects(), []);
+});
+
+test('a server that does not answer the DELETE holds nobody up: drop() resolves, the next save goes, and in the next drain it is told again', async (t) => {
+  const all = await pair(t);
+  const { client, between, open, effects } = all;
+  const { id } = await client.save('MEDIA', 'film', film(randomBytes(kSize)));
+  between.before = async ({ method }, n) => (method === 'DELETE' ? 'hang' : method === 'PATCH' && n === 2 ? { status: 403 } : undefined);
+  await rest(client);
+  assert.equal((await client.op(id)).state, 'dead');
+  await client.drop(id);
+  assert.deepEqual([await client.ops(), all.payloads()], [[], []]);
+  const next = await client.save('NOTE', 'next', { n: 1 });
+  const draining = client.sync().catch((error) => error);
+  while (effects().length === 0) await new Promise(setImmediate);
+  assert.equal(steps(between).filter((step) => step.startsWith('DELETE')).length, 1);
+  await client.close();
+  await draining;
+  between.before = undefined;
+  const again = await open();
+  await rest(again);
+  assert.deepEqual(steps(between).filter((step) => step.startsWith('DELETE')), ['DELETE none', 'DELETE 204']);
+  assert.deepEqual([unfinished(all), effects().map(({ key }) => key)], [{ uploads: 0, pieces: 0 }, [next.id]]);
+});
+
+test('what a server is still to be told of an owner\'s cancelled uploads goes with everything else of him', async (t) => {
+  const { client, between, path } = await pair(t, { owner: 'ann' });
+  const { id } = await client.save('MEDIA', 'film', film(randomBytes(kSize)));
+  let paused;
+  between.before = async ({ method }, n) => { if (method === 'PATCH' && n === 1) paused = client.pause(); };
+  await client.sync();
+  await paused;
+  await client.cancel(id);
+  const store = await openSqliteStore({ path });
+  t.after(() => store.close());
+  while ((await store.get('state', 'core')).abandoned.length === 0) await new Promise(setImmediate);
+  await client.erase();
+  assert.deepEqual((await store.get('state', 'core')).abandoned, []);
+  assert.ok(!(await contentOf(store)).includes('/uploads/'));
+});
+
+/**
+ * Drains of `store` by a process of its own, with a clock that is set ahead by hand and no lock but the lease.
+ * @param {any} store @param {string} api @param {{ahead: number, frozen?: boolean}} time
+ */
+function processOver(store, api, time) {
+  const own = { ...clock, now: () => Date.now() + time.ahead, timer: (ms, run) => clock.timer(ms, () => { if (!time.frozen) run(); }) };
+  const published = [];
+  const publish = (type, detail) => { published.push({ type, detail }); };
+  const turns = new Turns({
+    store, clock: own, random, locks: webLocks(undefined), publish, readings: () => ({}), createPlanner: async () => createPlanner(kWasm),
+    transport: uploads().around(createTransport({ endpoint: api, clock: own }), { store, clock: own, publish }),
+  });
+  return { turns, published };
+}
+
+/** A store with one film in it, and a server behind a proxy. @param {import('node:test').TestContext} t */
+async function filmAlone(t) {
+  const server = await startServer(t);
+  const between = await proxy(t, server.url);
+  const store = await openSqliteStore({ path: ':memory:' });
+  t.after(() => store.close());
+  const context = { owner: '', schemaVersion: 0, fieldNames: () => [], clock, random, maxOpBytes: 1000, maxUploadBytes: 1e9 };
+  const bytes = randomBytes(kSize);
+  const item = await buildRow({ entity: 'MEDIA', entityId: 'film', doc: bytes }, /** @type {any} */ (context), '');
+  await uploads().keeping(store, [item], { maxOps: 10, maxBytes: 1e9 }, (items) => store.accept(items, { maxOps: 10, maxBytes: 1e9 }));
+  return { ...server, between, store, bytes, id: item.row.id, api: `${between.url}/api/v1` };
+}
+
+for (const [reads, claim] of [
+  ['rowById', 'a worker that is frozen while it reads how far an upload is sends nothing when it thaws and another has gone on: there was a commit in between'],
+  ['get', 'a worker that is frozen while it reads the bytes of a chunk sends nothing when it thaws and another has gone on: there was a commit in between'],
+])
+  test(claim, async (t) => {
+    const { between, store, api, get, bytes, file, id } = await filmAlone(t);
+    const reading = deferred(), thawed = deferred();
+    const time = { ahead: 0, frozen: false };
+    let patches = 0;
+    between.before = async ({ method }) => { patches += method === 'PATCH' ? 1 : 0; };
+    const freezing = new Proxy(store, { get: (target, name) => (typeof target[name] !== 'function' ? target[name] : async (...args) => {
+      const found = await target[name](...args);
+      if (name === reads && patches === 1 && (name === 'rowById' || String(args[1]).startsWith('up:')) && !time.frozen) {
+        time.frozen = true;
+        reading.resolve();
+        await thawed.promise;
+      }
+      return found;
+    }) });
+    const frozen = processOver(freezing, api, time).turns.ask({ event: { type: 'sync' } });
+    await reading.promise;
+    const other = { ahead: kLeaseMs + 1 };
+    const { turns } = processOver(store, api, other);
+    assert.equal((await turns.ask({ commands: [{ type: 'pause' }] }).end).ok, true, 'the other has the lease, and stores that it is paused');
+    const sent = between.requests.length;
+    time.ahead = other.ahead;
+    time.frozen = false;
+    thawed.resolve();
+    assert.equal((await frozen.end).ok, false, 'it finds itself fenced');
+    assert.equal(between.requests.length, sent, 'and nothing left after the pause');
+    await turns.ask({ commands: [{ type: 'resume' }] }).end;
+    for (let end = { wakeAtMs: 0 }; end.wakeAtMs !== null; other.ahead += Math.max(0, (end.wakeAtMs ?? 0) - Date.now() - other.ahead)) end = await turns.ask({ event: { type: 'manual' } }).end;
+    assert.deepEqual(rowsOf(file, 'SELECT key FROM effects').map(({ key }) => key), [id]);
+    assert.ok((await get('MEDIA/film')).bytes.equals(bytes));
+  });
+
+test('sync.progress tells how much of an upload the server has', async (t) => {
+  const { between, store, api } = await filmAlone(t);
+  const time = { ahead: 0 };
+  const { turns, published } = processOver(store, api, time);
+  const there = [0];   // percent, after each chunk
+  between.before = async ({ method, bytes }) => {
+    time.ahead += 300;   // no status is told more often than that
+    if (method === 'PATCH') there.push(there.at(-1) + 100 * bytes / kSize);
+  };
+  assert.equal((await turns.ask({ event: { type: 'sync' } }).end).ok, true);
+  const told = published.filter(({ type }) => type === 'sync.progress').map(({ detail }) => detail.currentOperation).filter(Boolean);
+  assert.ok(told.length >= 3);
+  for (const { type, entityId, progress } of told) {
+    assert.deepEqual([type, entityId], ['create MEDIA', 'film']);
+    assert.ok(there.some((percent) => Math.abs(percent - progress) < 1e-6), `${progress} of ${there}`);
+  }
+  const shares = told.map(({ progress }) => progress);
+  assert.deepEqual(shares, [...shares].sort((a, b) => a - b));
+  assert.ok(new Set(shares).size >= there.length - 1, `${shares} of ${there}`);
 });
