@@ -134,6 +134,7 @@ void Planner::read_core_state(const Json& core) {
     split_ops_ = static_cast<std::uint64_t>(number_field(core, "splitOps", 0, 1000, 0));
     ticket_ = number_field(core, "ticket", 0, kMaxInstantMs, 0);
     read_pulls(part("pulls"));
+    abandoned_.clear();
     for (const Json& upload : part("abandoned"))
         if (upload.is_string()) abandoned_.push_back(upload.get<std::string>());
     if (core.contains("owner")) outbox_.sign_in(text_at(core, "owner"));
@@ -526,7 +527,7 @@ void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind,
     };
     spec.ok = [this, seqs, release] {
         for (const std::uint64_t seq : seqs) {
-            abandon(*outbox_.find(seq));
+            abandon(seq);
             outbox_.remove(seq);
         }
         release();

@@ -272,7 +272,7 @@ private:
                    std::vector<TaskPtr>& tasks);
     void settle_run(Item& item, const OutcomeIn& outcome, CommitSpec& spec);
     bool settle_upload(const Batch& batch, const OutcomeIn& outcome, CommitSpec& spec);
-    void abandon(const Op& op);
+    void abandon(std::uint64_t seq);
     void tell_abandoned();
     void op_done(Item& item, const std::string& etag, CommitSpec& spec);
     void op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec);

@@ -284,7 +284,7 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
     }
     spec.ok = [this, task] {
         if (task->leaves) {
-            abandon(*outbox_.find(task->seq));
+            abandon(task->seq);
             outbox_.remove(task->seq);
         }
         end_task(task);

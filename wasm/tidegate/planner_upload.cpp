@@ -68,10 +68,11 @@ bool Planner::settle_upload(const Batch& batch, const OutcomeIn& outcome, Commit
     return true;
 }
 
-// It has left the outbox before the end of its upload.
-void Planner::abandon(const Op& op) {
-    if (!op.upload_begun() || abandoned_.size() >= kMaxAbandoned) return;
-    abandoned_.push_back(say(op.rare().upload, "\n", op.lane->owner));
+// The op leaves the outbox before the end of its upload.
+void Planner::abandon(std::uint64_t seq) {
+    const Op* op = outbox_.find(seq);
+    if (!op || !op->upload_begun() || abandoned_.size() >= kMaxAbandoned) return;
+    abandoned_.push_back(say(op->rare().upload, "\n", op->lane->owner));
     core_dirty_ = true;
 }
 
