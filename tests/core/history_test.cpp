@@ -12,7 +12,7 @@ namespace {
 
 // An app that is used once in so many hours: each time one session and, in every other, one audit entry.
 struct Uses {
-    std::vector<Mark> marks;
+    Marks marks;
     std::map<std::string, double> kept;   // key → when it was written
     double now_ms = 1'700'000'000'000;
     std::uint64_t sessions = 0, audits = 0;
@@ -21,7 +21,8 @@ struct Uses {
         now_ms += hours * kHourMs;
         if (sessions % 2 == 0) kept[numbered_key("audit", ++audits)] = now_ms;
         std::vector<Write> writes;
-        expire_records(marks, {now_ms, ++sessions, audits + 1}, keep_days * kDayMs, writes);
+        ++sessions;
+        expire_records(marks, now_ms, sessions, audits + 1, keep_days * kDayMs, writes);
         CHECK(writes.size() <= static_cast<std::size_t>(kMaxExpired));
         kept[numbered_key("session", sessions)] = now_ms;
         for (const Write& write : writes) {
@@ -29,7 +30,7 @@ struct Uses {
             kept.erase(write.key->get<std::string>());
         }
         marks = marks_from_json(to_json(marks));   // as across a restart
-        CHECK(marks.size() <= kMarks + 1);
+        CHECK(marks.size() <= 3 * (kMarks + 1));
     }
     double oldest_days() const {
         double most = 0;
@@ -78,7 +79,8 @@ TEST_CASE("a clock that was years ahead keeps nothing for years") {
 
 TEST_CASE("damaged marks are none") {
     CHECK(marks_from_json("soon").empty());
-    CHECK(marks_from_json({{{"at", "soon"}, {"session", -1}, {"audit", 1e300}}, 7}).size() == 2);
+    CHECK(marks_from_json({1, 2}).empty());
+    CHECK(marks_from_json({"soon", -1, 1e300}) == Marks{0, 0, 0});
 }
 
 TEST_CASE("the store holds no session older than retentionDays, and by number no more than the newest thousand") {

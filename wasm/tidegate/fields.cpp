@@ -41,4 +41,13 @@ std::string text_field(const Json& object, const char* key) {
     return text ? *text : std::string();
 }
 
+double number_at_start(std::string_view text) {
+    double number = 0;
+    for (const char c : text) {
+        if (c < '0' || c > '9') break;
+        number = number * 10 + (c - '0');
+    }
+    return number;
+}
+
 }  // namespace tidegate

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "tidegate/json.h"
 
@@ -15,5 +16,8 @@ bool bool_field(const Json& object, const char* key, bool fallback);
 const std::string* text_at(const Json& object, const char* key);
 // A text; "" when it is not there.
 std::string text_field(const Json& object, const char* key);
+
+// The whole number that a text begins with; 0 where it begins with none.
+double number_at_start(std::string_view text);
 
 }  // namespace tidegate

@@ -4,7 +4,6 @@
 
 #include "tidegate/fields.h"
 #include "tidegate/say.h"
-#include "tidegate/time.h"
 
 namespace tidegate {
 
@@ -130,34 +129,33 @@ void append_record(std::vector<Write>& writes, const char* kind, std::uint64_t n
     if (number > limit) add_write(writes, "history", numbered_key(kind, number - limit)).remove = true;
 }
 
-void expire_records(std::vector<Mark>& marks, const Mark& now, double keep_ms, std::vector<Write>& writes) {
-    for (Mark& mark : marks) mark.at_ms = std::min(mark.at_ms, now.at_ms);   // a clock that was ahead
-    if (marks.empty()) marks.push_back({now.at_ms, 1, 1});
-    else if (now.at_ms - marks.back().at_ms >= keep_ms / kMarks) marks.push_back(now);
-    for (int room = kMaxExpired; marks.size() > 1 && now.at_ms - marks[0].at_ms >= keep_ms;) {
-        Mark& oldest = marks[0];
+void expire_records(Marks& marks, double now_ms, std::uint64_t session, std::uint64_t audit, double keep_ms, std::vector<Write>& writes) {
+    const std::uint64_t now[] = {static_cast<std::uint64_t>(now_ms), session, audit};
+    const auto age_ms = [&](std::size_t at) { return static_cast<double>(now[0] - marks[at]); };
+    for (std::size_t at = 0; at < marks.size(); at += 3) marks[at] = std::min(marks[at], now[0]);   // a clock that was ahead
+    if (marks.empty()) marks = {now[0], 1, 1};
+    else if (age_ms(marks.size() - 3) >= keep_ms / kMarks) marks.insert(marks.end(), now, now + 3);
+    for (int room = kMaxExpired; marks.size() > 3 && age_ms(0) >= keep_ms;) {
         const auto remove = [&](const char* kind, std::uint64_t& number, std::uint64_t end) {
             for (; number < end && room > 0; --room) add_write(writes, "history", numbered_key(kind, number++)).remove = true;
         };
-        remove("session", oldest.session, marks[1].session);
-        remove("audit", oldest.audit, marks[1].audit);
+        remove("session", marks[1], marks[4]);
+        remove("audit", marks[2], marks[5]);
         if (room == 0) return;
-        marks.erase(marks.begin());
+        marks.erase(marks.begin(), marks.begin() + 3);
     }
 }
 
-Json to_json(const std::vector<Mark>& marks) {
+Json to_json(const Marks& marks) {
     Json list = Json::array();
-    for (const Mark& mark : marks) list.push_back(object().set("at", mark.at_ms).set("session", mark.session).set("audit", mark.audit));
+    for (const std::uint64_t number : marks) list.push_back(number);
     return list;
 }
 
-std::vector<Mark> marks_from_json(const Json& value) {
-    std::vector<Mark> marks;
-    if (value.is_array())
-        for (const Json& mark : value)
-            marks.push_back({number_field(mark, "at", 0, kMaxInstantMs, 0), static_cast<std::uint64_t>(number_field(mark, "session", 0, 9e15, 0)),
-                             static_cast<std::uint64_t>(number_field(mark, "audit", 0, 9e15, 0))});
+Marks marks_from_json(const Json& value) {
+    Marks marks;
+    if (value.is_array() && value.size() % 3 == 0)
+        for (const Json& number : value) marks.push_back(number.is_number_unsigned() ? number.get<std::uint64_t>() : 0);
     return marks;
 }
 

@@ -54,17 +54,15 @@ std::string numbered_key(const char* kind, std::uint64_t number);
 // Appends the write of one numbered record, and the removal of the one that falls out of the ring.
 void append_record(std::vector<Write>& writes, const char* kind, std::uint64_t number, std::uint64_t limit, Json value);
 
-// How old records are is known by marks: what has a smaller number than a mark was written before it.
-struct Mark {
-    double at_ms = 0;
-    std::uint64_t session = 0, audit = 0;
-};
+// How old records are is known by marks: what has a smaller number than a mark names was written before it. Three numbers each: the time (ms), and those of the first
+// session and the first audit entry after it.
+using Marks = std::vector<std::uint64_t>;
 inline constexpr int kMarks = 8;          // in the time that records are kept, so one goes when its age is between 7/8 of that and the whole
 inline constexpr int kMaxExpired = 500;   // in one commit; the others go with the next ones
 
-// To be called when session `now.session` is about to be appended: sets a mark where it is time for one, and removes what was written before the time that is kept.
-void expire_records(std::vector<Mark>& marks, const Mark& now, double keep_ms, std::vector<Write>& writes);
-Json to_json(const std::vector<Mark>& marks);
-std::vector<Mark> marks_from_json(const Json& value);
+// To be called when session number `session` is about to be appended: sets a mark where it is time for one, and removes what was written before the time that is kept.
+void expire_records(Marks& marks, double now_ms, std::uint64_t session, std::uint64_t audit, double keep_ms, std::vector<Write>& writes);
+Json to_json(const Marks& marks);
+Marks marks_from_json(const Json& value);
 
 }  // namespace tidegate

@@ -613,7 +613,7 @@ void Planner::end_session() {
     if (outbox_.owner()) record["owner"] = *outbox_.owner();
     const bool failed = session_->failed > 0 || (session_->processed == 0 && !session_->errors.empty());
     CommitSpec spec;
-    expire_records(marks_, {now_ms_, session_->number, totals_.audit_entries + 1}, settings_.retention_days * kDayMs, spec.writes);
+    expire_records(marks_, now_ms_, session_->number, totals_.audit_entries + 1, settings_.retention_days * kDayMs, spec.writes);
     append_record(spec.writes, "session", session_->number, kMaxSessions, record);
     eta_ = eta_stopped(eta_);
     session_.reset();

@@ -369,7 +369,7 @@ private:
     Connectivity link_;
     Eta eta_;
     Totals totals_;
-    std::vector<Mark> marks_;                    // of the ages of history records
+    Marks marks_;                                // of the ages of history records
     bool paused_ = false;
     bool gzip_ok_ = true, delta_ok_ = true, blob_delta_ok_ = true;
     double origin_retry_ms_ = 0, origin_wait_ms_ = 0;

@@ -1,6 +1,5 @@
 // What an answer means for the ops it carried. Every change is stored by one commit before the lanes are free again.
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include "tidegate/backoff.h"
@@ -153,9 +152,8 @@ void Planner::unfreeze(Op& op, CommitSpec& spec) {
     if (op.codec == Codec::none) return;
     // A changed body takes a new stored key: id, id.2, id.3 …
     const std::string& old = op.rare().key;
-    int n = 1;
-    if (old.size() > op.id.size() + 1) std::from_chars(old.data() + op.id.size() + 1, old.data() + old.size(), n);
-    op.make_rare().key = say(op.id, ".", n + 1);
+    const double n = old.size() > op.id.size() ? std::max(1.0, number_at_start(std::string_view(old).substr(op.id.size() + 1))) : 1;
+    op.make_rare().key = say(op.id, ".", static_cast<std::uint64_t>(n) + 1);
     op.codec = Codec::none;
     op.body_bytes = 0;
 }

@@ -10,8 +10,8 @@
 //
 //   DELETE   its op left in the middle. Once in a drain, when something may be sent, until the server has answered
 #include <algorithm>
-#include <charconv>
 
+#include "tidegate/fields.h"
 #include "tidegate/planner.h"
 #include "tidegate/say.h"
 
@@ -26,11 +26,7 @@ constexpr std::size_t kMaxAbandoned = 16;   // remembered at once: any other the
 bool Op::upload_begun() const { return uploads() && extra->upload.front() != *kNotBegun; }
 
 // The shell writes it in front of what else it keeps.
-double Op::uploaded() const {
-    int bytes = 0;   // kMaxQueuedBytes of sw/accept.js is less than that holds
-    if (uploads()) std::from_chars(extra->upload.data(), extra->upload.data() + extra->upload.size(), bytes);
-    return bytes;
-}
+double Op::uploaded() const { return uploads() ? number_at_start(extra->upload) : 0; }
 
 // What else it needs stands in the op's row, which was stored before this leaves.
 void Planner::upload_request(const Batch& batch, Effect& send) const {
