@@ -501,11 +501,8 @@ async function filmAlone(t) {
   return { ...server, between, store, bytes, id: item.row.id, api: `${between.url}/api/v1` };
 }
 
-for (const [reads, claim] of [
-  ['rowById', 'a worker that is frozen while it reads how far an upload is sends nothing when it thaws and another has gone on: there was a commit in between'],
-  ['get', 'a worker that is frozen while it reads the bytes of a chunk sends nothing when it thaws and another has gone on: there was a commit in between'],
-])
-  test(claim, async (t) => {
+for (const [reads, what] of [['rowById', 'how far an upload is'], ['get', 'the bytes of a chunk']])
+  test(`a worker that is frozen while it reads ${what} sends nothing when it thaws and another has gone on: there was a commit in between`, async (t) => {
     const { between, store, api, get, bytes, file, id } = await filmAlone(t);
     const reading = deferred(), thawed = deferred();
     const time = { ahead: 0, frozen: false };
