@@ -1,4 +1,4 @@
-// npm run soak [-- --only fuzz|pairs|sim|headless|browser|matrix] [--minutes N]: the long runs, each to its goal, resumable: bench/soak.json remembers per commit what was
+// npm run soak [-- --only fuzz|pairs|sim|headless|browser|matrix] [--minutes N]: the long runs, each to its goal, resumable: bench/soak.json remembers for these sources what was
 // done, and the next run goes on there. Ends with code 1 when anything was found. Findings of the fuzzers lie in build/fuzz/findings.
 //
 //   fuzz      every libFuzzer target a million inputs, all together ten million, under ASan and UBSan
@@ -9,6 +9,7 @@
 //   matrix    the kill matrix in Chromium: at every await of every phase the worker (or the page that saves) ended, then the browser killed (tests/browser/harness/matrix.js)
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { build, cmakeBuild } from './build.mjs';
 import { buildFuzzers, fuzzTargets, runFuzzer, sideBySide } from './fuzz.mjs';
 import { at, fail, isMain, root, runAndRead, say } from './lib.mjs';
@@ -27,10 +28,14 @@ const git = (/** @type {string[]} */ ...args) => execFileSync('git', args, { cwd
 /** @returns {any} */
 const readFile = () => (existsSync(kFile) ? JSON.parse(readFileSync(kFile, 'utf8')) : {});
 
+/** What a soak runs. Their trees name the code whatever becomes of the commit: `git rev-parse HEAD:wasm HEAD:sw …` prints them. */
+const kSources = ['wasm', 'sw', 'web', 'server', 'headless', 'tests'];
+
 /** The record of this code under `name`, or a new one. @param {string} name @param {any} empty */
 function record(name, empty) {
-  const code = { commit: git('rev-parse', 'HEAD'), dirty: git('status', '--porcelain', '--untracked-files=no', '--', 'wasm', 'tests/fuzz', 'tests/sim', 'tests/core') !== '' };
-  const isThis = (/** @type {any} */ other) => other.commit === code.commit && other.dirty === code.dirty;
+  const sources = Object.fromEntries(kSources.map((folder) => [folder, git('rev-parse', '--short=12', `HEAD:${folder}`)]));
+  const code = { commit: git('rev-parse', 'HEAD'), sources, dirty: git('status', '--porcelain', '--untracked-files=no', '--', ...kSources) !== '' };
+  const isThis = (/** @type {any} */ other) => isDeepStrictEqual(other.sources, sources) && other.dirty === code.dirty;
   const found = (readFile()[name] ?? []).find(isThis) ?? { ...code, date: '', ...empty };
   const store = () => {   // whole or not at all, without touching what other soaks wrote meanwhile
     const all = readFile();
