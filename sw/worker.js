@@ -47,7 +47,7 @@ export function createSyncWorker(options) {
   const shell = new ShellCache({ caches: scope.caches, scope: base, options: options.shell, wasm, fetchAsset });
   /** @type {ReadingsIn} what pages told us last; a worker has no battery */
   let told = {};
-  /** @type {boolean | undefined} whether a page can be seen; unknown where the browser does not say */
+  /** @type {boolean | undefined} whether a page is open, seen or not: one in the background still waits for what it saved; unknown where the browser does not say */
   let foreground;
   let firing = 0;
   /** Messages about new ops that came while the tag fired, and whose drains go on. */
@@ -85,7 +85,7 @@ export function createSyncWorker(options) {
 
   /** Hands a request to the drain, with the time this event may last. @param {Asking} request @param {number} [forMs] */
   const begin = async (request, forMs = kOtherEventMs) => {
-    const look = pages().then((/** @type {any[]} */ all) => { foreground = all.some(({ visibilityState }) => visibilityState === 'visible'); }, () => {});
+    const look = pages().then((/** @type {any[]} */ all) => { foreground = all.length > 0; }, () => {});
     const [turns] = await Promise.all([open(), look]);
     return turns.ask({ ...request, event: { ...(request.event ?? { type: 'message' }), deadlineMs: clock.now() + forMs } });
   };

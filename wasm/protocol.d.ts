@@ -109,7 +109,7 @@ export interface ReadingsIn {
   metered?: boolean;
   charging?: boolean;
   idle?: boolean;
-  /** A page of the app is visible. */
+  /** A page of the app is open. */
   foreground?: boolean;
   /** wifi, cellular, ethernet … */
   connectionType?: string;

@@ -38,7 +38,7 @@ export async function connect(options) {
   const stop = new AbortController();
   const battery = await /** @type {any} */ (navigator).getBattery?.().catch(() => null);
   const idle = await idleDetector(stop.signal).catch(() => null);
-  const readings = () => ({ ...networkReadings(navigator, clock), ...batteryReadings(battery, clock), ...idleReadings(idle, clock), foreground: document.visibilityState === 'visible' });
+  const readings = () => ({ ...networkReadings(navigator, clock), ...batteryReadings(battery, clock), ...idleReadings(idle, clock) });
   const { storage } = navigator;
   let persisted = (await storage?.persisted?.().catch(() => false)) ?? false;
   if (!persisted && options.persist !== false) storage?.persist?.().then((granted) => { persisted = granted; }, () => {});

@@ -208,7 +208,7 @@ Json World::perform(const Json& effect, bool& good) {
         outcome["endedAtMs"] = now + 100;
         if (!special.is_null()) {
             outcome.update(special);
-            outcome["answerSlot"] = effect["answerSlot"];
+            if (effect.contains("answerSlot")) outcome["answerSlot"] = effect["answerSlot"];   // nobody wants to read the answer to some
             if (special.contains("body")) planner.put(effect["answerSlot"], special["body"]);
         } else {
             const std::string url = effect["url"];

@@ -26,9 +26,9 @@ const parent = (wish) => new Promise((resolve) => { process.once('message', reso
 const kEnds = {
   completes: async (client) => (await client.sync()).itemsSucceeded > 0,
   fails: async (client) => {
-    await parent({ faults: ['status500'] });
-    const { errors } = await client.sync();   // and what failed goes in the same one, a moment later
-    return errors.length > 0;
+    const { refusals } = await parent({ faults: ['status500'] });
+    await client.sync();   // and what failed goes in the same one, a moment later
+    return (await parent({})).refusals > refusals;
   },
   cancelled: async (client) => {
     let cancelled;

@@ -18,7 +18,8 @@ test('1 000 sessions complete, fail, are cancelled and are stopped: heap, core, 
   child.on('message', (/** @type {any} */ message) => {
     if (message.at) return told.push(message);
     if (message.faults) server.demandFaults(message.faults);
-    child.send({ hangs: server.stats().faults.hang });
+    const { hang, status500 } = server.stats().faults;
+    child.send({ hangs: hang, refusals: status500 });
   });
   const [code] = await once(child, 'exit');
   assert.equal(code, 0);

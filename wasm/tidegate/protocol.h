@@ -186,7 +186,7 @@ void describe(V& v, ReadingsIn& r) {
     v.field("metered", r.metered);
     v.field("charging", r.charging);
     v.field("idle", r.idle);
-    v.field("foreground", r.foreground, "A page of the app is visible.");
+    v.field("foreground", r.foreground, "A page of the app is open.");
     v.field("connectionType", r.connection_type, "wifi, cellular, ethernet …");
     v.field("effectiveType", r.effective_type, "slow-2g, 2g, 3g, 4g.");
     v.field("downlink", r.downlink, "Mbit/s.");
