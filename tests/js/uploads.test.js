@@ -325,15 +325,20 @@ test('somebody else changed the entity meanwhile: 412 at the last chunk, the con
   assert.equal((await client.history({ prefix: 'audit/' })).filter(({ value }) => value.kind === 'conflict').length, 1);
 });
 
-test('cancelled between two chunks it leaves with its pieces; the next save of the entity goes', async (t) => {
-  const all = await pair(t);
-  const { client, between, payloads, effects } = all;
+/** A film of which the server has a chunk, and whose op was cancelled then; sync stays paused. @param {any} client @param {any} between */
+async function cancelledHalfWay(client, between) {
   const { id } = await client.save('MEDIA', 'film', film(randomBytes(kSize)));
   let paused;
   between.before = async ({ method }, n) => { if (method === 'PATCH' && n === 1) paused = client.pause(); };
   await client.sync();
   await paused;
   await client.cancel(id);
+}
+
+test('cancelled between two chunks it leaves with its pieces; the next save of the entity goes', async (t) => {
+  const all = await pair(t);
+  const { client, between, payloads, effects } = all;
+  await cancelledHalfWay(client, between);
   assert.deepEqual([await client.ops(), payloads()], [[], []]);
   await client.resume();
   const bytes = randomBytes(kSize);
@@ -459,12 +464,7 @@ test('a server that does not answer the DELETE holds nobody up: drop() resolves,
 
 test('what a server is still to be told of an owner\'s cancelled uploads goes with everything else of him', async (t) => {
   const { client, between, path } = await pair(t, { owner: 'ann' });
-  const { id } = await client.save('MEDIA', 'film', film(randomBytes(kSize)));
-  let paused;
-  between.before = async ({ method }, n) => { if (method === 'PATCH' && n === 1) paused = client.pause(); };
-  await client.sync();
-  await paused;
-  await client.cancel(id);
+  await cancelledHalfWay(client, between);
   const store = await openSqliteStore({ path });
   t.after(() => store.close());
   while ((await store.get('state', 'core')).abandoned.length === 0) await new Promise(setImmediate);
