@@ -10,7 +10,8 @@ import { cmakeBuild } from './build.mjs';
 /** Seeds one run of the program takes: small enough that all processes end together. */
 const kChunk = 100;
 /** Events that have to be met: each once in ten histories at least, 1 000 times in 10 000. */
-const kWanted = ['crashes', 'lostAnswers', 'browserResends', 'quotaAborts', 'conflicts', 'rebases', 'folds', 'cancels', 'tooLarge', 'auth', 'pulls', 'leaseTakeovers'];
+const kWanted = ['crashes', 'lostAnswers', 'browserResends', 'quotaAborts', 'conflicts', 'rebases', 'folds', 'cancels', 'tooLarge', 'auth', 'pulls', 'leaseTakeovers',
+  'taskRuns', 'refreshes', 'updates', 'migrations'];
 
 /** The simulator of this checkout, built if need be. */
 export function buildSim() {

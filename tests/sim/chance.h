@@ -57,12 +57,15 @@ enum class Fault {
     bad_input,     // malformed input to the core
     clock_jump,    // the wall clock is set
     owner_switch,  // another owner signs in, or nobody is
+    task,          // the app runs jobs of its own, and some fail
+    expired,       // headers expire, and the app's provider gives others, or none
+    update,        // a new version of the app, whose documents have another form
     count
 };
 inline constexpr int kFaults = static_cast<int>(Fault::count);
 inline constexpr std::array<const char*, kFaults> kFaultNames = {
     "loss", "lost-answer", "resend", "hang", "late", "truncate", "garbage", "captive", "server-error", "op-error", "too-large", "auth",
-    "rate-limit", "offline", "quota", "store-read", "crash", "freeze", "trap", "foreign", "bad-input", "clock-jump", "owner-switch"};
+    "rate-limit", "offline", "quota", "store-read", "crash", "freeze", "trap", "foreign", "bad-input", "clock-jump", "owner-switch", "task", "expired", "update"};
 
 // One fault that happened: its class and how many of the class came before it.
 struct FaultId {

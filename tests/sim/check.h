@@ -27,10 +27,12 @@ public:
     void after_commit(const std::vector<tidegate::Write>& writes);
     void cancelled(const std::string& id);
 
-    // check_send.cpp: invariants 5, 6, 7, 8, 9, 10, 11, 14, 15
+    // check_send.cpp: invariants 5, 6, 7, 8, 9, 10, 11, 14, 15, 23
     void at_send(Drain& drain, const tidegate::Effect& effect, const std::string& body);
+    void at_ask(const tidegate::Effect& effect, int version);
     void landed(std::uint64_t token, std::uint64_t effect);
-    void heard(std::uint64_t token, const Json& outcome);
+    void heard(std::uint64_t token, std::uint64_t effect, const Json& outcome);
+    void signed_in();   // somebody did, or asked for everything anew: owners whose credentials were refused may be tried
     void told(std::uint64_t token);
     void stale();
 
@@ -47,10 +49,12 @@ private:
     struct Commit;
     void row_removed(Commit& commit, std::uint64_t seq);
     void row_written(const Json& row);
+    void migrated(const Commit& commit, const Json& row);
     void base_written(Commit& commit, const std::string& lane);
     void conflict_recorded(Commit& commit, const Json& record);
     void lane_view(const std::string& lane);
     void op_sent(Drain& drain, const tidegate::Effect& effect, const std::string& id, const std::string& key, std::set<std::uint64_t>& in_request);
+    void first_send(const Drain& drain, Known& op, const Json& row);
     void may_start(Drain& drain, const tidegate::Effect& effect);
     void best_first(Drain& drain, const std::set<std::uint64_t>& in_request);
     void lane_converged(const std::string& lane);
@@ -62,6 +66,11 @@ private:
     World& world_;
     std::map<std::uint64_t, std::vector<std::string>> flying_;  // effect → lanes, of the drain with flying_token_
     std::uint64_t flying_token_ = 0;
+    std::map<std::uint64_t, std::pair<std::string, std::vector<std::uint64_t>>> carried_;   // effect → owner and ops, of the drain with carried_token_
+    std::uint64_t carried_token_ = 0;
+    // Owners whose credentials were refused: as the shell heard it, and since when the core of this drain knows.
+    std::set<std::string> heard_refused_;
+    std::map<std::string, std::pair<double, std::uint64_t>> told_refused_ms_;   // and the number of the step that told it
     // Until when a server asked to wait: as the shell heard it, as the core of that drain was told, and as a commit after that holds it for everybody.
     std::map<std::uint64_t, double> heard_until_ms_, told_until_ms_;   // by fencing token
     double stored_until_ms_ = 0;

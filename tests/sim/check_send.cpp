@@ -8,10 +8,19 @@ namespace {
 
 constexpr double kClockSlackMs = 1;
 constexpr std::size_t kMostFailuresAMinute = 20;
+constexpr double kRefusedMs = 60000;   // so long an owner whose credentials were refused is left alone
 
 }  // namespace
 
 void Check::at_send(Drain& drain, const tidegate::Effect& effect, const std::string& body) {
+    if (carried_token_ != drain.token()) {
+        carried_.clear();
+        heard_refused_.clear();
+        told_refused_ms_.clear();
+    }
+    carried_token_ = drain.token();
+    auto& [owner, carried] = carried_[effect.id];
+    owner = effect.owner.value_or("");
     may_start(drain, effect);
     idle_at_once_ = 0;
     if (effect.method == std::optional<std::string>("GET")) {
@@ -40,6 +49,7 @@ void Check::at_send(Drain& drain, const tidegate::Effect& effect, const std::str
     }
     std::set<std::string> lanes;
     for (const std::uint64_t seq : in_request) lanes.insert(world_.ledger.find(seq)->lane);
+    carried.assign(in_request.begin(), in_request.end());
     for (const auto& [id, others] : flying_)
         for (const std::string& lane : others)
             if (lanes.count(lane)) fail(5, "two requests for " + lane + " are under way");
@@ -63,13 +73,14 @@ double place_of(const Json& row) {
 void Check::best_first(Drain& drain, const std::set<std::uint64_t>& in_request) {
     constexpr double kSettledMs = 10000;   // what came later was perhaps not read yet
     constexpr double kJustFreedMs = 1000;
-    for (const Fault fault : {Fault::clock_jump, Fault::freeze, Fault::auth, Fault::too_large, Fault::store_read, Fault::quota, Fault::crash, Fault::trap})
+    for (const Fault fault : {Fault::clock_jump, Fault::freeze, Fault::auth, Fault::too_large, Fault::store_read, Fault::quota, Fault::crash, Fault::trap,
+                              Fault::expired, Fault::update})
         if (world_.dice.on(fault)) return;
     if (status_ && status_->connectivity.connection_quality == "poor") return;
     if (stale_ms_ > world_.now() - kJustFreedMs) return;   // what was to go first is being chosen anew, while the next request goes
     const auto plain = [this](std::uint64_t seq, const Json& row) {
         const Known* op = world_.ledger.find(seq);
-        return op && !op->absorbed && world_.disk.lane(op->lane).size() == 1 && op->group.empty() && op->depends_on.empty() && !row.contains("expiresAt") && !world_.awaited.count(op->id);
+        return op && !op->absorbed && op->entity == "NOTE" && world_.disk.lane(op->lane).size() == 1 && op->group.empty() && op->depends_on.empty() && !row.contains("expiresAt") && !world_.awaited.count(op->id);
     };
     double last = 0;
     const Json* worst = nullptr;
@@ -101,6 +112,10 @@ void Check::may_start(Drain& drain, const tidegate::Effect& effect) {
     const Json& readings = drain.readings();
     if (!readings.value("online", true)) fail(10, "a request left while the device said that it is offline");
     if (readings.contains("batteryLevel") && readings["batteryLevel"] < 20 && !drain.manual()) fail(10, "a request left on a low battery");
+    // What was in the making when the core heard of it goes in that very step (known and open, docs/simulator.md).
+    if (const auto refused = told_refused_ms_.find(effect.owner.value_or("")); clock_holds && refused != told_refused_ms_.end() &&
+                                                                               world_.ledger.counts.steps > refused->second.second && now + kClockSlackMs < refused->second.first + kRefusedMs)
+        fail(14, "a request of \"" + refused->first + "\" left " + std::to_string(now - refused->second.first) + " ms after his credentials were refused, and nobody signed in");
     if (world_.ledger.paused) fail(10, "a request left although sync is paused");
     if (clock_holds && !world_.dice.on(Fault::freeze) && drain.deadline() && now + effect.timeout_ms.value_or(60000) > *drain.deadline() + kClockSlackMs + 200)
         fail(10, "a request may still be under way after the event's deadline");
@@ -116,8 +131,10 @@ void Check::op_sent(Drain& drain, const tidegate::Effect& effect, const std::str
     world_.trace("send " + id + " key " + key + " in effect " + std::to_string(effect.id));
     Known* op = world_.ledger.find_id(id);
     if (!op) return fail(2, "op " + id + " was sent and never accepted");
+    op->refused_at.reset();
     const auto row = world_.disk.rows().find(op->seq);
     if (row == world_.disk.rows().end()) return fail(1, "op " + id + " was sent after it had left the outbox");
+    first_send(drain, *op, row->second);
     if (state_of(row->second) != "sending") fail(15, "op " + id + " was sent before the store knew that it is being sent");
     if (row->second.value("key", id) != key) fail(2, "op " + id + " was sent under key " + key + ", the store has another");
     if (effect.owner.value_or("") != op->owner) fail(14, "op " + id + " of \"" + op->owner + "\" was sent as \"" + effect.owner.value_or("") + "\"");
@@ -129,11 +146,36 @@ void Check::op_sent(Drain& drain, const tidegate::Effect& effect, const std::str
             fail(5, "op " + id + " was sent before an earlier change of the same entity");
     if (!in_request.empty() && in_request.count(op->seq)) fail(2, "op " + id + " is twice in one request");
     in_request.insert(op->seq);
-    (void)drain;
 }
 
-void Check::heard(std::uint64_t token, const Json& outcome) {
+// A document goes for the first time as the code that sends it has documents. From then on its key stands for its bytes.
+void Check::first_send(const Drain& drain, Known& op, const Json& row) {
+    const bool first = op.sends++ == 0 && row.value("sends", 0) == 1;   // else a process died between its mark and its request
+    if (!first || !world_.has_versions() || op.action == "delete" || !row.value("contentType", "").empty()) return;
+    const int version = drain.process().version, of_row = row.value("schemaVersion", 0);
+    if (of_row != version) return fail(23, "op " + op.id + " of version " + std::to_string(of_row) + " was sent by code of version " + std::to_string(version));
+    if (op.version != version) fail(23, "op " + op.id + " is said to be of version " + std::to_string(of_row) + ", and nobody made it so");
+}
+
+// The app is asked to make a document into one of its present version, and only while nobody else can have seen it.
+void Check::at_ask(const tidegate::Effect& effect, int version) {
+    Known* op = world_.ledger.find_id(effect.detail->value("opId", ""));
+    const auto row = op ? world_.disk.rows().find(op->seq) : world_.disk.rows().end();
+    if (row == world_.disk.rows().end()) return fail(23, "the app was asked about an op that is not there");
+    if (op->sends > 0) fail(23, "op " + op->id + " was sent, and then the app was asked to make it into another version");
+    if (effect.detail->value("from", -1) != op->version || op->version >= version)
+        fail(23, "the app of version " + std::to_string(version) + " was asked for op " + op->id + " of version " + std::to_string(op->version) + " as " + dump(*effect.detail));
+    op->asked_app = true;
+}
+
+void Check::heard(std::uint64_t token, std::uint64_t effect, const Json& outcome) {
     const int status = outcome.value("status", 0);
+    if (carried_token_ == token && (status == 401 || outcome.value("failure", "") == "auth")) {   // said by nobody who looked at the ops
+        const auto& [owner, ops] = carried_[effect];
+        heard_refused_.insert(owner);
+        for (const std::uint64_t seq : ops)
+            if (const auto row = world_.disk.rows().find(seq); row != world_.disk.rows().end()) world_.ledger.find(seq)->refused_at = row->second.value("attempts", 0);
+    }
     if (world_.options.trace) world_.trace("heard " + dump(outcome));
     if (outcome.contains("failure") || status >= 500 || status == 429) failures_.push_back(world_.timeline.now());
     else failures_.clear();
@@ -145,7 +187,14 @@ void Check::heard(std::uint64_t token, const Json& outcome) {
 
 void Check::stale() { stale_ms_ = world_.now(); }
 
+void Check::signed_in() {
+    heard_refused_.clear();
+    told_refused_ms_.clear();
+}
+
 void Check::told(std::uint64_t token) {
+    for (const std::string& owner : heard_refused_) told_refused_ms_[owner] = {world_.now(), world_.ledger.counts.steps + 1};
+    heard_refused_.clear();
     told_until_ms_[token] = heard_until_ms_[token];
 }
 

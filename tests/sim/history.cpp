@@ -52,6 +52,7 @@ void World::choose_device() {
     for (std::size_t i = 0; i < processes; ++i) {
         auto process = std::make_unique<Process>();
         process->id = static_cast<int>(i) + 1;
+        process->version = 1;
         process->worker = device.kind != Device::Kind::pages;
         processes_.push_back(std::move(process));
     }
@@ -101,7 +102,10 @@ bool World::liveness() {
     portal_until_ms_ = outage_until_ms_ = 0;
     signed_out_.clear();
     ledger.paused = false;
-    for (auto& process : processes_) process->frozen_until_ms = 0;
+    for (auto& process : processes_) {
+        process->frozen_until_ms = 0;
+        if (process->version != app_version_) renew_process(*process);   // the old one is over
+    }
     server.max_batch_bytes = 524288;
     const auto resumed = std::make_shared<bool>(false);
     const double end = timeline.now() + kLivenessMs;
@@ -109,6 +113,7 @@ bool World::liveness() {
         if (!*resumed && step % kLivenessStepsEach == 0)   // who was frozen may be ended by the browser before he hears it
             ask_from_page(Json{{"type", "manual"}, {"trigger", "manual"}}, {Json{{"type", "resume"}}, Json{{"type", "settings"}, {"value", {{"enabled", true}}}}},
                           [resumed](const std::vector<Json>& answers) { *resumed = *resumed || !answers.empty(); });
+        if (has_versions() && step % kLivenessStepsEach == 0) ask_from_page(Json{{"type", "start"}, {"trigger", "start"}}, {});   // what the app made nothing of is tried again
         if ((owner_told_ || switches_open_ > 0) && step % kLivenessStepsEach == 0) sign("signIn", owners_[step / kLivenessStepsEach % owners_.size()]);   // everybody comes by
         const double next = timeline.now() + kLivenessStepMs;
         while (!ledger.violation && timeline.run_next(next)) now_ms_for_ledger = timeline.now();

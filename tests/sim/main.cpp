@@ -125,7 +125,9 @@ Json events_of(const Counts& c) {
             {"tooLarge", c.too_large},  {"auth", c.auth},                {"pulls", c.pulls},            {"leaseTakeovers", c.takeovers},
             {"requests", c.requests},   {"steps", c.steps},              {"dead", c.dead},              {"done", c.done},
             {"groups", c.groups},       {"stale", c.stale},              {"fenced", c.fenced},          {"late", c.late},
-            {"refusals", c.refusals},   {"syncs", c.syncs},              {"virtualSeconds", c.seconds}};
+            {"refusals", c.refusals},   {"syncs", c.syncs},              {"virtualSeconds", c.seconds},
+            {"taskRuns", c.task_runs},  {"refreshes", c.refreshes},    {"updates", c.updates},
+            {"migrations", c.migrations}};
 }
 
 int main_of(const Arguments& arguments) {

@@ -8,22 +8,36 @@ struct World::Exchange {
     Request request;
     std::function<void(Outcome)> then;
     double started_ms = 0, timeout_ms = 60000;
-    bool gzip = false, over = false;
+    std::function<bool()> may_leave;
+    bool gzip = false, over = false, repeated = false;
+    int credentials = 0;      // those it went with
     std::uint64_t life = 0;   // of the process that sent it: a dead one hears nothing
 };
 
-void World::send(Process& process, const tidegate::Effect& effect, std::string body, std::function<void(Outcome)> then) {
+void World::send(Process& process, const tidegate::Effect& effect, std::string body, std::function<bool()> may_leave, std::function<void(Outcome)> then) {
     ++ledger.counts.requests;
     auto exchange = std::make_shared<Exchange>();
     exchange->process = &process;
     exchange->life = process.life;
     exchange->request = {effect.method.value_or("POST"), effect.url.value_or(""), effect.owner.value_or(""), std::move(body), effect.headers.value_or(Json::object())};
     exchange->then = std::move(then);
+    exchange->may_leave = std::move(may_leave);
     exchange->started_ms = now();
     exchange->timeout_ms = effect.timeout_ms.value_or(60000);
     exchange->gzip = effect.gzip.value_or(false);
     later(process, exchange->timeout_ms, [this, exchange] { end_exchange(exchange, Json{{"failure", "timeout"}}, std::nullopt); });
+    if (dice.roll(Fault::expired, 0.01)) {   // the app's provider has none
+        ++ledger.counts.auth;
+        later(process, 1, [this, exchange] { end_exchange(exchange, Json{{"failure", "auth"}, {"message", "no headers for this owner"}}, std::nullopt); });
+        return;
+    }
+    const std::string& owner = exchange->request.owner;
+    exchange->credentials = process.held.emplace(owner, valid_[owner]).first->second;
+    travel(exchange);
+}
 
+// One way there. What becomes of it, and of the answer, is the network's.
+void World::travel(const std::shared_ptr<Exchange>& exchange) {
     const double up_ms = device.rtt_ms / 2 * link.between(0.8, 1.5) + static_cast<double>(exchange->request.body.size()) / device.bytes_per_s * 1000;
     const auto fails = [this, exchange](double ms) {
         later(*exchange->process, ms, [this, exchange] { end_exchange(exchange, Json{{"failure", "network"}, {"message", "Failed to fetch"}}, std::nullopt); });
@@ -45,6 +59,27 @@ void World::send(Process& process, const tidegate::Effect& effect, std::string b
         return fails(up_ms);
     }
     timeline.in(up_ms, [this, exchange] { deliver(exchange); });
+}
+
+// Answered 401 the provider is asked once, and with others than those that were refused the request is repeated: the same bytes under the same key.
+bool World::refresh(const std::shared_ptr<Exchange>& exchange) {
+    if (exchange->over || exchange->life != exchange->process->life || exchange->repeated) return false;
+    const std::string& owner = exchange->request.owner;
+    int& held = exchange->process->held[owner];
+    if (held == exchange->credentials && !dice.roll(Fault::expired, 0.2)) {   // else another request asked meanwhile, or the provider fails
+        ++ledger.counts.refreshes;
+        held = valid_[owner];
+    }
+    if (held == exchange->credentials) return false;
+    exchange->repeated = true;
+    exchange->credentials = held;
+    if (!exchange->may_leave()) {
+        end_exchange(exchange, Json{{"failure", "aborted"}, {"message", "the lease ran out before the request left"}}, std::nullopt);
+        return true;
+    }
+    exchange->started_ms = now();
+    travel(exchange);
+    return true;
 }
 
 void World::end_exchange(const std::shared_ptr<Exchange>& exchange, Json outcome, std::optional<std::string> body) {
@@ -69,7 +104,8 @@ bool World::refused_whole(const std::shared_ptr<Exchange>& exchange, Answer& ans
     };
     const std::string& owner = exchange->request.owner;
     if (dice.roll(Fault::auth, 0.01)) signed_out_.insert(owner);
-    if (signed_out_.count(owner)) {
+    if (dice.roll(Fault::expired, 0.03)) ++valid_[owner];
+    if (signed_out_.count(owner) || exchange->credentials != valid_[owner]) {
         ++ledger.counts.auth;
         return refuse(401, "unauthorized");
     }
@@ -129,6 +165,7 @@ void World::damage(const std::shared_ptr<Exchange>& exchange, Answer answer, dou
     if (dice.roll(Fault::garbage, 0.01)) answer.body = std::string("\x00\xff{]garbage\n", 12);
     Json outcome = {{"status", answer.status}, {"headers", answer.headers}};
     later(*exchange->process, ms, [this, exchange, outcome = std::move(outcome), body = std::move(answer.body)]() mutable {
+        if (outcome["status"] == 401 && refresh(exchange)) return;
         end_exchange(exchange, std::move(outcome), std::move(body));
     });
 }

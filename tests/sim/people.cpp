@@ -56,6 +56,7 @@ void World::schedule_people() {
 
 void World::act() {
     if (owners_.size() > 1 && page_open_ && switches_open_ == 0 && !options.saves_only && dice.roll(Fault::owner_switch, 0.08)) switch_owner();
+    act_beyond();
     const std::uint32_t what = people.below(options.saves_only ? 70 : 100);
     if (what < 30) save_one();
     else if (what < 40) save_burst();
@@ -78,25 +79,31 @@ std::string World::edit(const std::string& lane, bool fresh_document) {
     return dump(*doc);
 }
 
-std::pair<Accepted, Known> World::item(const std::string& owner, const std::string& id, const std::string& action, bool fresh_document) {
+std::pair<Accepted, Known> World::item(const std::string& owner, const std::string& id, const std::string& action, bool fresh_document, const char* entity) {
     static const char* const kPriorities[] = {"low", "normal", "normal", "normal", "high", "critical"};
     Known known;
     char text[64];
     std::snprintf(text, sizeof text, "0190a1b2-0000-7000-8000-%012d", ++op_counter_);
     known.id = text;
     known.owner = owner;
-    known.entity = "NOTE";
+    known.entity = entity;
     known.entity_id = id;
     known.lane = encode(owner) + ":" + known.entity + "/" + encode(id);
     known.action = action;
     known.created_ms = now();
     Accepted accepted;
     accepted.has_text = action != "delete";
-    if (accepted.has_text) known.text = accepted.text = edit(known.lane, fresh_document);
+    if (has_versions()) {   // a page that was not loaded again saves as it always did
+        known.version = std::max(1, app_version_ - (dice.rng(Fault::update).chance(0.2) ? 1 : 0));
+        known.edited.insert("form");
+    }
+    if (accepted.has_text) known.text = edit(known.lane, fresh_document);
+    if (accepted.has_text && has_versions()) known.text = dump(in_version(*parse(known.text), known.version));
+    accepted.text = known.text;
     accepted.row = Json{{"id", known.id},         {"lane", known.lane},
                         {"owner", owner},         {"entity", known.entity},
                         {"entityId", id},         {"action", action},
-                        {"priority", kPriorities[people.below(6)]}, {"schemaVersion", 0},
+                        {"priority", kPriorities[people.below(6)]}, {"schemaVersion", known.version},
                         {"createdAt", known.created_ms},            {"contentType", ""},
                         {"sizeBytes", accepted.text.size()},        {"state", "queued"}};
     if (people.chance(0.1) && !recent_.empty()) {
@@ -297,6 +304,7 @@ void World::foreign_something() {
     if (entity.exists() && rng.chance(0.1)) return server.foreign_write(entity.entity, entity.entity_id, std::nullopt);
     Json doc = entity.exists() ? entity.current()->json : fresh_json(rng, entity.entity_id);
     edit_json(doc, rng);
+    if (has_versions() && !entity.exists()) doc = in_version(std::move(doc), app_version_);
     server.foreign_write(entity.entity, entity.entity_id, std::move(doc));
 }
 

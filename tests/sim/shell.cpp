@@ -66,11 +66,13 @@ void Drain::begin(Granted granted, bool locked) {
 
 void Drain::restore(const Granted& granted) {
     planner_ = std::make_unique<Planner>();
-    auto restored = planner_->restore(granted.snapshot, granted.state);
+    Json state = granted.state;
+    if (world_.has_versions()) state["schemaVersion"] = process_.version;
+    auto restored = planner_->restore(granted.snapshot, state);
     if (!restored.ok()) {   // a damaged snapshot: the rows are the truth, so all of them are read again
         world_.ledger.fail(15, "a snapshot that was stored whole was refused: " + restored.error().message);
         planner_ = std::make_unique<Planner>();
-        restored = planner_->restore("", granted.state);
+        restored = planner_->restore("", state);
     }
     known_seq_ = restored.ok() ? restored.value() : 0;
     outcomes_.clear();
@@ -160,11 +162,14 @@ Json Drain::input_of(const std::vector<EntryPtr>& entries, std::vector<Json> row
     world_.check.told(token_);
     if (!rows.empty()) input["rows"] = std::move(rows);
     Json& commands = input["commands"] = Json::array();
-    for (const EntryPtr& entry : entries)
+    for (const EntryPtr& entry : entries) {
+        if (entry->event && ((*entry->event)["type"] == "start" || (*entry->event)["type"] == "manual")) world_.check.signed_in();
         for (const Json& command : entry->commands) {
             commands.push_back(command);
+            if (command["type"] == "resume" || command["type"] == "signIn" || command["type"] == "signOut" || command["type"] == "flush") world_.check.signed_in();
             manual_ = manual_ || command["type"] == "flush";
         }
+    }
     if (auto event = event_of(entries)) input["event"] = std::move(*event);
     if (rows_to_read_) input["more"] = true;
     return input;
@@ -230,8 +235,8 @@ void Drain::perform(std::size_t index) {
             if (effect.type != "notify") outcomes_.push_back({Json{{"id", effect.id}, {"skipped", true}}, std::nullopt, 0});
         } else if (effect.type == "commit") {
             return commit(effect);   // goes on with the next one itself
-        } else if (effect.type == "send") {
-            if (world_.now() >= renew_at_ms_ + kLeaseMs * 2 / 3) return fail("fenced");   // frozen since the commit: others may have taken over
+        } else if (effect.type == "send" || effect.type == "run" || effect.type == "ask") {
+            if (!may_leave()) return fail("fenced");   // frozen since the commit: others may have taken over
             send(effect);
         } else if (effect.type == "notify") {
             world_.publish(process_, effect.event.value_or(""), effect.detail.value_or(Json()));
@@ -310,23 +315,28 @@ void Drain::commit(const Effect& effect) {
         });
 }
 
+bool Drain::may_leave() const { return world_.now() < renew_at_ms_ + kLeaseMs * 2 / 3; }
+
 void Drain::send(const Effect& effect) {
     const std::string* found = effect.slot ? planner_->bytes(*effect.slot) : nullptr;
     if (effect.slot && !found) world_.ledger.fail(1, "a request has no body: slot " + std::to_string(*effect.slot));
     std::string body = found ? *found : std::string();
-    world_.check.at_send(*this, effect, body);
+    const bool asks = effect.type == "ask", runs = effect.type == "run";
+    asks ? world_.check.at_ask(effect, process_.version) : world_.check.at_send(*this, effect, body);
     ++in_flight_;
-    const std::uint64_t stop = stop_, id = effect.id, slot = effect.answer_slot.value_or(0);
-    world_.send(process_, effect, std::move(body), [this, stop, id, slot](Outcome outcome) {
+    auto then = [this, runs = runs || asks, stop = stop_, id = effect.id, slot = effect.answer_slot.value_or(0)](Outcome outcome) {
         if (stop != stop_ || over_) return;   // given up
-        world_.check.heard(token_, outcome.json);
+        if (!runs) world_.check.heard(token_, id, outcome.json);
         world_.check.landed(token_, id);
         --in_flight_;
         outcome.json["id"] = id;
         outcome.answer_slot = slot;
         outcomes_.push_back(std::move(outcome));
         wake();
-    });
+    };
+    if (asks) return world_.ask_app(process_, effect, std::move(then));
+    if (runs) return world_.run_task(process_, effect, token_, std::move(then));
+    world_.send(process_, effect, std::move(body), [this] { return may_leave(); }, std::move(then));
 }
 
 // --- after the effects --------------------------------------------------------------------------------------------------------

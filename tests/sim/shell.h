@@ -56,6 +56,7 @@ public:
     void run(std::unique_ptr<Kept> kept);
     void wake();
     // For checkers.
+    const Process& process() const { return process_; }
     std::uint64_t token() const { return token_; }
     const Json& readings() const { return readings_; }
     std::optional<double> deadline() const { return deadline_; }
@@ -83,6 +84,7 @@ private:
     void list(const tidegate::Effect& effect);
     void commit(const tidegate::Effect& effect);
     void send(const tidegate::Effect& effect);
+    bool may_leave() const;
     void performed();
     void look();
     void recover();

@@ -27,6 +27,8 @@ struct Process {
     std::unique_ptr<Drain> drain;
     std::unique_ptr<Kept> kept;
     bool running = false;
+    int version = 0;                   // of the app whose code it runs
+    std::map<std::string, int> held;   // owner → the headers it has for him; in memory only
 };
 
 // How the device behaves for a whole seed.
@@ -73,12 +75,15 @@ public:
     void take_lock(Process& process, std::function<void(bool)> then);
     void steal_lock(Process& process);
     void give_lock(Process& process);
-    void send(Process& process, const tidegate::Effect& effect, std::string body, std::function<void(Outcome)> then);
+    void send(Process& process, const tidegate::Effect& effect, std::string body, std::function<bool()> may_leave, std::function<void(Outcome)> then);
+    void run_task(Process& process, const tidegate::Effect& effect, std::uint64_t token, std::function<void(Outcome)> then);
     void publish(Process& process, const std::string& type, const Json& detail);
     void publish_status(const tidegate::Status& status);
     void note_plan(tidegate::Plan& plan);
     std::uint64_t step_seed() { return (static_cast<std::uint64_t>(shell_rng.next()) << 21) ^ shell_rng.next(); }
     Json readings();
+    void ask_app(Process& process, const tidegate::Effect& effect, std::function<void(Outcome)> then);
+    bool has_versions() const { return dice.on(Fault::update); }   // else the app names none
     void drain_ended(Process& process, const Ended& ended);
     void kill(Process& process);
     void trace(const std::string& text) const {
@@ -103,6 +108,7 @@ public:
 private:
     // platform.cpp: processes, locks, Background Sync
     Process& drainer();
+    void end_process(Process& process);
     void ask(Process& process, EntryPtr entry);
     void start_turns(Process& process);
     void ask_from_page(Json event, std::vector<Json> commands, std::function<void(const std::vector<Json>&)> answered = {});
@@ -113,6 +119,8 @@ private:
     void tick();
     // network.cpp
     struct Exchange;
+    void travel(const std::shared_ptr<Exchange>& exchange);
+    bool refresh(const std::shared_ptr<Exchange>& exchange);
     void deliver(const std::shared_ptr<Exchange>& exchange);
     void end_exchange(const std::shared_ptr<Exchange>& exchange, Json outcome, std::optional<std::string> body);
     Answer served(const std::shared_ptr<Exchange>& exchange);
@@ -128,7 +136,7 @@ private:
     void save_burst();
     void note_edits(const Accepted& item, Known& known) const;
     void save_items(std::vector<Accepted> items, std::vector<Known> knowns);
-    std::pair<Accepted, Known> item(const std::string& owner, const std::string& id, const std::string& action, bool fresh_document);
+    std::pair<Accepted, Known> item(const std::string& owner, const std::string& id, const std::string& action, bool fresh_document, const char* entity = "NOTE");
     std::string edit(const std::string& lane, bool fresh_document);
     void command_something();
     void resume();
@@ -138,6 +146,11 @@ private:
     void foreign_something();
     void change_network();
     void refuse_something(Process& process);
+    // beyond.cpp: what not every app has
+    void act_beyond();
+    void ask_task();
+    void update_app();
+    void renew_process(Process& process);
     // history.cpp: the phases
     void choose_device();
     bool liveness();
@@ -165,12 +178,14 @@ private:
     std::optional<double> page_timer_ms_;
     std::uint64_t timer_round_ = 0;
     std::set<std::string> signed_out_;
+    std::map<std::string, int> valid_;  // owner → the headers that the server takes; whoever asks the app's provider gets these
     std::set<std::string> may_leave_;   // owners who may be the one that is signed in
     bool owner_told_ = false;           // until somebody is, everybody's ops go
     std::string signed_in_;             // the last one known to be
     int tickets_ = 1;                   // given to those who asked
     int switches_open_ = 0;             // asked for, and not known to be stored
     double portal_until_ms_ = 0, outage_until_ms_ = 0;
+    int app_version_ = 1;   // the newest there is
     int op_counter_ = 0, target_ops_ = 0;
     std::map<std::string, int> refused_keys_;   // what the server found invalid it finds invalid again
     std::vector<std::string> recent_;   // ids of ops, for commands and dependencies
