@@ -187,11 +187,11 @@ TEST_CASE("budgets and breakers survive JSON, damaged ones start anew") {
     RetryBudget budget = on_retry(on_answer(RetryBudget{}, true, kNow), kNow);
     Breaker breaker;
     for (int i = 0; i < 7; ++i) breaker = on_result(breaker, true, kNow, random);
-    CHECK(retry_budget_from_json(to_json(budget)) == budget);
-    CHECK(breaker_from_json(to_json(breaker)) == breaker);
-    CHECK(breaker_from_json(to_json(on_send(breaker, breaker.until_ms))) == on_send(breaker, breaker.until_ms));
+    CHECK(from_json<RetryBudget>(to_json(budget)) == budget);
+    CHECK(from_json<Breaker>(to_json(breaker)) == breaker);
+    CHECK(from_json<Breaker>(to_json(on_send(breaker, breaker.until_ms))) == on_send(breaker, breaker.until_ms));
     for (const char* bad : {"null", "[]", "5", "\"x\"", R"({"tokens":"a","state":7,"atMs":-1})", R"({"tokens":1e9,"state":"ajar","failures":-3,"openings":1.5,"untilMs":1e300})"}) {
-        CHECK(retry_budget_from_json(parse_json(bad).value()) == RetryBudget{});
-        CHECK(breaker_from_json(parse_json(bad).value()) == Breaker{});
+        CHECK(from_json<RetryBudget>(parse_json(bad).value()) == RetryBudget{});
+        CHECK(from_json<Breaker>(parse_json(bad).value()) == Breaker{});
     }
 }

@@ -99,7 +99,7 @@ TEST_CASE("exchanges with impossible times give no sample") {
                 const Connectivity c = after_exchange(Connectivity{}, e, end, random);
                 REQUIRE(c.srtt_ms == 0);
                 REQUIRE(c.goodput_slow == 0);
-                REQUIRE(connectivity_from_json(to_json(c)) == c);  // everything finite and in range
+                REQUIRE(from_json<Connectivity>(to_json(c)) == c);  // everything finite and in range
             }
 }
 
@@ -386,10 +386,10 @@ TEST_CASE("the estimators survive JSON as they are, and damage is learned anew")
     Link link;
     link.read(true, "3g");
     for (int i = 0; i < 30; ++i) i % 7 == 6 ? link.fail(4) : link.run(40 + i * 13, i % 2 ? 1000 : 60000);
-    CHECK(connectivity_from_json(to_json(link.c)) == link.c);
-    CHECK(connectivity_from_json(parse_json(dump_json(to_json(link.c))).value()) == link.c);
+    CHECK(from_json<Connectivity>(to_json(link.c)) == link.c);
+    CHECK(from_json<Connectivity>(parse_json(dump_json(to_json(link.c))).value()) == link.c);
     for (const char* bad : {"null", "[]", "3", R"({"quality":"superb","srttMs":-4,"loss":7,"concurrency":0,"batchBytes":"many","samples":0.5,"upSinceMs":1e99})"})
-        CHECK(connectivity_from_json(parse_json(bad).value()) == Connectivity{});
+        CHECK(from_json<Connectivity>(parse_json(bad).value()) == Connectivity{});
 }
 
 TEST_CASE("any history keeps every value in range") {
@@ -402,7 +402,7 @@ TEST_CASE("any history keeps every value in range") {
             if (what < 0.1) link.read(random.unit() < 0.5, "3g");
             else if (what < 0.12) link.now += random.between(-2 * kDayMs, 2 * kDayMs);
             else link.run(random.between(-10, 20000), random.between(0, 600000), static_cast<End>(static_cast<int>(random.between(0, 5))), random.unit() < 0.2, static_cast<int>(random.between(-1, 9)));
-            REQUIRE(connectivity_from_json(to_json(link.c)) == link.c);
+            REQUIRE(from_json<Connectivity>(to_json(link.c)) == link.c);
             const Profile p = profile(link.c);
             REQUIRE((p.max_concurrent >= 1 && p.max_concurrent <= kMaxConcurrency));
             REQUIRE((p.batch_bytes >= 1 && p.batch_bytes <= kMaxBatchBytes));

@@ -98,7 +98,7 @@ TEST_CASE("hostile values and jumping clocks never give a negative, endless or m
 TEST_CASE("an estimate survives JSON, a damaged one is learned again") {
     Eta eta = eta_started(Eta{}, kNow);
     for (int i = 1; i <= 5; ++i) eta = eta_completed(eta, 700 + i, kNow + i * 1300);
-    CHECK(eta_from_json(to_json(eta)) == eta);
-    CHECK(eta_from_json(Json()) == Eta{});
-    CHECK(eta_from_json(parse_json(R"({"rate":-1,"deviation":"x","atMs":1e300,"pending":[]})").value()) == Eta{});
+    CHECK(from_json<Eta>(to_json(eta)) == eta);
+    CHECK(from_json<Eta>(Json()) == Eta{});
+    CHECK(from_json<Eta>(parse_json(R"({"rate":-1,"deviation":"x","atMs":1e300,"pending":[]})").value()) == Eta{});
 }

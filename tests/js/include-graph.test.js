@@ -8,7 +8,7 @@ import { at, filesBelow } from '../../scripts/lib.mjs';
 
 // A module is a header with its sources; planner_send.cpp belongs to planner, diff_array.cpp to diff, patch_tree.h to patch.
 const kLayers = [
-  ['result', 'random', 'time', 'assert', 'words', 'say', 'callback', 'simd', 'sort', 'text_buffer', 'hash', 'json', 'json_text', 'json_value', 'canonical', 'fields'],
+  ['result', 'random', 'time', 'assert', 'words', 'say', 'callback', 'simd', 'sort', 'text_buffer', 'hash', 'json', 'json_text', 'json_value', 'canonical', 'fields', 'members'],
   ['describe', 'protocol'],
   ['priority', 'gate', 'connectivity', 'batch', 'backoff', 'retry_after', 'budget', 'form', 'conflict', 'merge', 'diff', 'patch', 'binary_delta',
     'eta', 'throttle', 'verdict', 'wire'],
@@ -25,6 +25,7 @@ const kSideways = {
   json_value: ['json_text', 'hash', 'simd', 'sort'],
   canonical: ['sort', 'result', 'hash', 'json_text', 'json_value'],
   fields: ['json'],
+  members: ['json', 'time', 'fields'],
   protocol: ['describe'],
   conflict: ['merge', 'diff', 'patch'],
   merge: ['diff', 'patch'],

@@ -125,43 +125,17 @@ Breaker on_result(Breaker breaker, bool failure, double now_ms, Random& random, 
 
 // --- JSON -----------------------------------------------------------------------------------------------------------------
 
-Json to_json(const RetryBudget& budget) {
-    ObjectBuilder json;
-    json.set("tokens", budget.tokens);
-    json.set("atMs", budget.at_ms);
-    json.set("reserveUsed", budget.reserve_used);
-    return json;
+void persist(Members& m, RetryBudget& budget) {
+    m.number("tokens", budget.tokens, 0, kRetryTokens);
+    m.instant("atMs", budget.at_ms);
+    m.flag("reserveUsed", budget.reserve_used);
 }
 
-Json to_json(const Breaker& breaker) {
-    ObjectBuilder json;
-    json.set("state", name(breaker.state));
-    json.set("failures", breaker.failures);
-    json.set("openings", breaker.openings);
-    json.set("untilMs", breaker.until_ms);
-    return json;
-}
-
-RetryBudget retry_budget_from_json(const Json& value) {
-    RetryBudget budget;
-    budget.tokens = number_field(value, "tokens", 0, kRetryTokens, kRetryTokens);
-    budget.at_ms = number_field(value, "atMs", 0, kMaxInstantMs, 0);
-    budget.reserve_used = bool_field(value, "reserveUsed", false);
-    return budget;
-}
-
-Breaker breaker_from_json(const Json& value) {
-    Breaker breaker;
-    if (value.is_object()) {
-        const auto it = value.find("state");
-        const std::string* text = it == value.end() ? nullptr : it->get_ptr<const std::string*>();
-        for (std::size_t i = 0; text && i < 3; ++i)
-            if (*text == kStates[i]) breaker.state = static_cast<BreakerState>(i);
-    }
-    breaker.failures = int_field(value, "failures", 0, kBreakerFailures - 1, 0);
-    breaker.openings = int_field(value, "openings", 0, kMaxOpenings, 0);
-    breaker.until_ms = number_field(value, "untilMs", 0, kMaxInstantMs, 0);
-    return breaker;
+void persist(Members& m, Breaker& breaker) {
+    m.word("state", breaker.state, kStates);
+    m.whole("failures", breaker.failures, 0, kBreakerFailures - 1);
+    m.whole("openings", breaker.openings, 0, kMaxOpenings);
+    m.instant("untilMs", breaker.until_ms);
 }
 
 }  // namespace tidegate

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "tidegate/json.h"
+#include "tidegate/members.h"
 #include "tidegate/random.h"
 #include "tidegate/time.h"
 
@@ -57,10 +57,7 @@ Breaker on_send(Breaker breaker, double now_ms);                                
 // failure: the origin's fault (network, timeout, 5xx), not an op's. longest_ms: no opening lasts longer (the setting maxDelay).
 Breaker on_result(Breaker breaker, bool failure, double now_ms, Random& random, double longest_ms = kBreakerMaxOpenMs);
 
-Json to_json(const RetryBudget& budget);
-Json to_json(const Breaker& breaker);
-// A field that is missing, of the wrong type or out of range takes its default.
-RetryBudget retry_budget_from_json(const Json& value);
-Breaker breaker_from_json(const Json& value);
+void persist(Members& m, RetryBudget& budget);
+void persist(Members& m, Breaker& breaker);
 
 }  // namespace tidegate

@@ -306,83 +306,40 @@ bool is_sync_recommended(const Connectivity& link, Weight weight) {
     return false;
 }
 
-Json to_json(const Connectivity& link) {
-    ObjectBuilder json;
-    json.set("quality", name(link.quality));
-    json.set("verdict", name(link.verdict));
-    json.set("readingOffline", link.reading_offline);
-    json.set("captive", link.captive);
-    json.set("srttMs", link.srtt_ms);
-    json.set("rttvarMs", link.rttvar_ms);
-    json.set("rtoFactor", link.rto_factor);
-    json.set("goodputFast", link.goodput_fast);
-    json.set("goodputSlow", link.goodput_slow);
-    json.set("goodputDeviation", link.goodput_deviation);
-    json.set("goodputAtMs", link.goodput_at_ms);
-    json.set("loss", link.loss);
-    json.set("failuresInRow", link.failures_in_row);
-    json.set("samples", link.samples);
-    json.set("verdictCount", link.verdict_count);
-    json.set("lastConnectedMs", link.last_connected_ms);
-    json.set("nextProbeMs", link.next_probe_ms);
-    json.set("probeFailures", link.probe_failures);
-    json.set("concurrency", link.concurrency);
-    json.set("batchBytes", link.batch_bytes);
-    json.set("batchGoodput", link.batch_goodput);
-    json.set("serverBatchBytes", link.server_batch_bytes);
-    json.set("refusedBatchBytes", link.refused_batch_bytes);
-    json.set("lastFailureMs", link.last_failure_ms);
-    json.set("upSinceMs", link.up_since_ms);
-    json.set("windowMs", link.window_ms);
-    json.set("hintRttMs", link.hint_rtt_ms);
-    json.set("hintDownlinkMbps", link.hint_downlink_mbps);
-    return json;
-}
-
-namespace {
-
-Quality quality_field(const Json& object, const char* key) {
-    if (!object.is_object()) return Quality::good;
-    const auto it = object.find(key);
-    if (it == object.end() || !it->is_string()) return Quality::good;
-    return parse_quality(*it->get_ptr<const std::string*>()).value_or(Quality::good);
-}
-
-}  // namespace
-
-Connectivity connectivity_from_json(const Json& v) {
-    const Connectivity d;
-    Connectivity link;
-    link.quality = quality_field(v, "quality");
-    link.verdict = quality_field(v, "verdict");
-    link.reading_offline = bool_field(v, "readingOffline", false);
-    link.captive = bool_field(v, "captive", false);
-    link.srtt_ms = number_field(v, "srttMs", 0, kMaxExchangeMs, 0);
-    link.rttvar_ms = number_field(v, "rttvarMs", 0, kMaxExchangeMs, link.srtt_ms / 2.0);
-    link.rto_factor = number_field(v, "rtoFactor", 1, kMaxRtoFactor, 1);
-    link.goodput_fast = number_field(v, "goodputFast", 0, kMaxGoodput, 0);
-    link.goodput_slow = number_field(v, "goodputSlow", 0, kMaxGoodput, 0);
-    if (link.goodput_fast == 0 || link.goodput_slow == 0) link.goodput_fast = link.goodput_slow = 0;  // the two stand or fall together
-    link.goodput_deviation = number_field(v, "goodputDeviation", 0, kMaxGoodput, link.goodput_slow / 2.0);
-    link.goodput_at_ms = number_field(v, "goodputAtMs", 0, kMaxInstantMs, 0);
-    link.loss = number_field(v, "loss", 0, 1, 0);
-    link.failures_in_row = int_field(v, "failuresInRow", 0, 1000, 0);
-    link.samples = int_field(v, "samples", 0, 1000000, 0);
-    link.verdict_count = int_field(v, "verdictCount", 0, kVerdictsToChange, 0);
-    link.last_connected_ms = number_field(v, "lastConnectedMs", 0, kMaxInstantMs, 0);
-    link.next_probe_ms = number_field(v, "nextProbeMs", 0, kMaxInstantMs, 0);
-    link.probe_failures = int_field(v, "probeFailures", 0, kMaxProbeFailures, 0);
-    link.concurrency = number_field(v, "concurrency", 1, kConcurrencyCeiling, d.concurrency);
-    link.batch_bytes = number_field(v, "batchBytes", kMinBatchBytes, kMaxBatchBytes, d.batch_bytes);
-    link.batch_goodput = number_field(v, "batchGoodput", 0, kMaxGoodput, 0);
-    link.server_batch_bytes = number_field(v, "serverBatchBytes", 0, kMaxInstantMs, 0);
-    link.refused_batch_bytes = number_field(v, "refusedBatchBytes", 0, kMaxInstantMs, 0);
-    link.last_failure_ms = number_field(v, "lastFailureMs", 0, kMaxInstantMs, 0);
-    link.up_since_ms = number_field(v, "upSinceMs", 0, kMaxInstantMs, 0);
-    link.window_ms = number_field(v, "windowMs", 0, kDayMs, 0);
-    link.hint_rtt_ms = number_field(v, "hintRttMs", 0, kMaxRtoMs, 0);
-    link.hint_downlink_mbps = number_field(v, "hintDownlinkMbps", 0, 1e5, 0);
-    return link;
+void persist(Members& m, Connectivity& link) {
+    m.word("quality", link.quality, kQualities);
+    m.word("verdict", link.verdict, kQualities);
+    m.flag("readingOffline", link.reading_offline);
+    m.flag("captive", link.captive);
+    m.number("srttMs", link.srtt_ms, 0, kMaxExchangeMs);
+    if (m.reading()) link.rttvar_ms = link.srtt_ms / 2.0;
+    m.number("rttvarMs", link.rttvar_ms, 0, kMaxExchangeMs);
+    m.number("rtoFactor", link.rto_factor, 1, kMaxRtoFactor);
+    m.number("goodputFast", link.goodput_fast, 0, kMaxGoodput);
+    m.number("goodputSlow", link.goodput_slow, 0, kMaxGoodput);
+    if (m.reading()) {
+        if (link.goodput_fast == 0 || link.goodput_slow == 0) link.goodput_fast = link.goodput_slow = 0;  // the two stand or fall together
+        link.goodput_deviation = link.goodput_slow / 2.0;
+    }
+    m.number("goodputDeviation", link.goodput_deviation, 0, kMaxGoodput);
+    m.instant("goodputAtMs", link.goodput_at_ms);
+    m.number("loss", link.loss, 0, 1);
+    m.whole("failuresInRow", link.failures_in_row, 0, 1000);
+    m.whole("samples", link.samples, 0, 1000000);
+    m.whole("verdictCount", link.verdict_count, 0, kVerdictsToChange);
+    m.instant("lastConnectedMs", link.last_connected_ms);
+    m.instant("nextProbeMs", link.next_probe_ms);
+    m.whole("probeFailures", link.probe_failures, 0, kMaxProbeFailures);
+    m.number("concurrency", link.concurrency, 1, kConcurrencyCeiling);
+    m.number("batchBytes", link.batch_bytes, kMinBatchBytes, kMaxBatchBytes);
+    m.number("batchGoodput", link.batch_goodput, 0, kMaxGoodput);
+    m.instant("serverBatchBytes", link.server_batch_bytes);
+    m.instant("refusedBatchBytes", link.refused_batch_bytes);
+    m.instant("lastFailureMs", link.last_failure_ms);
+    m.instant("upSinceMs", link.up_since_ms);
+    m.number("windowMs", link.window_ms, 0, kDayMs);
+    m.number("hintRttMs", link.hint_rtt_ms, 0, kMaxRtoMs);
+    m.number("hintDownlinkMbps", link.hint_downlink_mbps, 0, 1e5);
 }
 
 }  // namespace tidegate

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "tidegate/json.h"
+#include "tidegate/members.h"
 #include "tidegate/random.h"
 #include "tidegate/time.h"
 #include "tidegate/words.h"
@@ -141,8 +141,6 @@ enum class Weight { light, medium, heavy };
 // offline: nothing. poor: light. good: light, medium. excellent: all.
 bool is_sync_recommended(const Connectivity& link, Weight weight);
 
-Json to_json(const Connectivity& link);
-// A field that is missing, of the wrong type or out of range takes its default: what is lost is learned again.
-Connectivity connectivity_from_json(const Json& value);
+void persist(Members& m, Connectivity& link);   // what is lost is learned again
 
 }  // namespace tidegate

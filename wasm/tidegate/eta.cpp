@@ -78,26 +78,14 @@ std::optional<EtaEstimate> eta_of(const Eta& eta, double remaining_work, double 
     return e;
 }
 
-Json to_json(const Eta& eta) {
-    ObjectBuilder json;
-    json.set("rate", eta.rate);
-    json.set("deviation", eta.deviation);
-    json.set("atMs", eta.at_ms);
-    json.set("pending", eta.pending);
-    json.set("pendingAtMs", eta.pending_at_ms);
-    json.set("lastWork", eta.last_work);
-    return json;
-}
-
-Eta eta_from_json(const Json& value) {
-    Eta eta;
-    eta.rate = number_field(value, "rate", 0, kMaxRate, 0);
-    eta.deviation = number_field(value, "deviation", 0, kMaxRate, eta.rate / 2.0);
-    eta.at_ms = number_field(value, "atMs", 0, kMaxInstantMs, 0);
-    eta.pending = number_field(value, "pending", 0, kMaxWork, 0);
-    eta.pending_at_ms = number_field(value, "pendingAtMs", 0, kMaxInstantMs, 0);
-    eta.last_work = number_field(value, "lastWork", 0, kMaxWork, 0);
-    return eta;
+void persist(Members& m, Eta& eta) {
+    m.number("rate", eta.rate, 0, kMaxRate);
+    if (m.reading()) eta.deviation = eta.rate / 2.0;
+    m.number("deviation", eta.deviation, 0, kMaxRate);
+    m.instant("atMs", eta.at_ms);
+    m.number("pending", eta.pending, 0, kMaxWork);
+    m.instant("pendingAtMs", eta.pending_at_ms);
+    m.number("lastWork", eta.last_work, 0, kMaxWork);
 }
 
 }  // namespace tidegate

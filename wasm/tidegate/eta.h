@@ -7,7 +7,7 @@
 
 #include <optional>
 
-#include "tidegate/json.h"
+#include "tidegate/members.h"
 #include "tidegate/time.h"
 
 namespace tidegate {
@@ -43,7 +43,6 @@ struct EtaEstimate {
 // A silence longer than the usual one makes it slower: the rate counts as if the next completion, as large as the last, came just now.
 std::optional<EtaEstimate> eta_of(const Eta& eta, double remaining_work, double now_ms);
 
-Json to_json(const Eta& eta);
-Eta eta_from_json(const Json& value);   // a bad field takes its default
+void persist(Members& m, Eta& eta);
 
 }  // namespace tidegate

@@ -4,18 +4,14 @@
 
 namespace tidegate {
 
-namespace {
-
-const Json* find(const Json& object, const char* key) {
+const Json* member(const Json& object, const char* key) {
     if (!object.is_object()) return nullptr;
     const auto it = object.find(key);
     return it == object.end() ? nullptr : &*it;
 }
 
-}  // namespace
-
 double number_field(const Json& object, const char* key, double low, double high, double fallback) {
-    const Json* value = find(object, key);
+    const Json* value = member(object, key);
     if (!value || !value->is_number()) return fallback;
     const double number = value->get<double>();
     return std::isfinite(number) && number >= low && number <= high ? number : fallback;
@@ -27,12 +23,12 @@ int int_field(const Json& object, const char* key, int low, int high, int fallba
 }
 
 bool bool_field(const Json& object, const char* key, bool fallback) {
-    const Json* value = find(object, key);
+    const Json* value = member(object, key);
     return value && value->is_boolean() ? value->get<bool>() : fallback;
 }
 
 const std::string* text_at(const Json& object, const char* key) {
-    const Json* value = find(object, key);
+    const Json* value = member(object, key);
     return value ? value->get_ptr<const std::string*>() : nullptr;
 }
 

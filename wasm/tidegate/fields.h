@@ -8,6 +8,8 @@
 
 namespace tidegate {
 
+// A member of an object; null when it is not there, or `object` is none.
+const Json* member(const Json& object, const char* key);
 // A finite number within [low, high].
 double number_field(const Json& object, const char* key, double low, double high, double fallback);
 int int_field(const Json& object, const char* key, int low, int high, int fallback);

@@ -73,49 +73,23 @@ Json Totals::to_json() const {
         .set("errorsByClass", by_class));
 }
 
-Json Totals::persist() const {
-    Json classes = Json::array();
-    for (const std::int64_t count : errors_by_class) classes.push_back(count);
-    return object()
-        .set("sessions", sessions)
-        .set("processed", processed)
-        .set("succeeded", succeeded)
-        .set("failed", failed)
-        .set("conflicts", conflicts)
-        .set("requests", requests)
-        .set("folded", folded)
-        .set("dead", dead)
-        .set("fullBytes", full_bytes)
-        .set("sentBytes", sent_bytes)
-        .set("busyMs", busy_ms)
-        .set("batteryUsed", battery_used)
-        .set("audit", audit_entries)
-        .set("left", left_records)
-        .set("classes", classes);
-}
-
-Totals Totals::from_json(const Json& value) {
+void persist(Members& m, Totals& t) {
     constexpr double kMost = 9e15;
-    const auto count = [&value](const char* key) { return static_cast<std::int64_t>(number_field(value, key, 0, kMost, 0)); };
-    Totals t;
-    t.sessions = count("sessions");
-    t.processed = count("processed");
-    t.succeeded = count("succeeded");
-    t.failed = count("failed");
-    t.conflicts = count("conflicts");
-    t.requests = count("requests");
-    t.folded = count("folded");
-    t.dead = count("dead");
-    t.full_bytes = number_field(value, "fullBytes", 0, kMost, 0);
-    t.sent_bytes = number_field(value, "sentBytes", 0, kMost, 0);
-    t.busy_ms = number_field(value, "busyMs", 0, kMost, 0);
-    t.battery_used = number_field(value, "batteryUsed", 0, kMost, 0);
-    t.audit_entries = static_cast<std::uint64_t>(count("audit"));
-    t.left_records = static_cast<std::uint64_t>(count("left"));
-    if (value.is_object() && value.contains("classes") && value["classes"].is_array())
-        for (std::size_t i = 0; i < 8 && i < value["classes"].size(); ++i)
-            if (value["classes"][i].is_number()) t.errors_by_class[i] = static_cast<std::int64_t>(value["classes"][i].get<double>());
-    return t;
+    m.count("sessions", t.sessions);
+    m.count("processed", t.processed);
+    m.count("succeeded", t.succeeded);
+    m.count("failed", t.failed);
+    m.count("conflicts", t.conflicts);
+    m.count("requests", t.requests);
+    m.count("folded", t.folded);
+    m.count("dead", t.dead);
+    m.number("fullBytes", t.full_bytes, 0, kMost);
+    m.number("sentBytes", t.sent_bytes, 0, kMost);
+    m.number("busyMs", t.busy_ms, 0, kMost);
+    m.number("batteryUsed", t.battery_used, 0, kMost);
+    m.count("audit", t.audit_entries);
+    m.count("left", t.left_records);
+    m.counts("classes", t.errors_by_class, 8);
 }
 
 std::string numbered_key(const char* kind, std::uint64_t number) {

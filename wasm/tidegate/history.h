@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "tidegate/json.h"
+#include "tidegate/members.h"
 #include "tidegate/protocol.h"
 
 namespace tidegate {
@@ -44,9 +44,8 @@ struct Totals {
     void add(const Session& session, double end_ms, std::optional<double> battery_now);
     // averagePerformance and totals of SHAPES.md's Metrics.
     Json to_json() const;
-    Json persist() const;
-    static Totals from_json(const Json& value);
 };
+void persist(Members& m, Totals& totals);
 
 // The key of a numbered record: "session/000000000042". Zero-padded, so that key order is number order.
 std::string numbered_key(const char* kind, std::uint64_t number);

@@ -55,84 +55,66 @@ std::string Planner::snapshot() const {
     return write_snapshot(out);
 }
 
-Json Planner::core_state() const {
+// Each member once, for writing and for reading.
+void Planner::persist_core(Members& m) {
+    m.object("link", link_);
+    m.object("eta", eta_);
+    m.object("totals", totals_);
+    m.object("breaker", breaker_);
+    m.object("retries", retries_);
+    m.flag("paused", paused_);
+    m.flag("gzipOk", gzip_ok_);
+    m.flag("deltaOk", delta_ok_);
+    m.flag("blobDeltaOk", blob_delta_ok_);
+    m.instant("originRetryMs", origin_retry_ms_);
+    m.number("originWaitMs", origin_wait_ms_, 0, kMaxWaitMs);
+    m.instant("askedUntilMs", asked_until_ms_);
+    m.whole("originFailures", origin_failures_, 0, 1000000);
+    m.flag("originWaitIsNetwork", origin_wait_is_network_);
+    m.instant("paceUntilMs", pace_until_ms_);
+    m.instant("lastSessionEndMs", last_session_end_ms_);
+    m.instant("lastSuccessMs", last_success_ms_);
+    m.instant("lastAttemptMs", last_attempt_ms_);
+    m.instant("averageSessionMs", average_session_ms_);
+    m.number("bytesToday", bytes_today_, 0, 1e15);
+    m.number("batteryToday", battery_today_, 0, 1e4);
+    m.number("today", today_, 0, 1e9);
+    m.number("deltaRatio", delta_ratio_, 0.01, 1);
+    m.whole("nextSession", next_session_, 1, 9e15);
+    m.whole("splitOps", split_ops_, 0, 1000);
+    m.instant("ticket", ticket_);
+}
+
+// What a newer release added stays in it (members.h).
+const Json& Planner::core_state() {
+    Members members = Members::into(core_);
+    persist_core(members);
     Json owners = Json::object();
     for (const auto& [owner, until] : auth_paused_) owners[owner] = until;
-    Json core = object()
-        .set("version", 1)
-        .set("link", to_json(link_))
-        .set("eta", to_json(eta_))
-        .set("totals", totals_.persist())
-        .set("marks", to_json(marks_))
-        .set("paused", paused_)
-        .set("gzipOk", gzip_ok_)
-        .set("deltaOk", delta_ok_)
-        .set("blobDeltaOk", blob_delta_ok_)
-        .set("originRetryMs", origin_retry_ms_)
-        .set("originWaitMs", origin_wait_ms_)
-        .set("askedUntilMs", asked_until_ms_)
-        .set("originFailures", origin_failures_)
-        .set("originWaitIsNetwork", origin_wait_is_network_)
-        .set("breaker", to_json(breaker_))
-        .set("retries", to_json(retries_))
-        .set("paceUntilMs", pace_until_ms_)
-        .set("lastSessionEndMs", last_session_end_ms_)
-        .set("lastSuccessMs", last_success_ms_)
-        .set("lastAttemptMs", last_attempt_ms_)
-        .set("averageSessionMs", average_session_ms_)
-        .set("bytesToday", bytes_today_)
-        .set("batteryToday", battery_today_)
-        .set("today", today_)
-        .set("deltaRatio", delta_ratio_)
-        .set("nextSession", next_session_)
-        .set("authPaused", owners)
-        .set("splitOps", split_ops_)
-        .set("ticket", ticket_)
-        .set("abandoned", abandoned_)
-        .set("pulls", pulls_state());
-    if (outbox_.told_owner()) core["owner"] = signed_in();
-    if (last_error_) {
-        OpError copy = *last_error_;
-        core["lastError"] = encode(copy);
-    }
-    return core;
+    core_["version"] = 1;
+    core_["marks"] = to_json(marks_);
+    core_["authPaused"] = std::move(owners);
+    core_["abandoned"] = abandoned_;
+    core_["pulls"] = pulls_state();
+    core_.erase("owner");
+    core_.erase("lastError");
+    if (outbox_.told_owner()) core_["owner"] = signed_in();
+    if (last_error_) core_["lastError"] = encode(*last_error_);
+    return core_;
 }
 
 void Planner::read_core_state(const Json& core) {
     if (!core.is_object()) return;
+    core_ = core;
     const auto part = [&core](const char* key) { return core.contains(key) ? core[key] : Json(); };
-    link_ = connectivity_from_json(part("link"));
-    eta_ = eta_from_json(part("eta"));
-    totals_ = Totals::from_json(part("totals"));
+    Members members = Members::of(core);
+    persist_core(members);
     marks_ = marks_from_json(part("marks"));
-    paused_ = bool_field(core, "paused", false);
-    gzip_ok_ = bool_field(core, "gzipOk", true);
-    delta_ok_ = bool_field(core, "deltaOk", true);
-    blob_delta_ok_ = bool_field(core, "blobDeltaOk", true);
-    origin_retry_ms_ = number_field(core, "originRetryMs", 0, kMaxInstantMs, 0);
-    origin_wait_ms_ = number_field(core, "originWaitMs", 0, kMaxWaitMs, 0);
-    asked_until_ms_ = number_field(core, "askedUntilMs", 0, kMaxInstantMs, 0);
-    origin_failures_ = int_field(core, "originFailures", 0, 1000000, 0);
-    origin_wait_is_network_ = bool_field(core, "originWaitIsNetwork", false);
-    breaker_ = breaker_from_json(part("breaker"));
     // Nothing of ours is under way yet: a probe that was is lost with its worker, and the next one may go.
     if (breaker_.state == BreakerState::half_open) {
         breaker_.state = BreakerState::open;
         breaker_.until_ms = 0;
     }
-    retries_ = retry_budget_from_json(part("retries"));
-    pace_until_ms_ = number_field(core, "paceUntilMs", 0, kMaxInstantMs, 0);
-    last_session_end_ms_ = number_field(core, "lastSessionEndMs", 0, kMaxInstantMs, 0);
-    last_success_ms_ = number_field(core, "lastSuccessMs", 0, kMaxInstantMs, 0);
-    last_attempt_ms_ = number_field(core, "lastAttemptMs", 0, kMaxInstantMs, 0);
-    average_session_ms_ = number_field(core, "averageSessionMs", 0, kMaxInstantMs, 0);
-    bytes_today_ = number_field(core, "bytesToday", 0, 1e15, 0);
-    battery_today_ = number_field(core, "batteryToday", 0, 1e4, 0);
-    today_ = number_field(core, "today", 0, 1e9, 0);
-    delta_ratio_ = number_field(core, "deltaRatio", 0.01, 1, 0.15);
-    next_session_ = static_cast<std::uint64_t>(number_field(core, "nextSession", 1, 9e15, 1));
-    split_ops_ = static_cast<std::uint64_t>(number_field(core, "splitOps", 0, 1000, 0));
-    ticket_ = number_field(core, "ticket", 0, kMaxInstantMs, 0);
     read_pulls(part("pulls"));
     abandoned_.clear();
     for (const Json& upload : part("abandoned"))

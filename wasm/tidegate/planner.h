@@ -218,7 +218,8 @@ private:
     Session* session_of(const std::string& owner);
     void flush_notices();
     void retry_commits();
-    Json core_state() const;
+    void persist_core(Members& members);
+    const Json& core_state();
     void read_core_state(const Json& core);
     Write& write_row(const Op& op, CommitSpec& spec) const;
     static Json doc_record(const std::string& entity, const std::string& entity_id, const std::string& owner, const std::string& content_type, const Op* from);
@@ -366,6 +367,7 @@ private:
     Json is_recommended(const std::optional<Json>& weight) const;
 
     // What is remembered (core_state writes it) ----------------------------------------------------------------------------
+    Json core_;                                  // as it was read or last written
     Connectivity link_;
     Eta eta_;
     Totals totals_;

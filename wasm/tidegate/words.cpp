@@ -7,7 +7,6 @@ namespace tidegate {
 namespace {
 
 constexpr std::string_view kBands[] = {"low", "normal", "high", "critical"};
-constexpr std::string_view kQualities[] = {"offline", "poor", "good", "excellent"};
 constexpr std::string_view kStrategies[] = {"linear", "exponential", "adaptive"};
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }

@@ -11,6 +11,7 @@ enum class Band { low, normal, high, critical };
 
 // How the link behaves. Ordered from worst to best.
 enum class Quality { offline, poor, good, excellent };
+inline constexpr std::string_view kQualities[] = {"offline", "poor", "good", "excellent"};
 
 // How waits grow from failure to failure (backoff.h).
 enum class RetryStrategy { linear, exponential, adaptive };
