@@ -7,9 +7,9 @@ const kTwoBytes = 128, kThreeBytes = 16384;
 /** Functions are alike by the runs of so many bytes that they share, unless so many functions have them that they say nothing. */
 const kRun = 5, kMostShare = 60;
 /** How far back in the new order is looked, with less weight for what is farther. */
-const kBack = 4;
+const kBack = 10;
 /** What a function's length counts for beside its own bytes. */
-const kSmall = 30;
+const kSmall = 15;
 
 const kSection = { import: 2, function: 3, export: 7, start: 8, element: 9, code: 10 };
 /** By opcode: l: a LEB128 number, f: that of a function, b: a byte, 4 and 8: so many bytes, t: a vector of labels and one more, v: a vector of types. All others have none. */
@@ -130,7 +130,7 @@ function chain(bodies, first) {
     let best = -1, most = 0, smallest = -1;
     for (const n of left) {
       let sum = 0;
-      for (let back = 0; back < kBack && back < order.length; back++) sum += alike[order[order.length - 1 - back] * count + n] / (1 + back);
+      for (let back = 0; back < kBack && back < order.length; back++) sum += alike[order[order.length - 1 - back] * count + n] / Math.sqrt(1 + back);
       sum /= Math.sqrt(bodies[n].length + kSmall);
       if (sum > most) { best = n; most = sum; }
       if (smallest === -1 || bodies[n].length < bodies[smallest].length) smallest = n;

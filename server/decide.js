@@ -9,6 +9,7 @@
  * @typedef {object} Result
  * @property {number} status
  * @property {string} [etag]        the entity's ETag after this op, or the current one where the op failed because of it
+ * @property {string} [entityId]    the id of the entity, where it is another than the op named
  * @property {import('./problem.js').ProblemDocument} [problem]   for every status outside 2xx
  * @property {boolean} [missing]    a 412 over an entity that does not exist or is deleted
  * @property {Document} [current]   the document a 412 met
@@ -18,6 +19,7 @@
  * @property {'create'|'update'|'delete'} action
  * @property {string} contentType
  * @property {Buffer|null} body     the document from now on; null makes a tombstone
+ * @property {boolean} [newId]      the store gives the entity an id of its own
  *
  * @typedef {object} Known          what the store found in this transaction
  * @property {Binding|null} bound     what the op's key is bound to
@@ -34,9 +36,10 @@ import { Refusal, problem } from './problem.js';
  * @param {object} options
  * @param {import('./limits.js').Limits} options.limits
  * @param {(document: Buffer, patch: Buffer, codec: import('./op.js').PatchCodec) => Buffer} options.applyPatch   throws a Refusal when it does not apply or makes too much
+ * @param {string[]} [options.assignIds]   entity types whose new entities get an id here, whatever the client called them. Not those that are uploaded in pieces
  * @returns {Decide}
  */
-export function createDecide({ limits, applyPatch }) {
+export function createDecide({ limits, applyPatch, assignIds = [] }) {
   /** @type {Decide} */
   return function decide(op, { bound, current, earlier }) {
     if (op.refused) return refused(op.refused);
@@ -58,7 +61,8 @@ export function createDecide({ limits, applyPatch }) {
     if (op.action === 'delete') return { status: 204, effect: { action: 'delete', contentType: '', body: null } };
     const action = exists ? 'update' : 'create';
     const status = exists ? 200 : 201;
-    if (op.codec === 'full') return { status, effect: { action, contentType: op.contentType, body: op.body } };
+    const newId = current === null && !op.upload && assignIds.includes(op.entity);
+    if (op.codec === 'full') return { status, effect: { action, contentType: op.contentType, body: op.body, newId } };
     const document = /** @type {Document} */ (current);
     if (document.body === null) return refused(problem('unsupported', 'a document that was uploaded in pieces cannot be patched, send the whole body', { field: 'codec' }));
     if (op.codec !== 'vcdiff' && !isJsonType(document.contentType)) {

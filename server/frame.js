@@ -209,10 +209,10 @@ export function writeBatchAnswer(ops, results, limits, inlines) {
     maxBatchBytes: limits.maxBatchBytes, maxBatchOps: limits.maxBatchOps,
   })];
   let bodyBytes = 0;
-  for (const [index, { status, etag, problem: document, missing, current }] of results.entries()) {
+  for (const [index, { status, etag, entityId, problem: document, missing, current }] of results.entries()) {
     const body = current && inlines(current) ? /** @type {Buffer} */ (current.body) : null;
     const sent = body !== null && (bodyBytes === 0 || bodyBytes + body.length <= limits.maxAnswerBytes);
-    chunks.push(line({ id: ops[index].id, status, etag, problem: document, missing, ...(sent ? { body: true } : {}) }));
+    chunks.push(line({ id: ops[index].id, status, etag, entityId, problem: document, missing, ...(sent ? { body: true } : {}) }));
     if (!sent) continue;
     bodyBytes += body.length;
     chunks.push(onOneLine(body), Buffer.from('\n'));

@@ -13,6 +13,7 @@ import { createEngine } from './engine.js';
 import { createFaults, plantBug } from './faults.js';
 import { addHintRoutes, createHints, tooManyListeners } from './hints.js';
 import { limitsFrom } from './limits.js';
+import { ENTITY } from './op.js';
 import { PROBLEM_TYPE, Refusal, problem } from './problem.js';
 import { createRateLimit } from './rate-limit.js';
 import { addManagementRoutes, addRoutes, sendProblem } from './routes.js';
@@ -33,6 +34,7 @@ const MAX_SEGMENT_CHARS = 128 * 12;
  * @property {number} [port]                          default 0: any free one
  * @property {Partial<import('./limits.js').Limits>} [limits]
  * @property {string[]} [staticDirs]                  served at "/"
+ * @property {string[]} [assignIds]                   entity types whose new entities get an id from the server, whatever the client called them (docs/protocol.md); none by default
  * @property {{perSecond: number, burst: number}} [rateLimit]   per client address; off by default
  * @property {() => number} [clock]                   milliseconds since the epoch
  * @property {(message: string, error?: unknown) => void} [log]  told about the server's own failures; by default nobody is
@@ -59,11 +61,12 @@ const MAX_SEGMENT_CHARS = 128 * 12;
  * @returns {Promise<Server>}
  */
 export async function createServer({
-  store, host = '127.0.0.1', port = 0, limits: changedLimits, staticDirs = [], rateLimit, clock = Date.now, log = () => {}, faults: rates = {}, seed = 0, plant,
+  store, host = '127.0.0.1', port = 0, limits: changedLimits, staticDirs = [], rateLimit, assignIds = [], clock = Date.now, log = () => {}, faults: rates = {}, seed = 0, plant,
 }) {
   const limits = limitsFrom(changedLimits);
   const faults = createFaults({ rates, seed });
-  const sound = createDecide({ limits, applyPatch: await createPatcher(limits) });
+  for (const [i, entity] of assignIds.entries()) if (!ENTITY.test(entity)) throw new TypeError(`assignIds[${i}] must be an entity type (${ENTITY.source}), got ${JSON.stringify(entity)}`);
+  const sound = createDecide({ limits, applyPatch: await createPatcher(limits), assignIds });
   const decide = plant === undefined ? sound : plantBug(plant, sound);
   const onError = (/** @type {unknown} */ error) => log('the server failed', error);
   const hints = createHints(limits);

@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util';
 import { createServer, openSqliteStore } from './index.js';
 
-const USAGE = `node server/main.js --db FILE [--port N] [--host ADDRESS] [--static DIR]… [--limits JSON] [--rate-limit JSON]
+const USAGE = `node server/main.js --db FILE [--port N] [--host ADDRESS] [--static DIR]… [--limits JSON] [--assign-ids TYPE]… [--rate-limit JSON]
                     [--faults JSON] [--seed N] [--plant no-dedupe]`;
 /** Exit code for a command line that cannot be understood. */
 const EXIT_USAGE = 2;
@@ -25,6 +25,7 @@ function readOptions(args) {
       host: { type: 'string', default: '127.0.0.1' },
       static: { type: 'string', multiple: true, default: [] },
       limits: { type: 'string', default: '{}' },
+      'assign-ids': { type: 'string', multiple: true, default: [] },
       'rate-limit': { type: 'string' },
       faults: { type: 'string', default: '{}' },
       seed: { type: 'string', default: '0' },
@@ -38,6 +39,7 @@ function readOptions(args) {
     port: integer('--port', values.port, 65535),
     staticDirs: values.static,
     limits: json('--limits', values.limits),
+    assignIds: values['assign-ids'],
     rateLimit: values['rate-limit'] === undefined ? undefined : json('--rate-limit', values['rate-limit']),
     faults: json('--faults', values.faults),
     seed: integer('--seed', values.seed, 2 ** 32 - 1),

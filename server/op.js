@@ -28,7 +28,7 @@ import { isJsonType, mediaType, onOneLine } from './json.js';
 import { MAX_ID_CHARS, MAX_KEY_CHARS } from './limits.js';
 import { Refusal, quoted } from './problem.js';
 
-const ENTITY = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
+export const ENTITY = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
 const CONTROL_OR_SLASH = /[\u0000-\u001f\u007f-\u009f/]/;
 const VISIBLE_ASCII = /^[\x20-\x7e]+$/;
 /** entity-tag of RFC 9110, section 8.8.3. */

@@ -77,8 +77,10 @@ async function getEntity(request, reply, { store }) {
  */
 async function write(request, reply, { engine, limits }) {
   const op = opOf(request, limits);
-  const [{ status, etag, problem: document, missing }] = await engine.apply([[op]]);
+  const [{ status, etag, entityId, problem: document, missing }] = await engine.apply([[op]]);
   if (etag !== undefined) reply.header('ETag', etag);
+  // Beside the one that was asked for (RFC 9110, section 15.3.2).
+  if (entityId !== undefined) reply.header('Location', `${request.url.slice(0, request.url.lastIndexOf('/') + 1)}${encodeURIComponent(entityId)}`);
   if (document === undefined) return reply.code(status).send();
   // RFC 9110, section 13.2.1: preconditions do not count where the request without them would fail, so a PATCH or DELETE of nothing is no 412.
   if (status === 412 && missing && request.method !== 'PUT') {

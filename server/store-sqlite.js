@@ -14,6 +14,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import Database from 'libsql';
 import { groupAfterFailure, refused, succeeded } from './decide.js';
+import { fingerprintOf } from './op.js';
 import { problem } from './problem.js';
 import { SqliteUploads } from './uploads-sqlite.js';
 
@@ -152,7 +153,12 @@ class SqliteStore {
   #applyGroup(group, before, options) {
     // Bindings are read before anything is written: a group that fails must still know which of its ops took effect in an earlier request.
     const bindings = group.map((op) => this.#binding(op));
-    const results = group.map((op, index) => (bindings[index] ? this.#applyOp(op, bindings[index], [], options) : null));
+    /** @type {(Result|null)[]} */
+    const results = [];
+    for (const [index, op] of group.entries()) {
+      const known = /** @type {Result[]} */ ([...before, ...results]);
+      results.push(bindings[index] ? this.#applyOp(op, bindings[index], known, options) : null);
+    }
     this.#sql.savepoint.run();
     let failed = -1;
     for (let index = 0; index < group.length && failed < 0; index += 1) {
@@ -166,16 +172,29 @@ class SqliteStore {
   }
 
   /**
+   * What comes after an op whose entity got its id here is on that entity. Its key is bound to it as if it had named it so, as a repetition that is sent alone does.
+   * @param {Op} op
+   * @param {Result|null} earlier
+   * @returns {Op}
+   */
+  #renamed(op, earlier) {
+    if (earlier?.entityId === undefined) return op;
+    const renamed = { ...op, entityId: earlier.entityId };
+    return { ...renamed, fingerprint: fingerprintOf(renamed) };
+  }
+
+  /**
    * Everything is decided before anything is written, so a single op needs no savepoint: past the first write only the database can fail, and that fails
    * the whole call.
-   * @param {Op} op
+   * @param {Op} asked
    * @param {import('./store.js').Binding|null} bound
    * @param {Result[]} results  of the earlier ops of this call
    * @param {ApplyOptions} options
    * @returns {Result}
    */
-  #applyOp(op, bound, results, { nowMs, decide, onError }) {
-    const earlier = op.after === null ? null : results[op.after];
+  #applyOp(asked, bound, results, { nowMs, decide, onError }) {
+    const earlier = asked.after === null ? null : results[asked.after];
+    const op = this.#renamed(asked, earlier);
     const current = this.#document(op.entity, op.entityId);
     let decision;
     try {
@@ -184,8 +203,10 @@ class SqliteStore {
       onError?.(error);
       return refused(problem('internal'));
     }
-    if (!('effect' in decision)) return decision;
-    return { status: decision.status, etag: this.#write(op, decision.status, decision.effect, nowMs) };
+    const named = (/** @type {string} */ entityId) => (entityId === asked.entityId ? {} : { entityId });
+    if (!('effect' in decision)) return decision.replayed && bound ? { ...decision, ...named(bound.entityId) } : decision;
+    const { etag, entityId } = this.#write(op, decision.status, decision.effect, nowMs);
+    return { status: decision.status, etag, ...named(entityId) };
   }
 
   /**
@@ -193,18 +214,19 @@ class SqliteStore {
    * @param {number} status
    * @param {import('./decide.js').Effect} effect
    * @param {number} nowMs
-   * @returns {string} the new ETag
+   * @returns {{etag: string, entityId: string}} the new ETag, and what it is of
    */
-  #write(op, status, { action, contentType, body }, nowMs) {
+  #write(op, status, { action, contentType, body, newId }, nowMs) {
     const n = (this.#sql.lastNumber.get()?.seq ?? 0) + 1;
     const etag = `"${this.#epoch}-${n}"`;
+    const entityId = newId ? `${this.#epoch}-${n}` : op.entityId;
     const sha256 = op.upload?.sha256 ?? (body && createHash('sha256').update(body).digest('hex'));
-    this.uploads.dropBody(op.entity, op.entityId);
-    this.#sql.addEffect.run(n, op.key, op.id, op.entity, op.entityId, action, etag, sha256, nowMs);
-    this.#sql.putDocument.run(op.entity, op.entityId, n, etag, action === 'delete' ? 1 : 0, op.key, nowMs, contentType, body);
+    this.uploads.dropBody(op.entity, entityId);
+    this.#sql.addEffect.run(n, op.key, op.id, op.entity, entityId, action, etag, sha256, nowMs);
+    this.#sql.putDocument.run(op.entity, entityId, n, etag, action === 'delete' ? 1 : 0, op.key, nowMs, contentType, body);
     if (op.upload) this.uploads.end(op.upload.id, etag);
     this.#sql.bind.run(op.key, op.fingerprint, status, etag, nowMs);
-    return etag;
+    return { etag, entityId };
   }
 
   /**
@@ -213,7 +235,10 @@ class SqliteStore {
    */
   #binding(op) {
     const row = this.#sql.binding.get(op.key);
-    return row ? { fingerprint: Buffer.from(row.fingerprint), status: row.status, etag: row.etag } : null;
+    if (!row) return null;
+    // The ETag ends with the number of the effect, which is never removed.
+    const { entity_id: entityId } = this.#sql.effectOn.get(Number(/(\d+)"$/.exec(row.etag)?.[1]));
+    return { fingerprint: Buffer.from(row.fingerprint), status: row.status, etag: row.etag, entityId };
   }
 
   /**
@@ -327,6 +352,7 @@ function prepareAll(db) {
     setMeta: 'INSERT OR REPLACE INTO meta VALUES (?, ?)',
     lastNumber: "SELECT seq FROM sqlite_sequence WHERE name = 'effects'",
     addEffect: 'INSERT INTO effects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    effectOn: 'SELECT entity_id FROM effects WHERE n = ?',
     document: 'SELECT * FROM documents WHERE entity = ? AND entity_id = ?',
     documentAt: 'SELECT * FROM documents WHERE n = ?',
     putDocument: 'INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',

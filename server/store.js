@@ -24,6 +24,7 @@
  * @property {Buffer} fingerprint
  * @property {number} status
  * @property {string} etag
+ * @property {string} entityId      of the entity that it was an effect on: another than the op named, where the store gave it one
  *
  * @typedef {object} Page
  * @property {Document[]} changes
@@ -62,7 +63,8 @@
  *   Decides and carries out ops in order, in one transaction that no other writer can interleave with, durable when the promise resolves. For each op it looks up
  *   its key's binding and its entity's document, asks `decide`, and where that names an effect writes document, effect record and binding. A **unit** of several ops
  *   is an atomic group: when one fails, none of it was applied (groupAfterFailure in decide.js says what is answered). A `decide` that throws fails its own
- *   unit with 500, is told to `onError`, and leaves the others alone. A failure of the database rejects the promise, and then nothing of the call was applied.
+ *   unit with 500, is told to `onError`, and leaves the others alone. An effect with `newId` is on an entity with a new id, never used before; what comes `after` it in
+ *   the call is on that entity, too, and the result of either says so (`entityId`), also when it is answered again. A failure of the database rejects the promise, and then nothing of the call was applied.
  *   The results are flat, one per op, in order.
  * @property {(entity: string, entityId: string) => Promise<Document|null>} read
  *   The document or tombstone; null for an entity never seen.

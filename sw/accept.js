@@ -13,6 +13,10 @@ export const kMaxQueuedBytes = 256 * 2 ** 20;
 export const kMaxDepth = 256;
 export const kMaxFieldBytes = 256;
 export const kMaxAtomicOps = 50;
+export const kMaxDependencies = 64;   // as in outbox.h; each entity that `refs` name is one
+export const kMaxRefs = 32;
+export const kMaxPointerChars = 512;
+export const kMaxPointerDepth = 32;
 /** Ops of this entity are runs of tasks (sw/task-runs.js); the core knows it by this name too (kTaskEntity in outbox.h). */
 export const kTaskEntity = 'tidegate.task';
 export const kPriorities = ['critical', 'high', 'normal', 'low'];
@@ -48,13 +52,17 @@ export async function buildRow(item, context, path, group) {
   oneOf(action, kActions, `${path}/action`);
   oneOf(priority, kPriorities, `${path}/priority`);
   checkSchemaVersion(item.schemaVersion, `${path}/schemaVersion`);
-  const dependsOn = checkDependsOn(item.dependsOn, `${path}/dependsOn`);
+  const named = checkDependsOn(item.dependsOn, `${path}/dependsOn`);
   const source = action === 'delete' ? undefined : largeBlob(item, context.maxOpBytes);
   if (source) checkUpload(source.sizeBytes, context, `${path}/doc`, group);
   const body = action === 'delete' ? noBody(item, path) : source ?? await encodeBody(item, `${path}/doc`);
   const sizeBytes = body.bytes?.length ?? source?.sizeBytes ?? 0;
   if (!source && sizeBytes > context.maxOpBytes)
     throw new TidegateError('limit', `${path}/doc`, `${path}/doc: expected at most ${context.maxOpBytes} bytes (maxOpBytes), got ${sizeBytes}`);
+  const refs = item.refs === undefined ? undefined : checkRefs(item.refs, body.json, context.owner, `${path}/refs`);
+  const dependsOn = [...new Set([...named, ...Object.values(refs ?? {})])];
+  if (dependsOn.length > kMaxDependencies)
+    throw new TidegateError('limit', `${path}/dependsOn`, `${path}/dependsOn: expected at most ${kMaxDependencies} operations and entities to wait for, got ${dependsOn.length}`);
   const fields = pickFields(body.json, context.fieldNames(entity));
 
   /** @type {NewRow} */
@@ -64,6 +72,7 @@ export async function buildRow(item, context, path, group) {
   };
   if (fields) row.fields = fields;
   if (dependsOn.length > 0) row.dependsOn = dependsOn;
+  if (refs) row.refs = refs;
   if (group) row.group = group;
   if (source) row.upload = 'new';
   if (item.coalesce === false || runs || source) row.noFold = true;
@@ -106,6 +115,27 @@ function checkDependsOn(dependsOn, path) {
     if (typeof id !== 'string' || id === '' || id.length > 128) throw wrongType(`${path}/${i}`, id, 'an op id');
   });
   return [...new Set(dependsOn)];
+}
+
+/**
+ * Where the document names other entities, and the lanes of these. @param {unknown} refs @param {any} doc @param {string} owner @param {string} path
+ * @returns {Record<string, string>}
+ */
+function checkRefs(refs, doc, owner, path) {
+  if (typeof refs !== 'object' || refs === null || Array.isArray(refs)) throw wrongType(path, refs, 'an object {JSON Pointer: entity type}');
+  const pairs = Object.entries(refs);
+  if (pairs.length > kMaxRefs) throw new TidegateError('limit', path, `${path}: expected at most ${kMaxRefs} pointers, got ${pairs.length}`);
+  return Object.fromEntries(pairs.map(([pointer, entity]) => {
+    const at = `${path}/${pointer.replace(/~/g, '~0').replace(/\//g, '~1')}`;
+    if (pointer.length > kMaxPointerChars || !/^(\/([^/~]|~[01])*)+$/.test(pointer)) throw outOfRange(at, pointer, `a JSON Pointer (RFC 6901) of 1–${kMaxPointerChars} characters`);
+    const depth = pointer.split('/').length - 1;
+    if (depth > kMaxPointerDepth) throw new TidegateError('limit', at, `${shorten(at)}: expected at most ${kMaxPointerDepth} levels, got ${depth}`);
+    checkEntity(entity, at);
+    const id = valueAt(doc ?? null, pointer);
+    if (typeof id !== 'string') throw wrongType(at, id, `a document with the id of a ${entity} at ${pointer}`);
+    checkEntityId(id, at);
+    return [JSON.stringify(pointer).slice(1, -1), laneOf(owner, entity, id)];   // as names stand in the text
+  }));
 }
 
 /** @param {unknown} value @param {string} path @returns {number} */

@@ -18,7 +18,7 @@ import { kListLimit } from './store-rules.js';
 /** @import { Clock } from './clock.js' */
 /** @import { Locks } from './locks.js' */
 /** @import { Random } from './random.js' */
-/** @import { Store } from './store-contract.d.ts' */
+/** @import { AcceptItem, NewRow, Store } from './store-contract.d.ts' */
 /** @import { CommandIn, EventIn, OpRow } from '../wasm/protocol.js' */
 
 const kImportAtOnce = 200;
@@ -110,7 +110,7 @@ export async function createCalls(options, deps) {
     const rows = [];
     for (const [i, item] of items.entries()) rows.push(await buildRow(item, context, path && `${path}/${i}`, group));
     for (const [i, { row }] of rows.entries())
-      if (row.dependsOn) await checkParents(store, row.dependsOn, `${path && `${path}/${i}`}/dependsOn`);
+      if (row.dependsOn) await checkParents(store, row, rows.slice(0, i), path && `${path}/${i}`);
     const seqs = await accept(rows);
     announce(rows);
     return rows.map(({ row }, i) => ({ id: row.id, entityId: row.entityId, seq: seqs[i] }));
@@ -156,7 +156,9 @@ export async function createCalls(options, deps) {
     delete: async (entity, entityId, options = {}) => (await append([{ ...options, entity, entityId, action: 'delete' }], ''))[0],
 
     get: async (entity, entityId) => {
-      const doc = await store.get('docs', laneFor(entity, entityId));
+      const lane = laneFor(entity, entityId);
+      // Perhaps the id that the server gave it.
+      const doc = await store.get('docs', lane) ?? await store.get('docs', (await store.get('bases', lane))?.alias ?? lane);
       return shownDoc(doc)?.doc ?? uploads?.shown(store, doc);
     },
 
@@ -321,17 +323,28 @@ export function tell(listeners, type, detail) {
 }
 
 /**
- * Refuses a dependency on an op that never was: neither is it waiting, nor among those that left, nor older than what is remembered of these.
- * @param {Store} store @param {string[]} ids @param {string} path
+ * Refuses a dependency on an op that never was: neither is it waiting, nor among those that left, nor older than what is remembered of these. Likewise a ref to an
+ * entity that is not there; one that stands under the id that the server gave it needs no ref any more.
+ * @param {Store} store @param {NewRow} row @param {AcceptItem[]} before  those that are saved with it, before it @param {string} path
  */
-async function checkParents(store, ids, path) {
-  for (const [i, id] of ids.entries()) {
-    if (await store.rowById(id)) continue;
+async function checkParents(store, row, before, path) {
+  for (const [pointer, lane] of Object.entries(row.refs ?? {})) {
+    const shown = await store.get('docs', lane);
+    if (shown && !shown.deleted) continue;
+    if (!row.group && before.some(({ row: { lane: saved, action } }) => saved === lane && action !== 'delete')) continue;
+    if (!(await store.get('bases', lane))?.alias)
+      throw new TidegateError('orphan', `${path}/refs`, `${path}/refs: expected at ${pointer} the id of an entity that was saved before${row.group ? ', and not in this atomic group' : ''}, got ${quote(decodeURIComponent(lane.split('/')[1]))}`);
+    row.dependsOn = row.dependsOn?.filter((name) => name !== lane);
+    delete row.refs?.[pointer];
+  }
+  const lanes = Object.values(row.refs ?? {});
+  for (const [i, id] of (row.dependsOn ?? []).entries()) {
+    if (lanes.includes(id) || await store.rowById(id)) continue;
     const left = await store.list('history', { prefix: 'left/', limit: kLeftRecords });
     if (left.some(({ value }) => value.ids.includes(id))) continue;
     const acceptedMs = parseInt(id.replace('-', '').slice(0, 12), 16);   // UUIDv7 begins with its time
     if (left.length === kLeftRecords && acceptedMs < left[0].value.at) continue;
-    throw new TidegateError('orphan', `${path}/${i}`, `${path}/${i}: expected the id of an operation that was saved before, got ${quote(id)}`);
+    throw new TidegateError('orphan', `${path}/dependsOn/${i}`, `${path}/dependsOn/${i}: expected the id of an operation that was saved before, got ${quote(id)}`);
   }
 }
 

@@ -29,6 +29,11 @@ export interface SaveOptions {
   priority?: Priority;
   /** Ids of ops that must be done before; each was saved before this one. Refused ("orphan") when there never was such an op. */
   dependsOn?: string[];
+  /**
+   * Where a server gives entities ids of its own: {JSON Pointer into the document: type of the entity whose id stands there}. That entity was saved before; this op waits
+   * until it is on the server, and is sent with the id it has there. At most 32 pointers of 512 characters and 32 levels; JSON documents only.
+   */
+  refs?: Record<string, string>;
   /** Not sent by this time (ms since 1970): it leaves the outbox, with a record of kind "expired". What may have been applied stays. */
   expiresAt?: number;
   /** For bytes and Blobs; JSON needs none. */

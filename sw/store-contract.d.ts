@@ -9,6 +9,7 @@ export type NewRow = Required<Pick<OpRow, Always>> & {
   action: 'save' | 'create' | 'update' | 'delete';
   fields?: Record<string, unknown>;
   dependsOn?: string[];
+  refs?: Record<string, string>;
   group?: string;
   noFold?: boolean;
   expiresAt?: number;

@@ -65,7 +65,7 @@ export function createTransport({ endpoint, base, allow = [], authorize = () => 
         failure = 'truncated';
         const answer = await readBody(response);
         if (!answer) return failed('too-large', `the answer is longer than ${kMaxAnswerBytes} bytes`);
-        return { status: response.status, headers: plain(response.headers), body: answer, bodyBytes: answer.length, sentBytes, startedAtMs, endedAtMs: clock.now() };
+        return { status: response.status, headers: plain(response.headers, url, root), body: answer, bodyBytes: answer.length, sentBytes, startedAtMs, endedAtMs: clock.now() };
       };
       try {
         const held = await unlessAborted(credentials(owner, untilMs), abort.signal);
@@ -87,11 +87,17 @@ export function createTransport({ endpoint, base, allow = [], authorize = () => 
   };
 }
 
-/** @param {Headers} headers lower-case names */
-function plain(headers) {
+/** Lower-case names. The address of an entity in Location is written as effects name addresses. @param {Headers} headers @param {URL} url @param {URL} root */
+function plain(headers, url, root) {
   /** @type {Record<string, string>} */
   const out = {};
   headers.forEach((value, name) => { out[name] = value; });
+  try {
+    const { origin, pathname } = new URL(out.location ?? '', url);
+    if (out.location && origin === root.origin && pathname.startsWith(`${root.pathname}entities/`)) out.location = pathname.slice(root.pathname.length);
+  } catch {
+    // No address: as it came.
+  }
   return out;
 }
 

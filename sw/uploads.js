@@ -68,8 +68,8 @@ function readState(upload) {
 }
 
 /** @param {any} effect @param {OpRow} row @param {State} state */
-function requestOf({ method, headers }, { entity, entityId, contentType = '', sizeBytes }, { url, offset }) {
-  const metadata = Object.entries({ entity, entityId, filetype: contentType }).map(([name, value]) => `${name} ${base64(value)}`).join(',');
+function requestOf({ method, headers, detail }, { entity, contentType = '', sizeBytes }, { url, offset }) {
+  const metadata = Object.entries({ entity, entityId: detail.entityId, filetype: contentType }).map(([name, value]) => `${name} ${base64(value)}`).join(',');
   const own = /** @type {Record<string, any>} */ ({
     POST: { 'upload-length': `${sizeBytes}`, 'upload-metadata': metadata },
     PATCH: { 'content-type': 'application/offset+octet-stream', 'upload-offset': `${offset}` },

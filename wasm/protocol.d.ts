@@ -47,8 +47,10 @@ export interface OpRow {
   contentType?: string;
   /** Bytes of the full body. */
   sizeBytes?: number;
-  /** Ids of ops that must be done before. */
+  /** Ids of ops that must be done before, and lanes whose entity must be on the server before. */
   dependsOn?: string[];
+  /** {JSON Pointer into its document: lane of the entity whose id stands there}. */
+  refs?: any;
   /** Atomic group. */
   group?: string;
   /** Not sent by then: it leaves the outbox, with a record. 0: never. */

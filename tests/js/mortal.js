@@ -96,16 +96,16 @@ export async function drainAll(turns, store, time, commands = []) {
  * A test for each store: killed at every await of a drain, and drained again, no op is lost, none has two effects, nothing of them is left over, and all is as `expect` says.
  * `begin` accepts ops and answers their ids; between them it may drain, and set what the drain to come goes by. `shell` is the process that dies (see mortal()), `before` and `after` are those around it.
  * @param {string} claim
- * @param {{least: number, shell?: any, before?: any, after?: (kill: number) => any, context?: any, keep?: (store: any, items: any[], limits: any) => Promise<any>,
+ * @param {{least: number, server?: any, shell?: any, before?: any, after?: (kill: number) => any, context?: any, keep?: (store: any, items: any[], limits: any) => Promise<any>,
  *   commands?: any[], through?: (t: any, server: any) => Promise<string>,
  *   begin: (scene: {name: string, entity: string, server: any, accept: (entityId: string, doc: any, more?: any) => Promise<string>, drained: (settings?: any) => Promise<void>}) => Promise<string[]>,
- *   expect: (scene: {store: any, entity: string, ids: string[], effects: string[], there: Record<string, Buffer | null>, get: (entityId: string) => Promise<any>, when: string}) => Promise<void>, atEnd?: () => void}} sweep  least: so many points there are. commands: are asked with each drain. through: an endpoint that stands before the server. there: the documents of the server, null where it deleted one
+ *   expect: (scene: {store: any, entity: string, ids: string[], effects: string[], there: Record<string, Buffer | null>, get: (entityId: string) => Promise<any>, when: string}) => Promise<void>, atEnd?: () => void}} sweep  least: so many points there are. server: options of it. commands: are asked with each drain. through: an endpoint that stands before the server. there: the documents of the server, null where it deleted one
  */
-export function killSweep(claim, { least, shell = {}, before = shell, after = () => shell, context = {}, keep = (store, items, limits) => store.accept(items, limits), commands = [],
+export function killSweep(claim, { least, server: options = {}, shell = {}, before = shell, after = () => shell, context = {}, keep = (store, items, limits) => store.accept(items, limits), commands = [],
   through = async (_t, server) => server.api, begin, expect, atEnd = () => {} }) {
   for (const [name, fresh] of Object.entries(kStores))
     test(`${name}: ${claim}`, async (t) => {
-      const server = await startServer(t);
+      const server = await startServer(t, options);
       const { file, get } = server, api = await through(t, server);
       const time = { ahead: 0 };
       const points = await everyKill(fresh, async ({ store, kill, mayDie }) => {

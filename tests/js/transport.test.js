@@ -54,6 +54,17 @@ const effect = (path, more = {}) => ({ type: 'send', id: 1, method: 'POST', url:
 const send = (path, { body, signal = never, transport = make(), ...more } = {}) => transport.send(effect(path, more), body, signal);
 const text = (bytes) => new TextDecoder().decode(bytes);
 
+test('a Location below the endpoint\'s entities is given as effects name addresses, any other as it came', async () => {
+  for (const [location, given] of [
+    ['/api/v1/entities/A/7', 'entities/A/7'], ['b%20c', 'entities/A/b%20c'], [`${origin}/api/v1/entities/A/7?x`, 'entities/A/7'], ['//127.0.0.1:1/api/v1/entities/A/7'], ['https://other.example/api/v1/entities/A/7'],
+    ['/api/v1/entities/../../v2/7'], ['/api/v2/entities/A/7'], ['/api/v1/uploads/7'], ['http://[::'],
+  ]) {
+    scripts.t1 = http(201, { 'content-length': 0, location });
+    const { headers } = await send('entities/A/t1', { method: 'PUT', body: Buffer.from('{}') });
+    assert.equal(headers.location, given ?? location);
+  }
+});
+
 test('a request goes out as planned and its answer comes back whole', async () => {
   scripts.batch = ok('{"a":1}', { etag: '"7"', 'X-Thing': 'Yes' });
   const before = Date.now();

@@ -22,6 +22,37 @@ std::uint8_t band_of(const std::string& priority) {
 
 }  // namespace
 
+std::string encode_component(std::string_view text) {
+    static constexpr std::string_view kPlain = "-_.!~*'()", kHex = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (letter || kPlain.find(c) != std::string_view::npos) out += c;
+        else (((out += '%') += kHex[byte >> 4])) += kHex[byte & 15];
+    }
+    return out;
+}
+
+std::string lane_of(std::string_view owner, std::string_view entity, std::string_view entity_id) {
+    return say(encode_component(owner), ":", entity, "/", encode_component(entity_id));
+}
+
+std::string id_in_lane(std::string_view lane) {
+    const auto digit = [](char c) { return c <= '9' ? c - '0' : (c & 15) + 9; };
+    const std::string_view text = lane.substr(lane.find('/') + 1);
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '%' && i + 2 < text.size()) {
+            out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+            i += 2;
+        } else {
+            out += text[i];
+        }
+    }
+    return out;
+}
+
 const OpExtra& Op::rare() const { return extra ? *extra : kNoExtra; }
 OpExtra& Op::make_rare() {
     if (!extra) extra = std::make_unique<OpExtra>();
@@ -52,6 +83,7 @@ Result<Op*> Outbox::add(OpRow row) {
     if (band > 3) return refuse(row, "wrong-value", "/priority", say("priority: expected critical, high, normal or low, got \"", row.priority, "\""));
     if (row.depends_on.size() > kMaxDependencies)
         return refuse(row, "limit", "/dependsOn", say("dependsOn: at most ", kMaxDependencies, " ops"));
+    if (row.refs && !row.refs->is_object()) return refuse(row, "wrong-type", "/refs", "refs: expected {JSON Pointer: lane}");
     if (ops_.count(row.seq)) return refuse(row, "duplicate", "/seq", say("seq ", row.seq, " is already in the outbox"));
     if (ids_.count(row.id)) return refuse(row, "duplicate", "/id", "this id is already in the outbox");
     if (ops_.size() >= kMaxQueuedOps + 1000) return refuse(row, "limit", "", say("more than ", kMaxQueuedOps, " ops are queued"));
@@ -91,6 +123,7 @@ Result<Op*> Outbox::add(OpRow row) {
     op.schema_version = static_cast<std::int32_t>(row.schema_version);
     if (row.fields) op.make_rare().fields = dump_json(*row.fields);
     if (!row.depends_on.empty()) op.make_rare().depends_on = std::move(row.depends_on);
+    if (row.refs) op.make_rare().refs = std::move(*row.refs);
     if (!row.group.empty()) op.make_rare().group = std::move(row.group);
     if (!row.reason.empty()) op.make_rare().reason = std::move(row.reason);
     if (!row.key.empty()) op.make_rare().key = std::move(row.key);
@@ -128,6 +161,7 @@ OpRow Outbox::row_of(const Op& op) const {
     row.content_type = rare.content_type;
     row.size_bytes = op.size_bytes;
     row.depends_on = rare.depends_on;
+    if (!rare.refs.is_null()) row.refs = rare.refs;
     row.group = rare.group;
     row.expires_at = rare.expires_at;
     row.no_fold = op.no_fold;
@@ -187,7 +221,9 @@ void Outbox::remove(std::uint64_t seq) {
     if (!op.rare().group.empty()) drop_from(groups_, op.rare().group);
     expiries_.erase({op.rare().expires_at, seq});
     std::vector<std::uint64_t> children;
-    if (const auto found = children_.find(op.id); found != children_.end()) children = found->second;
+    for (const std::string* name : {&op.id, &lane.name})
+        if (const auto found = children_.find(*name); found != children_.end())
+            for (const std::uint64_t child : found->second) children.push_back(child);
     const auto place = std::lower_bound(lane.ops.begin(), lane.ops.end(), seq);
     if (place != lane.ops.end() && *place == seq) lane.ops.erase(place);
     const bool lane_gone = lane.ops.empty() && lane.reserved_by == 0;
@@ -249,9 +285,19 @@ const Op* Outbox::open_after(const Op& op) {
     return later;
 }
 
+// What it waits for under this name: the op of this id; or, where it is a lane, the earlier op that is to bring its entity into being.
+const Op* Outbox::parent_of(const Op& op, const std::string& name) const {
+    if (const auto it = ids_.find(name); it != ids_.end()) return find(it->second);
+    const auto lane = lanes_.find(name);
+    if (lane == lanes_.end()) return nullptr;
+    for (const std::uint64_t seq : lane->second.ops)
+        if (const Op& earlier = ops_.at(seq); seq < op.seq && earlier.action == Action::create) return &earlier;
+    return nullptr;
+}
+
 const Op* Outbox::blocked_by(const Op& op) const {
     for (const std::string& parent : op.rare().depends_on) {
-        const Op* found = const_cast<Outbox*>(this)->find_id(parent);
+        const Op* found = parent_of(op, parent);
         if (found && (op.rare().group.empty() || found->rare().group != op.rare().group)) return found;   // a group goes as one
     }
     return nullptr;
@@ -291,7 +337,7 @@ void Outbox::lend(const Op& from) {
         for (const std::uint64_t seq : op.lane->ops) {
             if (seq > op.seq || ++looked_at > kInheritanceWindow) break;
             for (const std::string& id : ops_.at(seq).rare().depends_on) {
-                Op* parent = find_id(id);
+                Op* parent = const_cast<Op*>(parent_of(ops_.at(seq), id));
                 if (!parent || parent->place() <= op.place()) continue;
                 parent->lent_key = op.place();
                 touch(*parent->lane);

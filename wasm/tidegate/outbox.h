@@ -42,9 +42,16 @@ struct Lane {
     double where_key = 0;
 };
 
+// The name of a lane, as sw/accept.js makes it: owner:entity/entityId, with owner and id as encodeURIComponent has them.
+std::string lane_of(std::string_view owner, std::string_view entity, std::string_view entity_id);
+std::string encode_component(std::string_view text);
+// The entity id in the name of a lane.
+std::string id_in_lane(std::string_view lane);
+
 // Rarely present parts of an op.
 struct OpExtra {
     std::string fields;  // JSON text
+    Json refs;           // null, or {pointer: lane} (planner_refs.cpp)
     std::vector<std::string> depends_on;
     std::string group, reason, key, content_type, priority_text, upload;
     std::optional<OpError> error;
@@ -159,7 +166,8 @@ public:
 
     // True while an op it depends on is still in the outbox; names it.
     const Op* blocked_by(const Op& op) const;
-    bool has_dependents(const Op& op) const { return children_.count(op.id) > 0; }
+    // A change of an entity that others name may be folded, its create not: they wait for that.
+    bool has_dependents(const Op& op) const { return children_.count(op.action == Action::create && children_.count(op.id) == 0 ? op.lane->name : op.id) > 0; }
     // The first op that names `op` as its parent although it was accepted before it: what it named did not exist then. Null when there is none. Because such
     // edges are refused, every edge points to an earlier op; so does every lane and (see entangled) every group, and nothing ever waits in a circle.
     Op* waits_from_before(const Op& op);
@@ -190,6 +198,7 @@ public:
     const std::set<std::pair<double, std::uint64_t>>& expiries() const { return expiries_; }
 
 private:
+    const Op* parent_of(const Op& op, const std::string& name) const;
     void count(const Op& op, int sign);
     void unindex(Lane& lane);
     double lane_key(const Lane& lane) const;
@@ -198,7 +207,7 @@ private:
     std::map<std::uint64_t, Op> ops_;
     std::map<std::string, Lane, std::less<>> lanes_;
     std::map<std::string_view, std::uint64_t> ids_;  // views into Op::id: map nodes do not move
-    std::map<std::string, std::vector<std::uint64_t>> children_;
+    std::map<std::string, std::vector<std::uint64_t>> children_;  // by what they name: the id of an op, or a lane
     std::map<std::string, std::vector<std::uint64_t>> groups_;
     std::set<std::pair<double, std::uint64_t>> ready_, timers_, expiries_;
     std::uint64_t known_seq_ = 0;

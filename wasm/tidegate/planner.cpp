@@ -66,6 +66,7 @@ void Planner::persist_core(Members& m) {
     m.flag("gzipOk", gzip_ok_);
     m.flag("deltaOk", delta_ok_);
     m.flag("blobDeltaOk", blob_delta_ok_);
+    m.flag("serverIds", server_ids_);
     m.instant("originRetryMs", origin_retry_ms_);
     m.number("originWaitMs", origin_wait_ms_, 0, kMaxWaitMs);
     m.instant("askedUntilMs", asked_until_ms_);

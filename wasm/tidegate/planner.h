@@ -7,7 +7,7 @@
 // is planned for it until the commit that ends it is known to be stored, so nothing is ever decided twice.
 //
 // Parts: planner.cpp (step, restore, rows, the end of a turn), planner_send.cpp (choosing, forming, sending), planner_settle.cpp (answers),
-// planner_upload.cpp (a large blob, piece by piece), planner_conflict.cpp (412),
+// planner_upload.cpp (a large blob, piece by piece), planner_conflict.cpp (412), planner_refs.cpp (ids that the server gives),
 // planner_migrate.cpp (documents of another version of the app), planner_commands.cpp (what people ask), planner_status.cpp (what people see).
 #pragma once
 
@@ -32,6 +32,7 @@
 #include "tidegate/priority.h"
 #include "tidegate/protocol.h"
 #include "tidegate/random.h"
+#include "tidegate/say.h"
 #include "tidegate/verdict.h"
 #include "tidegate/wire.h"
 
@@ -51,6 +52,11 @@ inline constexpr double kAuthRetryMs = 60000;                 // an owner's lane
 inline constexpr double kEventMarginMs = 2000;                // what a request of an event needs besides its time on the wire: to be stored before and after
 inline constexpr double kLongStepMs = 50;                     // a long task (W3C Long Tasks): the device is busy
 inline constexpr double kLateTimerMs = 250;
+// In the record of a base: the id that the server knows the entity by; in one under that id: the lane it has here.
+inline constexpr const char* kServerId = "serverId";
+inline constexpr const char* kAlias = "alias";
+inline constexpr std::size_t kMaxServerIdBytes = 512;         // 128 characters
+inline constexpr Ruling kInvalid{Verdict::dead, true, false, ErrorClass::validation, "Validation failed"};
 inline constexpr int kMaxRestraint = 4;                       // work per step is halved this often at most
 inline constexpr int kCalmSteps = 8;                          // steps in a row without a sign of load before it is doubled again
 
@@ -94,8 +100,10 @@ private:
     struct Item {
         std::uint64_t seq = 0;
         std::uint64_t base_slot = 0, next_slot = 0, body_slot = 0;
-        bool base_missing = false, base_deleted = false, chained = false, frozen_now = false;
+        bool base_missing = false, base_deleted = false, chained = false, frozen_now = false, bound_now = false;
+        bool twin = false;  // its lane bears the id that the server gave an entity, which here goes by server_id
         std::string base_etag;
+        std::string server_id;  // the entity's, where it is not that of the lane
         std::string_view base, next, body;
         Codec codec = Codec::full;
         // To take back when the begin commit does not happen.
@@ -112,6 +120,7 @@ private:
         bool probe = false;   // the breaker is not closed: what comes of it counts for no op
         std::vector<Item> items;
         std::vector<FoldRun> folds;
+        Json parents;  // by lane of an entity that documents name, the slot of its base; null when there are none
         std::set<std::string> lanes;  // names: a lane may go when its last op does
         std::vector<std::uint64_t> slots;
         std::uint64_t frame_slot = 0, answer_slot = 0;
@@ -139,7 +148,7 @@ private:
     struct Task {
         std::uint64_t id = 0, seq = 0;
         std::uint64_t known_seq = 0;  // when its bytes were asked for
-        std::string lane, etag;
+        std::string lane, etag, server_id;
         bool missing = false;  // gone from the server
         bool theirs_later = false;  // by the ages of both writes
         bool asked = false;         // the app was: what it said is in answer_slot, if it said anything
@@ -251,7 +260,7 @@ private:
     void take_chosen(Choice& choice, const Profile& link, Batch& batch);
     void load_batch(const BatchPtr& batch);
     void form_batch(const BatchPtr& batch, const OutcomeIn& loaded);
-    void form_item(Batch& batch, std::size_t index, CommitSpec& spec);
+    void form_item(Batch& batch, std::size_t index, const OutcomeIn& loaded, CommitSpec& spec);
     void cut_to_budget(Batch& batch);
     void begin_batch(const BatchPtr& batch, CommitSpec spec);
     void mark_sending(Batch& batch, Item& item, CommitSpec& spec);
@@ -275,7 +284,7 @@ private:
     bool settle_upload(const Batch& batch, const OutcomeIn& outcome, CommitSpec& spec);
     void abandon(std::uint64_t seq);
     void tell_abandoned();
-    void op_done(Item& item, const std::string& etag, CommitSpec& spec);
+    void op_done(Item& item, const WireResult& result, CommitSpec& spec);
     void op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec);
     void op_again(Op& op, const Ruling& ruling, std::int64_t status, bool counts, const OutcomeIn& outcome, CommitSpec& spec);
     void origin_failed(const Ruling& ruling, const OutcomeIn& outcome);
@@ -301,7 +310,7 @@ private:
     bool rebase_later(const TaskPtr& task, std::string under_old, std::string under_new, std::uint64_t& last_seq, std::string& last_text,
                       CommitSpec& spec);
     void write_doc(const Op& op, std::string text, CommitSpec& spec, bool deleted = false);
-    void write_base(const Lane& lane, const std::string& etag, bool deleted, std::optional<std::string> bytes, CommitSpec& spec);
+    void write_base(const Lane& lane, const Task& task, std::optional<std::string> bytes, CommitSpec& spec);
     Strategy strategy_for(const Op& op) const;
     void ask_app(const TaskPtr& task);
     void write_audit(const Task& task, const Op& op, const Resolution& made, CommitSpec& spec);
@@ -314,6 +323,14 @@ private:
     void load_undo(Op& op);
     void decide_undo(const TaskPtr& task, Op& op);
     void restore_doc(const Op& op, std::optional<StoreRef> from, CommitSpec& spec);
+
+    // planner_refs.cpp
+    static const std::string& id_there(const std::string& entity_id, const std::string& server_id) { return server_id.empty() ? entity_id : server_id; }
+    static std::string entity_url(const std::string& entity, const std::string& id) { return say("entities/", entity, "/", encode_component(id)); }
+    static Json base_record(const std::string& etag, const std::string& server_id);
+    void take_server_id(Item& item, const Op& op, const std::string& given, CommitSpec& spec);
+    bool bind_refs(const Batch& batch, const OutcomeIn& loaded, Item& item, Op& op, CommitSpec& spec);
+    static const Json* record_in(const OutcomeIn& loaded, double slot);
 
     // planner_migrate.cpp
     bool outdated(const Op& op) const;
@@ -330,7 +347,7 @@ private:
     void fetch_page(const PullPtr& run);
     void take_page(const PullPtr& run, const OutcomeIn& outcome);
     void load_page(const PullPtr& run);
-    void take_bases(const PullPtr& run, const OutcomeIn& loaded);
+    bool take_bases(const PullPtr& run, const OutcomeIn& loaded);
     void apply_page(const PullPtr& run);
     bool to_apply(PullRun& run, Pulled& item);
     void fetch_blob(const PullPtr& run, std::size_t index);
@@ -374,6 +391,7 @@ private:
     Marks marks_;                                // of the ages of history records
     bool paused_ = false;
     bool gzip_ok_ = true, delta_ok_ = true, blob_delta_ok_ = true;
+    bool server_ids_ = false;    // the server gave an entity another id once
     double origin_retry_ms_ = 0, origin_wait_ms_ = 0;
     double asked_until_ms_ = 0;  // the server's own Retry-After: nothing but time ends it
     int origin_failures_ = 0;

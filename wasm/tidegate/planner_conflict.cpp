@@ -45,7 +45,7 @@ void Planner::fetch_theirs(const TaskPtr& task) {
     if (!may_send() || !gate().min_band || op.lane->away) return give_back(task);
     Effect get;
     get.method = op.uploads() ? "HEAD" : "GET";   // of a large blob the version is all that matters
-    get.url = say("entities/", op.lane->name.substr(op.lane->name.find(':') + 1));
+    get.url = entity_url(op.lane->entity, id_there(op.lane->entity_id, task->server_id));
     get.headers = object().set("accept", "application/json, application/problem+json");
     get.timeout_ms = request_timeout_ms(op.size_bytes);
     get.owner = op.lane->owner;
@@ -123,10 +123,10 @@ void Planner::end_task(const TaskPtr& task) {
     if (Lane* lane = outbox_.find_lane(task->lane); lane && lane->reserved_by == task->id) outbox_.release(*lane);
 }
 
-void Planner::write_base(const Lane& lane, const std::string& etag, bool deleted, std::optional<std::string> text, CommitSpec& spec) {
+void Planner::write_base(const Lane& lane, const Task& task, std::optional<std::string> text, CommitSpec& spec) {
     Write& base = add_write(spec.writes, "bases", lane.name);
-    base.value = object().set("etag", etag);
-    if (deleted) (*base.value)["deleted"] = true;
+    base.value = base_record(task.etag, task.server_id);
+    if (task.missing) (*base.value)["deleted"] = true;
     stamp_base(lane, *base.value);
     if (text) {
         base.slot = keep(std::move(*text));
@@ -333,7 +333,7 @@ bool Planner::decide_conflict(const TaskPtr& task, CommitSpec& spec) {
     // A pull that changed other parts of a document is no conflict.
     if (!task->pulled || !resolution.clashes.empty()) write_audit(*task, op, resolution, spec);
     const bool gone = task->missing || !theirs;
-    write_base(*op.lane, task->etag, task->missing, op.is_json() && theirs ? std::optional(std::string(*theirs)) : std::nullopt, spec);
+    write_base(*op.lane, *task, op.is_json() && theirs ? std::optional(std::string(*theirs)) : std::nullopt, spec);
     std::uint64_t last_seq = op.seq;
     std::string last_text = resolution.document;
     const bool leaves = resolution.next != Resolution::Next::send;

@@ -22,33 +22,6 @@ constexpr int kPageChanges = 200;                  // of one page; servers may s
 constexpr double kExpectedPageBytes = 256 * 1024;  // for the timeout
 constexpr double kPullGapMs = 1000;                // hints that come together are one pull
 
-// encodeURIComponent, because lane names are made with it.
-std::string encode_component(std::string_view text) {
-    static constexpr std::string_view kPlain = "-_.!~*'()", kHex = "0123456789ABCDEF";
-    std::string out;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (letter || kPlain.find(c) != std::string_view::npos) out += c;
-        else (((out += '%') += kHex[byte >> 4])) += kHex[byte & 15];
-    }
-    return out;
-}
-
-std::string decode_component(std::string_view text) {
-    const auto digit = [](char c) { return c <= '9' ? c - '0' : (c & 15) + 9; };
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '%' && i + 2 < text.size()) {
-            out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
-            i += 2;
-        } else {
-            out += text[i];
-        }
-    }
-    return out;
-}
-
 }  // namespace
 
 // --- when ---------------------------------------------------------------------------------------------------------------------------
@@ -177,10 +150,9 @@ void Planner::take_page(const PullPtr& run, const OutcomeIn& outcome) {
             origin_answered();
             run->cursor = page.value().cursor;
             run->more = page.value().more;
-            const std::string prefix = say(encode_component(run->owner), ":");
             for (Change& change : page.value().changes) {
                 Pulled item;
-                item.lane = say(prefix, change.entity, "/", encode_component(change.entity_id));
+                item.lane = lane_of(run->owner, change.entity, change.entity_id);
                 item.change = std::move(change);
                 run->items.push_back(std::move(item));
             }
@@ -229,18 +201,26 @@ void Planner::load_page(const PullPtr& run) {
             storage_retry_ms_ = now_ms_ + kStorageRetryMs;
             return pull_again(run);
         }
-        take_bases(run, loaded);
-        apply_page(run);
+        if (take_bases(run, loaded)) load_page(run);
+        else apply_page(run);
     });
 }
 
-void Planner::take_bases(const PullPtr& run, const OutcomeIn& loaded) {
+// True: of an entity that the server gave another id the lane goes by the one it had before, and what is there is to be read.
+bool Planner::take_bases(const PullPtr& run, const OutcomeIn& loaded) {
+    bool renamed = false;
     std::map<double, const Json*> by_slot;
     for (const Json& meta : loaded.metas) by_slot[number_field(meta, "slot", 0, 9e15, 0)] = &meta;
     for (Pulled& item : run->items) {
         const auto found = by_slot.find(static_cast<double>(item.base_slot));
         item.base = found != by_slot.end() && found->second->contains("value") ? (*found->second)["value"] : Json();
+        const std::string* lane = text_at(item.base, kAlias);
+        if (!lane) continue;
+        renamed = true;
+        item.change.entity_id = id_in_lane(*lane);
+        item.lane = *lane;
     }
+    return renamed;
 }
 
 // --- what it changes --------------------------------------------------------------------------------------------------------------------
@@ -254,7 +234,9 @@ bool Planner::to_apply(PullRun& run, Pulled& item) {
     const bool unknown_and_gone = item.base.is_null() && change.deleted;
     Lane* lane = outbox_.find_lane(item.lane);
     Op* head = lane ? outbox_.head(*lane) : nullptr;
-    if (run.acked.count(item.lane) || (lane && lane->reserved_by)) return run.held = true, false;
+    // Perhaps what comes of a create whose answer is not here yet, under an id that the answer will tell.
+    const bool perhaps_ours = item.base.is_null() && server_ids_ && outbox_.tally().of(OpState::unknown) + outbox_.tally().of(OpState::sending) > 0;
+    if (run.acked.count(item.lane) || (lane && lane->reserved_by) || perhaps_ours) return run.held = true, false;
     if ((known && (!pulls.full || change.deleted)) || (unknown_and_gone && !head)) return false;
     for (Op* op = head; op; op = outbox_.after(*op)) {
         if (!change.key.empty() && op->key() == change.key) return false;   // its answer, when it comes, says the same
@@ -293,6 +275,7 @@ void Planner::apply_page(const PullPtr& run) {
         }
         if (item.task) {
             item.task->etag = item.change.etag;
+            item.task->server_id = text_field(item.base, kServerId);
             item.task->missing = item.change.deleted;
             if (item.change.body) spec.slots.push_back(item.task->theirs_slot = keep(std::string(*item.change.body)));
             decide_conflict(item.task, spec);
@@ -308,15 +291,18 @@ void Planner::apply_page(const PullPtr& run) {
 
 void Planner::write_pulled(const PullRun& run, const Pulled& item, CommitSpec& spec) {
     const Change& change = item.change;
+    const std::string server_id = text_field(item.base, kServerId);
     if (change.deleted) {
         add_write(spec.writes, "bases", item.lane).remove = true;
         add_write(spec.writes, "docs", item.lane).remove = true;
+        if (!server_id.empty()) add_write(spec.writes, "bases", lane_of(run.owner, change.entity, server_id)).remove = true;
         return;
     }
     std::uint64_t slot = item.body_slot;
     if (change.body) spec.slots.push_back(slot = keep(std::string(*change.body)));
     Write& base = add_write(spec.writes, "bases", item.lane);
-    base.value = object().set("etag", change.etag).set("pull", pulls_[run.owner].generation);
+    base.value = base_record(change.etag, server_id);
+    (*base.value)["pull"] = pulls_[run.owner].generation;
     if (!change.content_type.empty()) (*base.value)["contentType"] = change.content_type;
     base.slot = slot;
     Write& doc = add_write(spec.writes, "docs", item.lane);
@@ -326,10 +312,10 @@ void Planner::write_pulled(const PullRun& run, const Pulled& item, CommitSpec& s
 
 // What is not JSON is not in the page. One at a time, each stored before the next is fetched, so that a page of photos does not lie in memory.
 void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
-    const Change& change = run->items[index].change;
+    const Pulled& blob = run->items[index];
     Effect get;
     get.method = "GET";
-    get.url = say("entities/", change.entity, "/", encode_component(change.entity_id));
+    get.url = entity_url(blob.change.entity, id_there(blob.change.entity_id, text_field(blob.base, kServerId)));
     get.headers = object().set("accept", "*/*");
     get.timeout_ms = request_timeout_ms(kExpectedPageBytes);
     get.owner = run->owner;
@@ -432,12 +418,12 @@ void Planner::sweep(const PullPtr& run) {
         for (const Json& meta : found.metas) {
             run->swept = text_field(meta, "key");
             const Json value = meta.value("value", Json::object());
-            if (bool_field(value, "deleted", false) || number_field(value, "pull", 0, 9e15, 0) == static_cast<double>(generation)) continue;
+            if (value.contains(kAlias) || bool_field(value, "deleted", false) || number_field(value, "pull", 0, 9e15, 0) == static_cast<double>(generation)) continue;
             const std::string path = run->swept.substr(run->swept.find(':') + 1);
             Pulled item;
             item.lane = run->swept;
             item.change.entity = path.substr(0, path.find('/'));
-            item.change.entity_id = decode_component(path.substr(path.find('/') + 1));
+            item.change.entity_id = id_in_lane(path);
             item.change.deleted = true;
             run->items.push_back(std::move(item));
         }

@@ -308,7 +308,13 @@ void Planner::load_batch(const BatchPtr& batch) {
         if (frozen && op.codec != Codec::full) want(item.body_slot, "payloads", say(stem, ":body"));
         else if (action != Action::remove && !op.uploads()) want(item.next_slot, "payloads", say(stem, ":next"));
         if (item.chained && delta) want(before->next_slot, "payloads", payload_key(before->seq, "next"));
-        if (!item.chained && action != Action::create) want(item.base_slot, "bases", op.lane->name);
+        if (!item.chained) want(item.base_slot, "bases", op.lane->name);
+        if (!frozen && !op.rare().refs.is_null())
+            for (const std::string& lane : op.rare().depends_on) {   // and ids, under which there is nothing
+                std::uint64_t slot = 0;
+                want(slot, "bases", lane);
+                batch->parents[lane] = slot;
+            }
         // Not stored anywhere: a shell that can make it makes it of base and next, and what it makes is frozen like any other delta.
         if (delta && !op.is_json()) want(item.body_slot, "payloads", say(stem, ":delta:", op.lane->name));
         before = &item;
@@ -331,17 +337,18 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
     if (!may_send() || !gate().min_band || outbox_.find_lane(*batch->lanes.begin())->away) return release_batch(*batch);
     for (Item& item : batch->items) {
         item.base_missing = true;   // a base without bytes is one: of a blob that lost a conflict the version alone is known
-        for (const Json& meta : loaded.metas) {
-            if (!item.base_slot || number_field(meta, "slot", 0, 9e15, 0) != static_cast<double>(item.base_slot) || !meta["value"].is_object())
-                continue;
-            item.base_missing = false;
-            item.base_etag = text_field(meta["value"], "etag");
-            item.base_deleted = bool_field(meta["value"], "deleted", false);
-        }
+        const Json* base = record_in(loaded, static_cast<double>(item.base_slot));
+        if (!base) continue;
+        item.base_missing = false;
+        item.base_etag = text_field(*base, "etag");
+        item.base_deleted = bool_field(*base, "deleted", false);
+        item.server_id = text_field(*base, kServerId);
+        item.twin = base->contains(kAlias);
+        if (item.twin) item.server_id = id_in_lane(text_field(*base, kAlias));
     }
     CommitSpec spec;
     for (std::size_t i = 0; i < batch->items.size(); ++i)
-        if (!outbox_.find(batch->items[i].seq)->parked()) form_item(*batch, i, spec);
+        if (!outbox_.find(batch->items[i].seq)->parked()) form_item(*batch, i, loaded, spec);
     // What rests on a refused op in this batch waits for the next one, where it rests on the base.
     const Lane* held_up = nullptr;
     std::vector<Item> good;
@@ -372,7 +379,7 @@ void Planner::quarantine(Op& op, const std::string& reason, CommitSpec& spec) {
 }
 
 // Gives the item its codec and body. An op that can never be sent as it is, is parked.
-void Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
+void Planner::form_item(Batch& batch, std::size_t index, const OutcomeIn& loaded, CommitSpec& spec) {
     Item& item = batch.items[index];
     Op& op = *outbox_.find(item.seq);
     Action action = op.action;
@@ -381,6 +388,8 @@ void Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
     if (item.next_slot && !bytes(item.next_slot)) return quarantine(op, "Its payload is missing from the store", spec);
     if (op.codec != Codec::none && item.body_slot && !bytes(item.body_slot)) return quarantine(op, "Its frozen body is missing from the store", spec);
     item.next = view(item.next_slot);
+    if (item.chained) item.server_id = batch.items[index - 1].server_id;
+    if (item.twin) return op_dead(op, kInvalid, 0, say("the entity is known here as ", item.server_id), spec);
     if (op.codec != Codec::none) {
         item.codec = op.codec;
         item.body = item.body_slot ? view(item.body_slot) : item.next;
@@ -397,6 +406,7 @@ void Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
         item.codec = Codec::none;
         return;
     }
+    if (!op.rare().refs.is_null() && !bind_refs(batch, loaded, item, op, spec)) return;
     item.codec = Codec::full;
     item.body = item.next;
     if (!op.is_json()) {
@@ -415,7 +425,7 @@ void Planner::form_item(Batch& batch, std::size_t index, CommitSpec& spec) {
     }
     if (action != Action::update || !settings_.delta || !delta_ok_ || (base && base->empty())) base.reset();
     auto form = choose_form(base, item.next);
-    if (!form) return op_dead(op, {Verdict::dead, true, false, ErrorClass::validation, "Validation failed"}, 0, form.error().message, spec);
+    if (!form) return op_dead(op, kInvalid, 0, form.error().message, spec);
     if (base && !item.next.empty()) {
         const double sent = form.value().codec == Codec::full ? static_cast<double>(item.next.size()) : static_cast<double>(form.value().body.size());
         delta_ratio_ = std::clamp(0.8 * delta_ratio_ + 0.2 * sent / static_cast<double>(item.next.size()), 0.01, 1.0);
@@ -485,6 +495,7 @@ void Planner::mark_sending(Batch& batch, Item& item, CommitSpec& spec) {
         ++o.sends;
     });
     write_row(op, spec);
+    if (item.bound_now) add_write(spec.writes, "payloads", payload_key(op.seq, "next")).slot = item.next_slot;
     if (!item.frozen_now) return;
     Write& body = add_write(spec.writes, "payloads", payload_key(op.seq, "body"));
     body.slot = item.body_slot;
@@ -573,7 +584,7 @@ Effect Planner::batch_request(Batch& batch) {
         wire.key = std::string(op.key());
         wire.action = op.action;
         wire.entity = op.lane->entity;
-        wire.entity_id = op.lane->entity_id;
+        wire.entity_id = id_there(op.lane->entity_id, item.server_id);
         wire.codec = item.codec;
         wire.group = op.rare().group;
         wire.body = item.body;
@@ -630,7 +641,7 @@ Effect Planner::single_request(Batch& batch) {
         batch.slots.push_back(batch.frame_slot = keep(std::string(item.body)));
         send.slot = batch.frame_slot;
     }
-    send.url = say("entities/", op.lane->name.substr(op.lane->name.find(':') + 1));
+    send.url = entity_url(op.lane->entity, id_there(op.lane->entity_id, item.server_id));
     send.headers = std::move(headers);
     if (!op.uploads()) batch.body_bytes = static_cast<double>(item.body.size());
     batch.gzip = op.is_json() && compressed(item.body.size());

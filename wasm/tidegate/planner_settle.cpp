@@ -224,7 +224,10 @@ void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec&
     // An op is done only after those before it in its lane are: the answer of one that a fault kept back comes later, from the server's memory of its key,
     // and would put an older version under the lane. What was applied already is asked for again with it, under the same key.
     std::set<const Lane*> held_back;
+    const Item* before = nullptr;
     for (Item& item : batch.items) {
+        if (item.chained) item.server_id = before->server_id;   // perhaps given a moment ago
+        before = &item;
         Op& op = *outbox_.find(item.seq);
         if (op.parked()) continue;   // with its group
         const Lane* lane = op.lane;
@@ -251,6 +254,10 @@ void Planner::settle_single(Batch& batch, const OutcomeIn& outcome, CommitSpec& 
     result.id = outbox_.find(item.seq)->id;
     result.status = outcome.status.value_or(0);
     result.etag = std::string(header(outcome, "etag"));
+    // A created resource is where Location says (RFC 9110, section 15.3.2). The shell writes it as effects name addresses where it lies below the endpoint.
+    const std::string collection = entity_url(outbox_.find(item.seq)->lane->entity, "");
+    if (const std::string_view location = header(outcome, "location"); result.status == 201 && location.substr(0, collection.size()) == collection)
+        result.entity_id = id_in_lane(location.substr(collection.size() - 1));
     const bool ok = result.status >= 200 && result.status <= 299;
     if (result.status == 424) result.status = 0;   // it depends on nothing in its request
     if (!ok) {
@@ -288,7 +295,7 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
     const Ruling ruling = rule_on(result.status, result.problem_type);
     const bool gone_already = op.action == Action::remove && (result.status == 404 || result.status == 410 || (result.status == 412 && result.missing));
     if (ruling.verdict == Verdict::done || gone_already) {
-        op_done(item, result.etag, spec);
+        op_done(item, result, spec);
         return;
     }
     switch (ruling.verdict) {
@@ -299,6 +306,7 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
             task->lane = op.lane->name;
             task->etag = result.etag;
             task->missing = result.missing;
+            task->server_id = item.server_id;
             if (result.body) task->slots.push_back(task->theirs_slot = keep(std::string(*result.body)));
             outbox_.change(op, [](Op& o) { o.state = OpState::conflict; });
             tasks.push_back(std::move(task));
@@ -334,15 +342,16 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
 
 // A job of the app ran, which tells nothing of the origin. Where nobody knows the job, or how to upload, it waits until somebody does.
 void Planner::settle_run(Item& item, const OutcomeIn& outcome, CommitSpec& spec) {
-    if (outcome.status) return op_done(item, "", spec);
+    if (outcome.status) return op_done(item, WireResult{}, spec);
     const bool known = outcome.failure != "no-task";
     op_again(*outbox_.find(item.seq), {Verdict::again, true, true, ErrorClass::internal, known ? "The task failed" : "Nobody here knows how: an option is missing"}, 0, known, outcome, spec);
 }
 
-void Planner::op_done(Item& item, const std::string& etag, CommitSpec& spec) {
+void Planner::op_done(Item& item, const WireResult& result, CommitSpec& spec) {
     Op& op = *outbox_.find(item.seq);
+    take_server_id(item, op, result.entity_id, spec);
     Write& base = add_write(spec.writes, "bases", op.lane->name);
-    base.value = object().set("etag", etag);
+    base.value = base_record(result.etag, item.server_id);
     if (!op.is_json()) (*base.value)["contentType"] = op.rare().content_type;
     stamp_base(*op.lane, *base.value);
     if (op.action == Action::remove) (*base.value)["deleted"] = true;

@@ -99,6 +99,7 @@ struct OpRow {
     std::string content_type;
     double size_bytes = 0;
     std::vector<std::string> depends_on;
+    std::optional<Json> refs;
     std::string group;
     double expires_at = 0;
     bool no_fold = false;
@@ -131,7 +132,8 @@ void describe(V& v, OpRow& r) {
     v.field("createdAt", r.created_at, "When it was accepted, ms since epoch.");
     v.defaulted("contentType", r.content_type, "Empty means application/json.");
     v.defaulted("sizeBytes", r.size_bytes, "Bytes of the full body.");
-    v.defaulted("dependsOn", r.depends_on, "Ids of ops that must be done before.");
+    v.defaulted("dependsOn", r.depends_on, "Ids of ops that must be done before, and lanes whose entity must be on the server before.");
+    v.field("refs", r.refs, "{JSON Pointer into its document: lane of the entity whose id stands there}.");
     v.defaulted("group", r.group, "Atomic group.");
     v.defaulted("expiresAt", r.expires_at, "Not sent by then: it leaves the outbox, with a record. 0: never.");
     v.defaulted("noFold", r.no_fold, "True: never coalesced with another op.");

@@ -40,6 +40,7 @@ bool read_result(const Json& line, std::string_view& rest, WireResult& out) {
     if (out.id.empty() || !(status >= 100 && status <= 599)) return false;
     out.status = static_cast<std::int64_t>(status);
     out.etag = text_field(line, "etag");
+    out.entity_id = text_field(line, "entityId");
     out.missing = truth_of(line, "missing");
     if (const auto it = line.find("problem"); it != line.end()) {
         const Problem problem = problem_of(*it);

@@ -36,6 +36,7 @@ struct WireResult {
     std::string id;
     std::int64_t status = 0;
     std::string etag;
+    std::string entity_id;  // the id that the server knows the entity by, where it gave it another one
     bool missing = false;  // 412: the entity does not exist (any more)
     std::string problem_type, problem_text;
     std::optional<std::string_view> body;
