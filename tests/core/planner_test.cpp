@@ -434,6 +434,24 @@ TEST_CASE("settings are validated with path and value, unknown keys are kept and
     CHECK(w.command({{"type", "settings"}})["value"]["requiresCharging"] == true);
 }
 
+TEST_CASE("what a newer release put into the core's state and into the settings is still there after this one wrote them") {
+    World w;
+    w.accept("FORM", "a", "create", R"({"n":1})");
+    w.run(kSync);
+    w.values["state"]["core"]["later"] = {{"n", 1}};
+    w.values["state"]["core"]["link"]["later"] = 2;
+    w.values["state"]["settings"] = {{"later", Json::array({3})}};
+    w.restart();
+    w.accept("FORM", "b", "create", R"({"n":2})");
+    w.run(kSync);
+    CHECK(w.command({{"type", "settings"}, {"value", {{"maxBatchOps", 7}}}})["value"]["maxBatchOps"] == 7);
+    CHECK(w.values["state"]["core"]["later"] == Json{{"n", 1}});
+    CHECK(w.values["state"]["core"]["link"]["later"] == 2);
+    CHECK(w.values["state"]["core"]["totals"]["succeeded"] == 2);
+    CHECK(w.values["state"]["settings"]["later"] == Json::array({3}));
+    CHECK((*w.status)["warnings"].size() == 1);
+}
+
 TEST_CASE("a snapshot restores the same queue; a damaged one is refused") {
     World w;
     w.readings = {{"online", false}};

@@ -85,13 +85,13 @@ Result<Op*> Outbox::add(OpRow row) {
         return refuse(row, "limit", "/dependsOn", say("dependsOn: at most ", kMaxDependencies, " ops"));
     if (row.refs && !row.refs->is_object()) return refuse(row, "wrong-type", "/refs", "refs: expected {JSON Pointer: lane}");
     if (ops_.count(row.seq)) return refuse(row, "duplicate", "/seq", say("seq ", row.seq, " is already in the outbox"));
-    if (ids_.count(row.id)) return refuse(row, "duplicate", "/id", "this id is already in the outbox");
+    if (find_id(row.id)) return refuse(row, "duplicate", "/id", "this id is already in the outbox");
     if (ops_.size() >= kMaxQueuedOps + 1000) return refuse(row, "limit", "", say("more than ", kMaxQueuedOps, " ops are queued"));
 
     auto [lane_it, fresh_lane] = lanes_.try_emplace(row.lane);
     Lane& lane = lane_it->second;
     if (fresh_lane) {
-        lane.name = row.lane;
+        lane.key = &lane_it->first;
         lane.owner = row.owner;
         lane.away = away(row.owner);
         lane.entity = row.entity;
@@ -132,7 +132,7 @@ Result<Op*> Outbox::add(OpRow row) {
     if (row.error) op.make_rare().error = std::move(row.error);
     if (row.expires_at > 0) expiries_.emplace(op.make_rare().expires_at = row.expires_at, op.seq);
 
-    ids_[op.id] = op.seq;
+    ids_.insert(&op);
     for (const std::string& parent : op.rare().depends_on) children_[parent].push_back(op.seq);
     if (!op.rare().group.empty()) groups_[op.rare().group].push_back(op.seq);
     const auto place = std::lower_bound(lane.ops.begin(), lane.ops.end(), op.seq);
@@ -148,7 +148,7 @@ OpRow Outbox::row_of(const Op& op) const {
     OpRow row;
     row.seq = op.seq;
     row.id = op.id;
-    row.lane = op.lane->name;
+    row.lane = op.lane->name();
     row.owner = op.lane->owner;
     row.entity = op.lane->entity;
     row.entity_id = op.lane->entity_id;
@@ -195,7 +195,7 @@ const Op* Outbox::find(std::uint64_t seq) const {
 }
 Op* Outbox::find_id(std::string_view id) {
     const auto it = ids_.find(id);
-    return it == ids_.end() ? nullptr : find(it->second);
+    return it == ids_.end() ? nullptr : find((*it)->seq);
 }
 Lane* Outbox::find_lane(std::string_view name) {
     const auto it = lanes_.find(name);
@@ -209,7 +209,7 @@ void Outbox::remove(std::uint64_t seq) {
     Lane& lane = *op.lane;
     count(op, -1);
     unindex(lane);
-    ids_.erase(op.id);
+    ids_.erase(&op);
     const auto drop_from = [seq](std::map<std::string, std::vector<std::uint64_t>>& index, const std::string& key) {
         const auto found = index.find(key);
         if (found == index.end()) return;
@@ -221,13 +221,13 @@ void Outbox::remove(std::uint64_t seq) {
     if (!op.rare().group.empty()) drop_from(groups_, op.rare().group);
     expiries_.erase({op.rare().expires_at, seq});
     std::vector<std::uint64_t> children;
-    for (const std::string* name : {&op.id, &lane.name})
+    for (const std::string* name : {lane.key, static_cast<const std::string*>(&op.id)})
         if (const auto found = children_.find(*name); found != children_.end())
             for (const std::uint64_t child : found->second) children.push_back(child);
     const auto place = std::lower_bound(lane.ops.begin(), lane.ops.end(), seq);
     if (place != lane.ops.end() && *place == seq) lane.ops.erase(place);
     const bool lane_gone = lane.ops.empty() && lane.reserved_by == 0;
-    const std::string lane_name = lane_gone ? lane.name : std::string();
+    const std::string lane_name = lane_gone ? lane.name() : std::string();
     ops_.erase(it);
     if (lane_gone) lanes_.erase(lane_name);
     else touch(lane);
@@ -287,7 +287,7 @@ const Op* Outbox::open_after(const Op& op) {
 
 // What it waits for under this name: the op of this id; or, where it is a lane, the earlier op that is to bring its entity into being.
 const Op* Outbox::parent_of(const Op& op, const std::string& name) const {
-    if (const auto it = ids_.find(name); it != ids_.end()) return find(it->second);
+    if (const auto it = ids_.find(name); it != ids_.end()) return *it;
     const auto lane = lanes_.find(name);
     if (lane == lanes_.end()) return nullptr;
     for (const std::uint64_t seq : lane->second.ops)
@@ -396,7 +396,7 @@ void Outbox::reserve(Lane& lane, std::uint64_t by) {
 void Outbox::release(Lane& lane) {
     lane.reserved_by = 0;
     if (lane.ops.empty()) {
-        const std::string name = lane.name;
+        const std::string name = lane.name();
         unindex(lane);
         lanes_.erase(name);
         return;

@@ -32,7 +32,8 @@ inline constexpr std::size_t kMaxLendings = 1024;
 inline constexpr std::string_view kTaskEntity = "tidegate.task";
 
 struct Lane {
-    std::string name, owner, entity, entity_id;
+    const std::string* key = nullptr;   // its name, as it stands in the outbox's index of lanes
+    std::string owner, entity, entity_id;
     bool runs = false;               // of kTaskEntity
     std::vector<std::uint64_t> ops;  // seqs, ascending. Not a deque: libc++ gives each 4 kB
     std::uint64_t reserved_by = 0;   // batch or task that works on it; 0 none
@@ -40,6 +41,8 @@ struct Lane {
     // Index bookkeeping, maintained by Outbox.
     enum class Where { none, ready, timer } where = Where::none;
     double where_key = 0;
+
+    const std::string& name() const { return *key; }
 };
 
 // The name of a lane, as sw/accept.js makes it: owner:entity/entityId, with owner and id as encodeURIComponent has them.
@@ -167,7 +170,7 @@ public:
     // True while an op it depends on is still in the outbox; names it.
     const Op* blocked_by(const Op& op) const;
     // A change of an entity that others name may be folded, its create not: they wait for that.
-    bool has_dependents(const Op& op) const { return children_.count(op.action == Action::create && children_.count(op.id) == 0 ? op.lane->name : op.id) > 0; }
+    bool has_dependents(const Op& op) const { return children_.count(op.action == Action::create && children_.count(op.id) == 0 ? op.lane->name() : op.id) > 0; }
     // The first op that names `op` as its parent although it was accepted before it: what it named did not exist then. Null when there is none. Because such
     // edges are refused, every edge points to an earlier op; so does every lane and (see entangled) every group, and nothing ever waits in a circle.
     Op* waits_from_before(const Op& op);
@@ -198,6 +201,15 @@ public:
     const std::set<std::pair<double, std::uint64_t>>& expiries() const { return expiries_; }
 
 private:
+    struct ById {
+        using is_transparent = void;
+        static std::string_view id(const Op* op) { return op->id; }
+        static std::string_view id(std::string_view id) { return id; }
+        template <class A, class B>
+        bool operator()(const A& a, const B& b) const {
+            return id(a) < id(b);
+        }
+    };
     const Op* parent_of(const Op& op, const std::string& name) const;
     void count(const Op& op, int sign);
     void unindex(Lane& lane);
@@ -206,7 +218,7 @@ private:
 
     std::map<std::uint64_t, Op> ops_;
     std::map<std::string, Lane, std::less<>> lanes_;
-    std::map<std::string_view, std::uint64_t> ids_;  // views into Op::id: map nodes do not move
+    std::set<const Op*, ById> ids_;  // map nodes do not move
     std::map<std::string, std::vector<std::uint64_t>> children_;  // by what they name: the id of an op, or a lane
     std::map<std::string, std::vector<std::uint64_t>> groups_;
     std::set<std::pair<double, std::uint64_t>> ready_, timers_, expiries_;

@@ -23,7 +23,9 @@ Planner::Planner() = default;
 Result<std::uint64_t> Planner::restore(std::string_view snapshot, const Json& state) {
     if (state.is_object()) {
         if (state.contains("settings") && !state["settings"].is_null()) {
-            auto read = patch_settings(Settings{}, state["settings"], unknown_settings_);
+            std::vector<std::string> unknown;
+            auto read = patch_settings(Settings{}, state["settings"], unknown);
+            for (const std::string& key : unknown) other_settings_[key] = state["settings"][key];
             if (read) settings_ = read.value();
             else warnings_.push_back(say("Stored settings could not be read (", read.error().message, "): defaults are used"));
         }
@@ -472,12 +474,12 @@ void Planner::write_shown(const Lane& lane, const std::vector<std::uint64_t>& wi
         if (!gone && !op->parked()) newest = op;
     }
     if (!first || (newest && newest->seq > without.back())) return;   // the app sees a later version
-    Write& doc = add_write(spec.writes, "docs", lane.name);
+    Write& doc = add_write(spec.writes, "docs", lane.name());
     if (newest ? newest->action == Action::remove : first->action == Action::create) {
         doc.remove = true;
     } else {
         doc.value = doc_record(lane.entity, lane.entity_id, lane.owner, (newest ? newest : first)->rare().content_type, newest);
-        doc.from = newest ? StoreRef{"payloads", payload_key(newest->seq, "next")} : StoreRef{"bases", lane.name};
+        doc.from = newest ? StoreRef{"payloads", payload_key(newest->seq, "next")} : StoreRef{"bases", lane.name()};
     }
 }
 
@@ -487,7 +489,7 @@ void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind,
     const std::uint64_t holder = next_batch_++;
     for (const std::uint64_t seq : seqs) {
         const Op& op = *outbox_.find(seq);
-        spec.lanes.push_back(op.lane->name);
+        spec.lanes.push_back(op.lane->name());
         // What stands behind it was perhaps put into bytes as a change of it, or meant to create anew what now stays.
         Op* next = outbox_.after(op);
         const bool stays = next && op.action == Action::remove && next->action == Action::create;
@@ -651,9 +653,9 @@ void Planner::finish_turn(Plan& plan) {
     const std::string new_class = say(name_of(now.state), "|", now.reason.value_or(""), "|", name(link_.quality).data());
     const bool changed = new_class != status_class_ || plan.idle;
     if (!should_emit(status_at_ms_, now_ms_, kStatusIntervalMs, changed)) return;
-    Json as_json = encode(now);
-    if (as_json == status_sent_) return;
-    status_sent_ = std::move(as_json);
+    std::string text = dump_json(encode(now));
+    if (text == status_sent_) return;
+    status_sent_ = std::move(text);
     status_class_ = new_class;
     status_at_ms_ = now_ms_;
     plan.status = std::move(now);

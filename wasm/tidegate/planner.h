@@ -412,7 +412,8 @@ private:
 
     Settings settings_;
     RuleSet rules_;
-    std::vector<std::string> warnings_, unknown_settings_;
+    Json other_settings_ = Json::object();       // that a newer release knows, perhaps: kept, without effect
+    std::vector<std::string> warnings_;
     Outbox outbox_;
 
     // What lives in memory only ------------------------------------------------------------------------------------------------
@@ -447,7 +448,7 @@ private:
     bool sync_owed_ = false;  // a sync event of this drain can be fired again by the browser
     double status_at_ms_ = 0;
     std::string status_class_;
-    Json status_sent_;
+    std::string status_sent_;
 };
 #ifdef __EMSCRIPTEN__
 #pragma clang attribute pop

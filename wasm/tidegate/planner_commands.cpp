@@ -157,7 +157,7 @@ Json Planner::set_priority(const std::string& id, const std::string& priority) {
     // A commit of this step may take it out of the outbox: its row would come back alone.
     for (const Effect& effect : plan_->effects)
         for (const Write& write : effect.writes)
-            if (write.store == "ops" && write.remove && *write.key == op->seq) return failure("in-flight", "/id", say("op ", id, " is being folded or cancelled"));
+            if (write.store == "ops" && write.remove && write.key->get<std::uint64_t>() == op->seq) return failure("in-flight", "/id", say("op ", id, " is being folded or cancelled"));
     outbox_.change(*op, [&](Op& o) { o.band = static_cast<std::uint8_t>(*band); });
     score_op(*op);
     store_row(op->seq);
@@ -185,11 +185,9 @@ Json Planner::set_settings(const std::optional<Json>& value) {
     const auto next = patch_settings(settings_, *value, unknown);
     if (!next) return failure(next.error());
     settings_ = next.value();
+    for (const std::string& key : unknown) other_settings_[key] = (*value)[key];
     Json stored = settings_to_json(settings_);
-    for (const std::string& key : unknown) {
-        stored[key] = (*value)[key];
-        if (std::find(unknown_settings_.begin(), unknown_settings_.end(), key) == unknown_settings_.end()) unknown_settings_.push_back(key);
-    }
+    for (auto it = other_settings_.begin(); it != other_settings_.end(); ++it) stored[it.key()] = *it;
     CommitSpec spec;
     add_write(spec.writes, "state", "settings").value = stored;
     emit_commit(std::move(spec));
@@ -212,8 +210,9 @@ Json Planner::set_rules(const std::optional<Json>& value) {
 
 Json Planner::is_recommended(const std::optional<Json>& weight) const {
     static const char* const kWeights[] = {"light", "medium", "heavy"};
-    for (int i = 0; i < 3; ++i)
-        if (weight && *weight == kWeights[i]) return fine(is_sync_recommended(link_, static_cast<Weight>(i)));
+    const std::string* wanted = weight ? weight->get_ptr<const std::string*>() : nullptr;
+    for (int i = 0; wanted && i < 3; ++i)
+        if (*wanted == kWeights[i]) return fine(is_sync_recommended(link_, static_cast<Weight>(i)));
     return failure("wrong-value", "/weight", say("weight: expected light, medium or heavy, got ", quote_value(weight.value_or(Json()))));
 }
 

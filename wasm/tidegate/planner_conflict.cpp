@@ -124,7 +124,7 @@ void Planner::end_task(const TaskPtr& task) {
 }
 
 void Planner::write_base(const Lane& lane, const Task& task, std::optional<std::string> text, CommitSpec& spec) {
-    Write& base = add_write(spec.writes, "bases", lane.name);
+    Write& base = add_write(spec.writes, "bases", lane.name());
     base.value = base_record(task.etag, task.server_id);
     if (task.missing) (*base.value)["deleted"] = true;
     stamp_base(lane, *base.value);
@@ -137,7 +137,7 @@ void Planner::write_base(const Lane& lane, const Task& task, std::optional<std::
 // What the app sees of the entity from now on, when `op` is the newest of its lane; else it sees what that one leaves already.
 void Planner::write_doc(const Op& op, std::string text, CommitSpec& spec, bool deleted) {
     if (outbox_.after(op)) return;
-    Write& doc = add_write(spec.writes, "docs", op.lane->name);
+    Write& doc = add_write(spec.writes, "docs", op.lane->name());
     doc.value = doc_record(op.lane->entity, op.lane->entity_id, op.lane->owner, op.rare().content_type, &op);
     if (deleted) {
         (*doc.value)["deleted"] = true;

@@ -448,7 +448,7 @@ void Planner::end_pull(const PullPtr& run) {
 
 // A base that did not come with a pull: newer than any page that is on its way, and known to the server.
 void Planner::stamp_base(const Lane& lane, Json& value) {
-    if (pull_) pull_->acked.insert(lane.name);
+    if (pull_) pull_->acked.insert(lane.name());
     if (const auto it = pulls_.find(lane.owner); it != pulls_.end()) value["pull"] = it->second.generation;
 }
 

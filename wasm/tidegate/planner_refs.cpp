@@ -51,7 +51,7 @@ void Planner::take_server_id(Item& item, const Op& op, const std::string& given,
         given.find_first_of("/\\") != std::string::npos || !validate_json(say("\"", given, "\"")))
         return;
     const std::string there = lane_of(lane.owner, lane.entity, given);
-    add_write(spec.writes, "bases", there).value = object().set(kAlias, lane.name);
+    add_write(spec.writes, "bases", there).value = object().set(kAlias, lane.name());
     add_write(spec.writes, "docs", there).remove = true;   // a pull may have brought it as somebody else's
     // … and what changed of it since, too; once such ids are expected that waits for the answer (to_apply).
     if (const auto it = pulls_.find(lane.owner); it != pulls_.end() && op.unknown && !server_ids_) {

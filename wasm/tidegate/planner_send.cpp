@@ -277,8 +277,8 @@ bool Planner::start_batch(const GateResult& gate, const Profile& link) {
         eta_ = eta_started(eta_, now_ms_);
         emit_notify("sync.started", session_->to_json(std::nullopt, std::nullopt));
     }
-    for (const Item& item : batch->items) batch->lanes.insert(outbox_.find(item.seq)->lane->name);
-    for (const FoldRun& run : batch->folds) batch->lanes.insert(outbox_.find(run.folded.front())->lane->name);
+    for (const Item& item : batch->items) batch->lanes.insert(outbox_.find(item.seq)->lane->name());
+    for (const FoldRun& run : batch->folds) batch->lanes.insert(outbox_.find(run.folded.front())->lane->name());
     for (const std::string& lane : batch->lanes) outbox_.reserve(*outbox_.find_lane(lane), batch->id);
     batches_[batch->id] = batch;
     load_batch(batch);
@@ -308,7 +308,7 @@ void Planner::load_batch(const BatchPtr& batch) {
         if (frozen && op.codec != Codec::full) want(item.body_slot, "payloads", say(stem, ":body"));
         else if (action != Action::remove && !op.uploads()) want(item.next_slot, "payloads", say(stem, ":next"));
         if (item.chained && delta) want(before->next_slot, "payloads", payload_key(before->seq, "next"));
-        if (!item.chained) want(item.base_slot, "bases", op.lane->name);
+        if (!item.chained) want(item.base_slot, "bases", op.lane->name());
         if (!frozen && !op.rare().refs.is_null())
             for (const std::string& lane : op.rare().depends_on) {   // and ids, under which there is nothing
                 std::uint64_t slot = 0;
@@ -316,7 +316,7 @@ void Planner::load_batch(const BatchPtr& batch) {
                 batch->parents[lane] = slot;
             }
         // Not stored anywhere: a shell that can make it makes it of base and next, and what it makes is frozen like any other delta.
-        if (delta && !op.is_json()) want(item.body_slot, "payloads", say(stem, ":delta:", op.lane->name));
+        if (delta && !op.is_json()) want(item.body_slot, "payloads", say(stem, ":delta:", op.lane->name()));
         before = &item;
     }
     if (wanted.empty()) {

@@ -303,7 +303,7 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
             auto task = std::make_shared<Task>();
             task->id = next_batch_++;
             task->seq = op.seq;
-            task->lane = op.lane->name;
+            task->lane = op.lane->name();
             task->etag = result.etag;
             task->missing = result.missing;
             task->server_id = item.server_id;
@@ -350,7 +350,7 @@ void Planner::settle_run(Item& item, const OutcomeIn& outcome, CommitSpec& spec)
 void Planner::op_done(Item& item, const WireResult& result, CommitSpec& spec) {
     Op& op = *outbox_.find(item.seq);
     take_server_id(item, op, result.entity_id, spec);
-    Write& base = add_write(spec.writes, "bases", op.lane->name);
+    Write& base = add_write(spec.writes, "bases", op.lane->name());
     base.value = base_record(result.etag, item.server_id);
     if (!op.is_json()) (*base.value)["contentType"] = op.rare().content_type;
     stamp_base(*op.lane, *base.value);

@@ -106,7 +106,8 @@ Status Planner::status() const {
     if (const double again = origin_again_ms(); again > now_ms_) s.next_retry_time = again;
     s.unknown_readings = gate().unknown;
     s.warnings = warnings_;
-    for (const std::string& key : unknown_settings_) s.warnings.push_back(say("Setting \"", key, "\" is not known; it is kept and has no effect"));
+    for (auto it = other_settings_.begin(); it != other_settings_.end(); ++it)
+        s.warnings.push_back(say("Setting \"", it.key(), "\" is not known; it is kept and has no effect"));
     // Critical used for everything is critical for nothing.
     if (tally.unfinished >= 10 && tally.critical * 5 > tally.unfinished)
         s.warnings.push_back("More than 20 % of the queue is critical: priorities have little effect");

@@ -35,7 +35,7 @@ Planner::TaskPtr Planner::start_task(Op& op) {
     auto task = std::make_shared<Task>();
     task->id = next_batch_++;
     task->seq = op.seq;
-    task->lane = op.lane->name;
+    task->lane = op.lane->name();
     outbox_.reserve(*op.lane, task->id);
     ++tasks_open_;
     return task;
@@ -120,7 +120,7 @@ void Planner::tell_document(const Op& op) {
 
 // What the app sees of the entity: those bytes again, or nothing.
 void Planner::restore_doc(const Op& op, std::optional<StoreRef> from, CommitSpec& spec) {
-    Write& doc = add_write(spec.writes, "docs", op.lane->name);
+    Write& doc = add_write(spec.writes, "docs", op.lane->name());
     doc.remove = !from;
     if (from) {
         doc.value = doc_record(op.lane->entity, op.lane->entity_id, op.lane->owner, op.rare().content_type, op.undo == Undo::put_in ? &op : nullptr);

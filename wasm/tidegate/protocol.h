@@ -18,7 +18,7 @@ inline constexpr int kWireVersion = 1;
 
 // --- words ----------------------------------------------------------------------------------------------------------------
 
-enum class Action { create, update, remove };
+enum class Action : std::uint8_t { create, update, remove };
 template <>
 struct EnumNames<Action> {
     static constexpr const char* name = "Action";
@@ -26,7 +26,7 @@ struct EnumNames<Action> {
 };
 
 // DESIGN.md section 1. `done`, `folded`, `cancelled` and `expired` ops are no longer rows but history records.
-enum class OpState { queued, blocked, waiting, sending, unknown, conflict, done, dead, folded, cancelled, expired, quarantined };
+enum class OpState : std::uint8_t { queued, blocked, waiting, sending, unknown, conflict, done, dead, folded, cancelled, expired, quarantined };
 template <>
 struct EnumNames<OpState> {
     static constexpr const char* name = "OpState";
@@ -35,7 +35,7 @@ struct EnumNames<OpState> {
 };
 
 // The form of a body on the wire.
-enum class Codec { none, full, merge_patch, json_patch, vcdiff };
+enum class Codec : std::uint8_t { none, full, merge_patch, json_patch, vcdiff };
 template <>
 struct EnumNames<Codec> {
     static constexpr const char* name = "Codec";
@@ -43,7 +43,7 @@ struct EnumNames<Codec> {
 };
 
 // What is still to be done about a refused change in the documents above it.
-enum class Undo { none, take_out, put_in };
+enum class Undo : std::uint8_t { none, take_out, put_in };
 template <>
 struct EnumNames<Undo> {
     static constexpr const char* name = "Undo";
