@@ -181,3 +181,58 @@ TEST_CASE("on a busy device a step does less, and more again only after a while 
         CHECK(batch(100 + w.steps) == 200);
     }
 }
+
+TEST_CASE("what is saved shortly after each other goes in one request: the first save waits 50 ms for the others, and no longer however many come") {
+    const Json saved = {{"event", {{"type", "accept"}, {"trigger", "data-change"}}}};
+    World w;
+    const double began = w.now;
+    std::vector<double> sent;
+    w.network = [&](const Json&) -> Json { return sent.push_back(w.now - began), nullptr; };
+    for (int i = 0; i < 10; ++i) {   // one every 9 ms: the last of them come too late
+        w.now = began + 9 * i;
+        w.accept("FORM", "e" + std::to_string(i), "create", "{}");
+        w.run(saved, 1);
+        CHECK(w.last_idle == false);
+        CHECK((i > 5 || (w.status && (*w.status)["reason"] == "Waiting for what is saved with it")));
+    }
+    w.run();
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects.size() == 10);
+    REQUIRE(sent.size() >= 1);
+    CHECK(sent[0] >= 50);
+    CHECK(sent[0] < 68);             // with the second step from then on: the first asks for the bytes
+    CHECK(ops_in(w.server.requests[0]) >= 6);
+
+    w.accept("FORM", "later", "create", "{}");
+    sent.clear();
+    const double again = w.now - began;
+    w.run(saved);
+    REQUIRE(sent.size() == 1);       // the next drain gathers anew, and does not end before it has sent
+    CHECK(sent[0] == again + 50);
+}
+
+TEST_CASE("nothing is gathered for a critical op, for a person who asks, nor while there is no way to send") {
+    const auto sent_after = [](const Json& first, const char* priority) {
+        World w;
+        const double began = w.now;
+        double sent = -1;
+        w.network = [&](const Json&) -> Json { return sent = w.now - began, nullptr; };
+        w.accept("FORM", "a", "create", "{}", {{"priority", priority}});
+        w.run(first);
+        CHECK(w.queued() == 0);
+        return sent;
+    };
+    CHECK(sent_after({{"event", {{"type", "accept"}}}}, "high") == 50);
+    CHECK(sent_after({{"event", {{"type", "accept"}}}}, "critical") == 0);
+    CHECK(sent_after({{"event", {{"type", "manual"}}}}, "normal") == 0);
+    CHECK(sent_after({{"event", {{"type", "page"}}}}, "normal") == 0);
+
+    World w;
+    w.readings = {{"online", false}};
+    w.accept("FORM", "a", "create", "{}");
+    const int steps = w.steps;
+    w.run({{"event", {{"type", "accept"}}}});
+    CHECK(w.last_idle);
+    CHECK(w.steps < steps + 4);
+    CHECK(w.queued() == 1);
+}

@@ -273,6 +273,8 @@ void Planner::take_event(const EventIn& event) {
     // These say that the network is back, or that a person wants to know: a wait that only guessed at the network is over. A wait the server asked for is not.
     const bool network_news = event.type == EventType::online || event.type == EventType::sync || manual_;
     if (network_news) network_is_back();
+    if (event.type != EventType::accept || session_ || outbox_.tally().critical > 0) gather_until_ms_ = now_ms_;
+    else if (gather_until_ms_ == 0) gather_until_ms_ = now_ms_ + kGatherMs;   // once in a drain
     // Whatever comes by itself, and seldom, may retry once however empty the budget is.
     if (network_news || event.type == EventType::periodicsync || event.type == EventType::push || event.type == EventType::start)
         retries_ = on_wake(retries_);
@@ -620,6 +622,7 @@ void Planner::finish_turn(Plan& plan) {
         // A short wait happens inside the event; a longer one is left to the next trigger (DESIGN.md section 4, "waiting").
         stay = *wake > now_ms_ && *wake - now_ms_ + least_time_ms() < time_left_ms();
     }
+    stay = stay || (!busy && wake && remaining_ms(gather_until_ms_, now_ms_, kGatherMs) > 0 && *wake <= now_ms_ + kGatherMs);
     if (!busy && !stay && session_) {
         end_session();
         busy = true;
@@ -645,6 +648,7 @@ void Planner::finish_turn(Plan& plan) {
         event_.reset();
         manual_ = sync_owed_ = push_off_ = pull_off_ = pulled_after_push_ = false;
         next_abandoned_ = 0;
+        gather_until_ms_ = 0;
         floor_ = Band::low;
     }
 

@@ -50,6 +50,7 @@ inline constexpr double kStorageRetryMs = 1000;               // after a failed 
 inline constexpr std::size_t kSnapshotFromOps = 256;          // fewer rows are read faster than a snapshot pays
 inline constexpr double kAuthRetryMs = 60000;                 // an owner's lanes after a 401, unless somebody resumes them
 inline constexpr double kEventMarginMs = 2000;                // what a request of an event needs besides its time on the wire: to be stored before and after
+inline constexpr double kGatherMs = 50;                       // what is saved within so long of the first save goes with it, unless it is critical
 inline constexpr double kLongStepMs = 50;                     // a long task (W3C Long Tasks): the device is busy
 inline constexpr double kLateTimerMs = 250;
 // In the record of a base: the id that the server knows the entity by; in one under that id: the lane it has here.
@@ -432,6 +433,7 @@ private:
     std::map<std::uint64_t, BatchPtr> batches_;
     std::vector<CommitSpec> failed_commits_;
     double storage_retry_ms_ = 0;
+    double gather_until_ms_ = 0;                 // a drain that a save began waits for what is saved with it
     std::uint64_t next_effect_ = 1, next_slot_ = 1, next_batch_ = 1;
     int sends_in_flight_ = 0, tasks_open_ = 0;
     bool snapshot_stored_ = false, core_dirty_ = false;
