@@ -36,7 +36,7 @@ export class Planner {
    */
   restore(snapshot, state) {
     const [at, length] = this.#in(snapshot ?? new Uint8Array(0));
-    const [stateAt, stateLength] = this.#in(encoder.encode(JSON.stringify(state ?? {})));
+    const [stateAt, stateLength] = this.#text(JSON.stringify(state ?? {}));
     const ok = this.#core.restore(at, length, stateAt, stateLength);
     this.#core._free(at);
     this.#core._free(stateAt);
@@ -84,7 +84,7 @@ export class Planner {
 
   /** @param {'step' | 'explain'} name @param {string} text @returns {any} */
   #call(name, text) {
-    const [at, length] = this.#in(encoder.encode(text));
+    const [at, length] = this.#text(text);
     const ok = this.#core[name](at, length);
     this.#core._free(at);
     const out = this.#json();
@@ -92,12 +92,24 @@ export class Planner {
     return out;
   }
 
+  /** @param {number} length @returns {number} where there is room for so many bytes */
+  #room(length) {
+    const at = this.#core._malloc(length || 1);
+    if (at === 0) throw new RangeError(`the core has no memory for ${length} bytes`);
+    return at;
+  }
+
   /** @param {Uint8Array} bytes @returns {[number, number]} */
   #in(bytes) {
-    const at = this.#core._malloc(bytes.length || 1);
-    if (at === 0) throw new RangeError(`the core has no memory for ${bytes.length} bytes`);
+    const at = this.#room(bytes.length);
     this.#core.HEAPU8.set(bytes, at);
     return [at, bytes.length];
+  }
+
+  /** Encoded where it is read: a copy in between would lie about until the next collection, and a long queue is hundreds of them. @param {string} text @returns {[number, number]} */
+  #text(text) {
+    const at = this.#room(3 * text.length);   // UTF-8 takes at most three bytes for a code unit
+    return [at, encoder.encodeInto(text, this.#core.HEAPU8.subarray(at)).written];
   }
 
   #view() {
