@@ -11,6 +11,7 @@ constexpr int kMostVersions = 4;
 void World::act_beyond() {
     if (options.saves_only) return;
     if (dice.roll(Fault::task, 0.08)) ask_task();
+    if (dice.roll(Fault::upload, 0.06)) save_film();
     if (app_version_ < kMostVersions && dice.roll(Fault::update, 0.03)) update_app();
 }
 

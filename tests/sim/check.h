@@ -28,6 +28,7 @@ public:
     void cancelled(const std::string& id);
 
     // check_send.cpp: invariants 5, 6, 7, 8, 9, 10, 11, 14, 15, 23
+    void decided(Drain& drain, const tidegate::Effect& effect);   // where it leaves only once more was read (an upload), that is for at_send
     void at_send(Drain& drain, const tidegate::Effect& effect, const std::string& body);
     void at_ask(const tidegate::Effect& effect, int version);
     void landed(std::uint64_t token, std::uint64_t effect);
@@ -54,6 +55,8 @@ private:
     void conflict_recorded(Commit& commit, const Json& record);
     void lane_view(const std::string& lane);
     void op_sent(Drain& drain, const tidegate::Effect& effect, const std::string& id, const std::string& key, std::set<std::uint64_t>& in_request);
+    void chunk_sent(const tidegate::Effect& effect, const Known& op, const std::string& body);   // uploads.cpp: 24
+    std::string upload_left() const;
     void first_send(const Drain& drain, Known& op, const Json& row);
     void may_start(Drain& drain, const tidegate::Effect& effect);
     void best_first(Drain& drain, const std::set<std::uint64_t>& in_request);

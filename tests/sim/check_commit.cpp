@@ -59,7 +59,8 @@ void Check::before_commit(const std::vector<tidegate::Write>& writes, const std:
         }
         if (write.store == "history" && write.value && write.value->value("kind", "") == "conflict") conflict_recorded(commit, *write.value);
         if (write.store == "payloads" && write.remove && write.prefix) {
-            const std::uint64_t seq = std::stoull(*write.prefix);
+            const Known* in_pieces = write.prefix->rfind("up:", 0) == 0 ? world_.ledger.find_id(write.prefix->substr(3, write.prefix->size() - 4)) : nullptr;
+            const std::uint64_t seq = in_pieces ? in_pieces->seq : std::stoull(*write.prefix);
             if (!commit.removed.count(seq) && world_.disk.rows().count(seq)) fail(1, "the payload of op " + std::to_string(seq) + " was removed while the op stays");
         }
     }
@@ -127,8 +128,11 @@ void Check::row_written(const Json& row) {
     if (!op || before == world_.disk.rows().end()) return fail(1, "a row was written for op " + std::to_string(seq) + ", which has ended");
     if (row.value("id", "") != op->id || row.value("lane", "") != op->lane) fail(1, "the row of op " + op->id + " names another op");
     const int sends = row.value("sends", 0), attempts = row.value("attempts", 0);
-    if (sends < before->second.value("sends", 0)) fail(8, "op " + op->id + " was sent more often than its row says");
-    if (attempts < before->second.value("attempts", 0) && !op->asked_retry) fail(8, "the attempts of op " + op->id + " went back");
+    const bool goes_on = row.value("upload", "") != before->second.value("upload", "");   // each request of an upload that comes to something is one for itself
+    if (goes_on && row["upload"].get_ref<const std::string&>().find(' ') != std::string::npos) op->upload_url = row["upload"].get<std::string>().substr(row["upload"].get<std::string>().find(' ') + 1);
+    const bool heard = row.contains("upload") && sends == 0 && !row.value("unknown", false);
+    if (!heard && sends < before->second.value("sends", 0)) fail(8, "op " + op->id + " was sent more often than its row says");
+    if (!heard && attempts < before->second.value("attempts", 0) && !op->asked_retry) fail(8, "the attempts of op " + op->id + " went back");
     if (op->refused_at && attempts > *op->refused_at) fail(8, "op " + op->id + " was charged an attempt for credentials that were refused");
     const double wait = row.value("waitMs", 0.0);
     if (wait < 0 || wait > 2 * 300000 + 1) fail(8, "op " + op->id + " waits " + std::to_string(wait) + " ms");
@@ -225,6 +229,10 @@ void Check::lane_view(const std::string& lane) {
         last = &row;
         last_seq = seq;
     }
+    if (last && last->contains("upload")) {   // the app is shown its pieces
+        if (!disk.piece_bytes(last->value("id", ""), 0, last->value("sizeBytes", std::size_t{0}))) fail(1, "op " + std::to_string(last_seq) + " lost its pieces");
+        return;
+    }
     const Record* doc = disk.get("docs", lane);
     const bool shown = doc && doc->bytes && !doc->value.value("deleted", false);
     const Record* under = last ? disk.get("payloads", std::to_string(last_seq) + ":next") : disk.get("bases", lane);
@@ -235,7 +243,7 @@ void Check::lane_view(const std::string& lane) {
         if (shown && (last || under)) fail(18, lane + " is shown although it is deleted");
         return;
     }
-    if (!under->bytes) return;
+    if (!under->bytes || (!last && !under->value.value("contentType", "").empty())) return;   // of a blob that was sent the version is kept alone
     if (!shown) return fail(18, lane + " is not shown although it exists");
     if (*doc->bytes == *under->bytes) return;
     const auto a = parse(*doc->bytes), b = parse(*under->bytes);

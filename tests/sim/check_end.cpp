@@ -92,7 +92,7 @@ std::string Check::what_is_left() const {
         std::set<std::uint64_t> seen;
         if (!may_remain(seq, seen)) return "op " + row.value("id", "") + " is still " + row.value("state", "queued") + ": " + dump(row);
     }
-    return "";
+    return upload_left();
 }
 
 void Check::at_end() {
@@ -106,6 +106,9 @@ void Check::at_end() {
         if (op.effects > 1) fail(2, "op " + op.id + " took effect " + std::to_string(op.effects) + " times");
         if (op.effects > 0 && (op.end == End::folded || ((op.end == End::cancelled || op.end == End::expired) && !world_.dice.on(Fault::late)))) fail(2, "op " + op.id + " took effect after it was given up");
     }
+    for (const auto& [key, record] : world_.disk.payloads())
+        if (key.rfind("up:", 0) == 0)
+            if (const Known* op = world_.ledger.find_id(key.substr(3, key.rfind(':') - 3)); op && op->end != End::none) fail(17, "op " + op->id + " has left, and its pieces have not");
     for (const std::string& lane : lanes) {
         lane_view(lane);
         lane_converged(lane);
@@ -135,6 +138,10 @@ void Check::lane_converged(const std::string& lane) {
     if (!last) return;
     if ((last->action == "delete") != current.deleted) return fail(17, lane + (current.deleted ? " is deleted on the server and not here" : " is deleted here and not on the server"));
     if (current.deleted) return;
+    if (last->entity == kFilmEntity) {
+        if (last->text != current.text) fail(24, "the server has other bytes of " + lane + " than were saved last");
+        return;
+    }
     const auto wanted = parse(last->text);
     if (!wanted || !same(*wanted, current.json)) fail(17, "the server has " + current.text + " of " + lane + ", the last save was " + last->text);
 }

@@ -12,22 +12,32 @@ constexpr double kRefusedMs = 60000;   // so long an owner whose credentials wer
 
 }  // namespace
 
-void Check::at_send(Drain& drain, const tidegate::Effect& effect, const std::string& body) {
+void Check::decided(Drain& drain, const tidegate::Effect& effect) {
     if (carried_token_ != drain.token()) {
         carried_.clear();
         heard_refused_.clear();
         told_refused_ms_.clear();
     }
     carried_token_ = drain.token();
-    auto& [owner, carried] = carried_[effect.id];
-    owner = effect.owner.value_or("");
+    carried_[effect.id].first = effect.owner.value_or("");
     may_start(drain, effect);
     idle_at_once_ = 0;
+}
+
+void Check::at_send(Drain& drain, const tidegate::Effect& effect, const std::string& body) {
     if (effect.method == std::optional<std::string>("GET")) {
         if (effect.url.value_or("").rfind("changes", 0) == 0) ++world_.ledger.counts.pulls;
         return;
     }
+    if (effect.method == std::optional<std::string>("HEAD") && effect.type == "send") return;   // of their version of a film
     if (world_.disk.lease().token != drain.token()) fail(11, "a request left under token " + std::to_string(drain.token()) + ", the lease has " + std::to_string(world_.disk.lease().token));
+    if (effect.type == "upload" && effect.method == std::optional<std::string>("DELETE")) {
+        carried_.erase(effect.id);   // nothing is concluded from its answer
+        for (const auto& [seq, row] : world_.disk.rows())
+            if (row.value("upload", "").find(" " + effect.url.value_or("")) != std::string::npos && row["upload"].get<std::string>().substr(row["upload"].get<std::string>().find(' ') + 1) == *effect.url)
+                fail(24, "the upload of op " + row.value("id", "") + " is given up while the op is queued");
+        return;
+    }
     if (flying_token_ != drain.token()) flying_.clear();
     flying_token_ = drain.token();
     std::set<std::uint64_t> in_request;
@@ -35,6 +45,8 @@ void Check::at_send(Drain& drain, const tidegate::Effect& effect, const std::str
         const std::string key = effect.headers->value("idempotency-key", "");
         const std::string bare = key.size() > 2 ? key.substr(1, key.size() - 2) : "";
         op_sent(drain, effect, bare.substr(0, bare.find('.')), bare, in_request);
+        if (effect.type == "upload" && effect.method == std::optional<std::string>("PATCH"))
+            if (const Known* op = world_.ledger.find_key(bare)) chunk_sent(effect, *op, body);
     } else {
         std::size_t at = body.find('\n') + 1;
         while (at < body.size()) {
@@ -49,7 +61,7 @@ void Check::at_send(Drain& drain, const tidegate::Effect& effect, const std::str
     }
     std::set<std::string> lanes;
     for (const std::uint64_t seq : in_request) lanes.insert(world_.ledger.find(seq)->lane);
-    carried.assign(in_request.begin(), in_request.end());
+    if (carried_token_ == drain.token()) carried_[effect.id].second.assign(in_request.begin(), in_request.end());
     for (const auto& [id, others] : flying_)
         for (const std::string& lane : others)
             if (lanes.count(lane)) fail(5, "two requests for " + lane + " are under way");
@@ -171,9 +183,9 @@ void Check::at_ask(const tidegate::Effect& effect, int version) {
 void Check::heard(std::uint64_t token, std::uint64_t effect, const Json& outcome) {
     const int status = outcome.value("status", 0);
     if (carried_token_ == token && (status == 401 || outcome.value("failure", "") == "auth")) {   // said by nobody who looked at the ops
-        const auto& [owner, ops] = carried_[effect];
-        heard_refused_.insert(owner);
-        for (const std::uint64_t seq : ops)
+        const auto carried = carried_.find(effect);
+        if (carried != carried_.end()) heard_refused_.insert(carried->second.first);
+        for (const std::uint64_t seq : carried == carried_.end() ? std::vector<std::uint64_t>() : carried->second.second)
             if (const auto row = world_.disk.rows().find(seq); row != world_.disk.rows().end()) world_.ledger.find(seq)->refused_at = row->second.value("attempts", 0);
     }
     if (world_.options.trace) world_.trace("heard " + dump(outcome));

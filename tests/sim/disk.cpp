@@ -1,12 +1,31 @@
 #include "disk.h"
 
+#include <algorithm>
+
 namespace sim {
 namespace {
 
 // Bytes inside a record: the record itself, or its bytes.
 std::optional<std::string> bytes_of(const Record* record) { return record ? record->bytes : std::nullopt; }
 
+std::string piece_key(const std::string& id, std::size_t n) {
+    std::string out = "up:";
+    out.append(id).append(":").append(std::to_string(100000 + n).substr(1));
+    return out;
+}
+
 }  // namespace
+
+std::optional<std::string> Disk::piece_bytes(const std::string& id, std::size_t at, std::size_t end) const {
+    std::string out;
+    while (at < end) {
+        const Record* piece = get("payloads", piece_key(id, at / kPieceBytes));
+        if (!piece || !piece->bytes || piece->bytes->size() <= at % kPieceBytes) return std::nullopt;
+        out += piece->bytes->substr(at % kPieceBytes, end - at);
+        at += std::min(end - at, piece->bytes->size() - at % kPieceBytes);
+    }
+    return out;
+}
 
 std::vector<Json> Disk::accept(std::vector<Accepted> items) {
     std::vector<Json> out;
@@ -26,6 +45,8 @@ std::vector<Json> Disk::accept(std::vector<Accepted> items) {
             doc.bytes = item.text;
             stores_["payloads"][std::to_string(seq) + ":next"] = Record{Json(), std::move(item.text)};
         }
+        for (std::size_t n = 0; item.in_pieces && n * kPieceBytes < item.text.size(); ++n)
+            stores_["payloads"][piece_key(row["id"], n)] = Record{Json(), item.text.substr(n * kPieceBytes, kPieceBytes)};
         lanes_[lane].insert(seq);
         out.push_back(row);
         rows_[seq] = std::move(row);

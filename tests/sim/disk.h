@@ -37,7 +37,10 @@ struct Accepted {
     Json row;
     std::string text;
     bool has_text = false;
+    bool in_pieces = false;  // its text goes by tus (sw/uploads.js)
 };
+
+inline constexpr std::size_t kPieceBytes = 5000;   // sw/uploads.js has 256 KiB; what matters is that chunks do not end where pieces do
 
 class Disk {
 public:
@@ -63,6 +66,8 @@ public:
     const Store& docs() const { return stores_.at("docs"); }
     const std::map<std::string, Store>& stores() const { return stores_; }
     std::uint64_t last_seq() const { return next_seq_ - 1; }
+    // The bytes of an op that lie in pieces, from `at` on; nullopt where one of them is missing.
+    std::optional<std::string> piece_bytes(const std::string& id, std::size_t at, std::size_t end) const;
     // Rows of a lane in order of acceptance.
     std::vector<std::uint64_t> lane(const std::string& name) const;
 

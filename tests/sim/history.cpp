@@ -114,6 +114,7 @@ bool World::liveness() {
             ask_from_page(Json{{"type", "manual"}, {"trigger", "manual"}}, {Json{{"type", "resume"}}, Json{{"type", "settings"}, {"value", {{"enabled", true}}}}},
                           [resumed](const std::vector<Json>& answers) { *resumed = *resumed || !answers.empty(); });
         if (has_versions() && step % kLivenessStepsEach == 0) ask_from_page(Json{{"type", "start"}, {"trigger", "start"}}, {});   // what the app made nothing of is tried again
+        if (dice.on(Fault::upload)) ask_from_page(Json{{"type", "page"}, {"trigger", "periodic"}}, {});   // also where only the server has something left
         if ((owner_told_ || switches_open_ > 0) && step % kLivenessStepsEach == 0) sign("signIn", owners_[step / kLivenessStepsEach % owners_.size()]);   // everybody comes by
         const double next = timeline.now() + kLivenessStepMs;
         while (!ledger.violation && timeline.run_next(next)) now_ms_for_ledger = timeline.now();

@@ -17,6 +17,8 @@ namespace sim {
 enum class End { none, done, already, folded, cancelled, yielded, expired };
 
 inline constexpr const char* kTaskEntity = "tidegate.task";   // of the app's own jobs
+inline constexpr const char* kFilmEntity = "FILM";            // of blobs that go in pieces
+inline constexpr const char* kFilmType = "video/mp4";
 
 // One accepted write, as its caller knows it.
 struct Known {
@@ -36,6 +38,7 @@ struct Known {
     std::uint64_t ran_under = 0;    // the fencing token under which a run of it was heard to end well
     std::optional<int> refused_at;  // the attempts it had when its last request was answered 401
     int version = 0;                // of the app: the one its document is of
+    std::string upload_url;         // of which its row once told
     bool asked_app = false;         // to make it into the present one
     bool asked_cancel = false, asked_retry = false, absorbed = false;  // absorbed: others were folded into it
 };
@@ -64,8 +67,8 @@ inline bool parked(const Json& row) {
 struct Counts {
     std::uint64_t accepted = 0, attempts = 0, requests = 0, steps = 0, crashes = 0, lost_answers = 0, resends = 0, quota_aborts = 0, conflicts = 0,
                   rebases = 0, folds = 0, cancels = 0, too_large = 0, auth = 0, pulls = 0, takeovers = 0, dead = 0, done = 0, groups = 0, stale = 0, fenced = 0,
-                  late = 0, deletes = 0, retries = 0, quarantined = 0, refusals = 0, syncs = 0, seconds = 0, task_runs = 0, refreshes = 0, updates = 0, migrations = 0;
-    static constexpr int kFields = 32;
+                  late = 0, deletes = 0, retries = 0, quarantined = 0, refusals = 0, syncs = 0, seconds = 0, task_runs = 0, refreshes = 0, updates = 0, migrations = 0, uploads = 0, chunks = 0, abandoned = 0;
+    static constexpr int kFields = 35;
     void add(const Counts& other) {
         auto* mine = reinterpret_cast<std::uint64_t*>(this);
         const auto* theirs = reinterpret_cast<const std::uint64_t*>(&other);

@@ -127,7 +127,8 @@ Json events_of(const Counts& c) {
             {"groups", c.groups},       {"stale", c.stale},              {"fenced", c.fenced},          {"late", c.late},
             {"refusals", c.refusals},   {"syncs", c.syncs},              {"virtualSeconds", c.seconds},
             {"taskRuns", c.task_runs},  {"refreshes", c.refreshes},    {"updates", c.updates},
-            {"migrations", c.migrations}};
+            {"migrations", c.migrations},  {"uploads", c.uploads},        {"chunks", c.chunks},
+            {"abandoned", c.abandoned}};
 }
 
 int main_of(const Arguments& arguments) {

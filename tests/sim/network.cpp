@@ -1,7 +1,14 @@
 // The network between shell and server, and everything it does to a request on its way there and back.
+#include <algorithm>
+
 #include "world.h"
 
 namespace sim {
+namespace {
+
+constexpr std::size_t kChunkOfBatch = 16;   // a chunk of an upload may be larger than a batch
+
+}  // namespace
 
 struct World::Exchange {
     Process* process = nullptr;
@@ -48,14 +55,26 @@ void World::travel(const std::shared_ptr<Exchange>& exchange) {
         Answer page{200, {{"content-type", "text/html"}}, "<html>Sign in</html>"};
         return damage(exchange, std::move(page), up_ms);
     }
-    if (dice.roll(Fault::loss, 0.04)) return fails(up_ms * link.between(1, 4));
+    const bool chunk = exchange->request.method == "PATCH" && exchange->request.url.rfind("uploads/", 0) == 0;
+    const auto comes_in = [this, exchange, chunk](double ms) {   // all of it, if nothing happens to it on its way
+        const auto found = chunk ? server.uploads().find(exchange->request.url) : server.uploads().end();
+        if (found != server.uploads().end()) found->second.busy_until_ms = std::max(found->second.busy_until_ms, timeline.now() + ms);
+    };
+    if (dice.roll(Fault::loss, 0.04)) {
+        comes_in(up_ms);
+        if (chunk) timeline.in(up_ms, [this, exchange] { server.keep(exchange->request, dice.rng(Fault::loss).below(static_cast<std::uint32_t>(exchange->request.body.size() + 1))); });
+        return fails(up_ms * link.between(1, 4));
+    }
+    comes_in(up_ms);
     if (dice.roll(Fault::hang, 0.02)) {
         if (link.chance(0.5)) timeline.in(up_ms, [this, exchange] { answer_of(exchange); });
         return;
     }
     if (dice.roll(Fault::late, 0.02)) {
         ++ledger.counts.late;
-        timeline.in(dice.rng(Fault::late).between(5000, 300000), [this, exchange] { answer_of(exchange); });
+        const double late_ms = dice.rng(Fault::late).between(5000, 300000);
+        comes_in(late_ms);
+        timeline.in(late_ms, [this, exchange] { answer_of(exchange); });
         return fails(up_ms);
     }
     timeline.in(up_ms, [this, exchange] { deliver(exchange); });
@@ -109,6 +128,16 @@ bool World::refused_whole(const std::shared_ptr<Exchange>& exchange, Answer& ans
         ++ledger.counts.auth;
         return refuse(401, "unauthorized");
     }
+    if (const auto found = server.uploads().find(exchange->request.url); found != server.uploads().end()) {
+        Server::Upload& upload = found->second;
+        if (exchange->request.method != "PATCH" && upload.busy_until_ms > timeline.now()) upload.overtaken = true;
+        if (!upload.ended && dice.roll(Fault::upload, 0.01)) upload.gone = true;
+        if (exchange->request.method == "PATCH" && dice.roll(Fault::upload, 0.01)) return refuse(460, "damaged");
+        if (exchange->request.body.size() > server.max_batch_bytes * kChunkOfBatch) {
+            ++ledger.counts.too_large;
+            return refuse(413, "too-large");
+        }
+    }
     if (exchange->gzip && dice.on(Fault::op_error) && options.seed % 16 == 3) return refuse(415, "unsupported");
     if (dice.roll(Fault::rate_limit, 0.02)) {
         refuse(link.chance(0.5) ? 429 : 503, "rate-limited");
@@ -121,7 +150,7 @@ bool World::refused_whole(const std::shared_ptr<Exchange>& exchange, Answer& ans
         return refuse(kStatuses[dice.rng(Fault::server_error).below(6)], "internal");
     }
     if (dice.roll(Fault::too_large, 0.05)) server.max_batch_bytes = small_batch_bytes();   // a proxy with a limit of its own, a deployment
-    if (exchange->request.body.size() > server.max_batch_bytes) ++ledger.counts.too_large;
+    if (exchange->request.url.rfind("uploads", 0) != 0 && exchange->request.body.size() > server.max_batch_bytes) ++ledger.counts.too_large;
     return false;
 }
 

@@ -45,6 +45,8 @@ void edit_json(Json& doc, Rng& rng) {
 
 }  // namespace
 
+std::string World::lane_of(const std::string& owner, const std::string& entity, const std::string& id) { return encode(owner) + ":" + entity + "/" + encode(id); }
+
 void World::schedule_people() {
     const double gap = people.chance(0.1) ? people.between(30000, 120000) : people.between(50, 12000);
     timeline.in(gap, [this] {
@@ -88,7 +90,7 @@ std::pair<Accepted, Known> World::item(const std::string& owner, const std::stri
     known.owner = owner;
     known.entity = entity;
     known.entity_id = id;
-    known.lane = encode(owner) + ":" + known.entity + "/" + encode(id);
+    known.lane = lane_of(owner, known.entity, id);
     known.action = action;
     known.created_ms = now();
     Accepted accepted;
@@ -156,7 +158,7 @@ void World::save_items(std::vector<Accepted> items, std::vector<Known> knowns) {
 void World::save_one() {
     const std::string& owner = owners_[people.below(static_cast<std::uint32_t>(owners_.size()))];
     const std::string id = owner + entities_[people.below(static_cast<std::uint32_t>(entities_.size()))];
-    const Record* shown = disk.get("docs", encode(owner) + ":NOTE/" + encode(id));
+    const Record* shown = disk.get("docs", lane_of(owner, "NOTE", id));
     const bool exists = shown && shown->bytes;
     const bool fresh_document = people.chance(0.05);
     auto [accepted, known] = item(owner, id, exists && people.chance(0.12) ? "delete" : "save", fresh_document);
@@ -302,6 +304,7 @@ void World::foreign_something() {
     if (!dice.roll(Fault::foreign, 0.9)) return;
     Rng& rng = dice.rng(Fault::foreign);
     if (entity.exists() && rng.chance(0.1)) return server.foreign_write(entity.entity, entity.entity_id, std::nullopt);
+    if (entity.entity == kFilmEntity) return server.foreign_film(entity.entity_id, "theirs " + std::to_string(rng.below(1000)));
     Json doc = entity.exists() ? entity.current()->json : fresh_json(rng, entity.entity_id);
     edit_json(doc, rng);
     if (has_versions() && !entity.exists()) doc = in_version(std::move(doc), app_version_);

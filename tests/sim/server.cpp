@@ -46,6 +46,7 @@ Answer Server::handle(const Request& request) {
     if (request.method == "POST" && request.url == "batch") return batch(request);
     if (request.method == "GET" && request.url.rfind("changes", 0) == 0) return changes(request);
     if (request.url.rfind("entities/", 0) == 0) return single(request);
+    if (request.url.rfind("uploads", 0) == 0) return upload(request);
     ledger_.fail(2, "the server has no such resource: " + request.method + " " + request.url);
     return problem(404, "not-found");
 }
@@ -71,6 +72,13 @@ void Server::foreign_write(const std::string& entity, const std::string& entity_
     }
     found.versions.push_back(std::move(version));
     found.changed = next_change_++;
+}
+
+void Server::foreign_film(const std::string& entity_id, std::string bytes) {
+    foreign_write(kFilmEntity, entity_id, Json());
+    Version& version = entities_[std::string(kFilmEntity) + "/" + entity_id].versions.back();
+    version.text = std::move(bytes);
+    version.content_type = kFilmType;
 }
 
 // --- one op -----------------------------------------------------------------------------------------------------------------
@@ -159,6 +167,7 @@ void Server::note_effect(const Op& op, const Entity& entity, const std::string& 
     ++known->effects;
     known->effect_version = entity.current()->number;
     known->effect_key = op.key;
+    if (known->entity == kFilmEntity && op.action != "delete" && entity.current()->text != known->text) ledger_.fail(24, "op " + known->id + " took effect with other bytes than were saved");
     if (known->effects > 1 && !undo_) ledger_.fail(2, "op " + known->id + " took effect twice, now under key " + op.key);
     changes_what_was_edited(*known, entity);
 }
@@ -314,7 +323,7 @@ Answer Server::single(const Request& request) {
     op.entity = path.substr(0, slash);
     op.entity_id = decode_percent(path.substr(slash + 1));
     const auto entity = entities_.find(op.name());
-    if (request.method == "GET") {
+    if (request.method == "GET" || request.method == "HEAD") {
         if (entity == entities_.end() || !entity->second.current()) return problem(404, "not-found");
         const Version& current = *entity->second.current();
         if (current.deleted) {
@@ -322,7 +331,7 @@ Answer Server::single(const Request& request) {
             out.headers["etag"] = etag(current.number);
             return out;
         }
-        return {200, {{"content-type", current.content_type.empty() ? "application/json" : current.content_type}, {"etag", etag(current.number)}}, current.text};
+        return {200, {{"content-type", current.content_type.empty() ? "application/json" : current.content_type}, {"etag", etag(current.number)}}, request.method == "HEAD" ? "" : current.text};
     }
     const std::string key = text_at(request.headers, "idempotency-key");
     if (key.size() < 3) {

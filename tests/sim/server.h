@@ -47,11 +47,23 @@ public:
         bool exists() const { return !versions.empty() && !versions.back().deleted; }
     };
 
+    // A body that comes in pieces (tus 1.0.0).
+    struct Upload {
+        std::string key, entity, entity_id, type, owner, bytes;
+        std::size_t length = 0;
+        bool ended = false;       // its last byte came, and what the write was answered was 2xx
+        bool gone = false;        // given up, by the client or by the server
+        bool told = false;        // a client heard an answer when it gave it up; whatever it said, nothing rests on it
+        bool overtaken = false;   // a request of it came later than one that was sent after it, so nobody knows where it is
+        double busy_until_ms = 0; // by when all its bytes that were sent have come
+    };
+
     explicit Server(Ledger& ledger) : ledger_(ledger) {}
 
     Answer handle(const Request& request);
 
     // Another client writes; nullopt deletes.
+    void foreign_film(const std::string& entity_id, std::string bytes);
     void foreign_write(const std::string& entity, const std::string& entity_id, std::optional<Json> document);
 
     const Entity* find(const std::string& name) const {
@@ -59,6 +71,9 @@ public:
         return it == entities_.end() ? nullptr : &it->second;
     }
     std::map<std::string, Entity>& entities() { return entities_; }
+    std::map<std::string, Upload>& uploads() { return uploads_; }
+    // The connection was cut after so many bytes of a chunk: what came stays.
+    void keep(const Request& request, std::size_t bytes);
     const Version* version_of(const std::string& name, const std::string& etag) const;
     static std::string etag(int number) { return "\"v" + std::to_string(number) + "\""; }
 
@@ -83,6 +98,9 @@ private:
         int status = 0;
         std::string etag;
     };
+    Answer upload(const Request& request);
+    Answer begin_upload(const Request& request);
+    Answer take_chunk(const Request& request, Upload& upload);
     Answer batch(const Request& request);
     Answer single(const Request& request);
     Answer changes(const Request& request);
@@ -98,6 +116,7 @@ private:
     Ledger& ledger_;
     std::map<std::string, Entity> entities_;
     std::map<std::string, Binding> bindings_;
+    std::map<std::string, Upload> uploads_;   // by their address
     std::uint64_t next_change_ = 1;
     struct Undo {
         std::string name;

@@ -235,7 +235,7 @@ void Drain::perform(std::size_t index) {
             if (effect.type != "notify") outcomes_.push_back({Json{{"id", effect.id}, {"skipped", true}}, std::nullopt, 0});
         } else if (effect.type == "commit") {
             return commit(effect);   // goes on with the next one itself
-        } else if (effect.type == "send" || effect.type == "run" || effect.type == "ask") {
+        } else if (effect.type == "send" || effect.type == "run" || effect.type == "ask" || effect.type == "upload") {
             if (!may_leave()) return fail("fenced");   // frozen since the commit: others may have taken over
             send(effect);
         } else if (effect.type == "notify") {
@@ -321,8 +321,10 @@ void Drain::send(const Effect& effect) {
     const std::string* found = effect.slot ? planner_->bytes(*effect.slot) : nullptr;
     if (effect.slot && !found) world_.ledger.fail(1, "a request has no body: slot " + std::to_string(*effect.slot));
     std::string body = found ? *found : std::string();
-    const bool asks = effect.type == "ask", runs = effect.type == "run";
-    asks ? world_.check.at_ask(effect, process_.version) : world_.check.at_send(*this, effect, body);
+    const bool asks = effect.type == "ask", runs = effect.type == "run", uploads = effect.type == "upload";
+    if (asks) world_.check.at_ask(effect, process_.version);
+    else world_.check.decided(*this, effect);
+    if (!asks && !uploads) world_.check.at_send(*this, effect, body);
     ++in_flight_;
     auto then = [this, runs = runs || asks, stop = stop_, id = effect.id, slot = effect.answer_slot.value_or(0)](Outcome outcome) {
         if (stop != stop_ || over_) return;   // given up
@@ -336,7 +338,9 @@ void Drain::send(const Effect& effect) {
     };
     if (asks) return world_.ask_app(process_, effect, std::move(then));
     if (runs) return world_.run_task(process_, effect, token_, std::move(then));
-    world_.send(process_, effect, std::move(body), [this] { return may_leave(); }, std::move(then));
+    auto leaves = [this, stop = stop_] { return stop == stop_ && !over_ && may_leave(); };
+    if (uploads) return world_.upload(*this, process_, effect, std::move(leaves), std::move(then));
+    world_.send(process_, effect, std::move(body), std::move(leaves), std::move(then));
 }
 
 // --- after the effects --------------------------------------------------------------------------------------------------------

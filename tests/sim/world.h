@@ -76,6 +76,7 @@ public:
     void steal_lock(Process& process);
     void give_lock(Process& process);
     void send(Process& process, const tidegate::Effect& effect, std::string body, std::function<bool()> may_leave, std::function<void(Outcome)> then);
+    void upload(Drain& drain, Process& process, const tidegate::Effect& effect, std::function<bool()> may_leave, std::function<void(Outcome)> then);
     void run_task(Process& process, const tidegate::Effect& effect, std::uint64_t token, std::function<void(Outcome)> then);
     void publish(Process& process, const std::string& type, const Json& detail);
     void publish_status(const tidegate::Status& status);
@@ -149,6 +150,9 @@ private:
     // beyond.cpp: what not every app has
     void act_beyond();
     void ask_task();
+    void save_film();
+    void cancel_film(const std::string& id, int times);
+    static std::string lane_of(const std::string& owner, const std::string& entity, const std::string& id);
     void update_app();
     void renew_process(Process& process);
     // history.cpp: the phases
