@@ -1,13 +1,11 @@
 // The store on IndexedDB, and the only file that names it. Every write is one strict transaction and counts from its `complete` event on:
 // a request may succeed and its transaction still abort (quota), so `success` means nothing.
-import { deleteDB, openDB, unwrap } from 'idb';
 import { StoreError } from './errors.js';
 import {
   addTotals, bytesOf, docOf, holdsLease, kDrainState, kKeyedStores, kListLimit, kSchemaVersion, nextLease, nextTicket, prefixEnd, recordOf,
   resolveActions, subtractTotals,
 } from './store-rules.js';
 
-/** @import { IDBPDatabase, IDBPTransaction } from 'idb' */
 /** @import { Clock } from './clock.js' */
 /** @import { Store } from './store-contract.d.ts' */
 
@@ -23,6 +21,27 @@ const kConnectTries = 3;
 /** Whether this realm has IndexedDB at all. */
 export const storeSupported = () => typeof indexedDB !== 'undefined';
 
+/** What a request answers. @param {IDBRequest} request @returns {Promise<any>} */
+const answerOf = (request) => new Promise((resolve, reject) => {
+  request.addEventListener('success', () => resolve(request.result));
+  request.addEventListener('error', () => reject(request.error));
+});
+
+/** A transaction, store or index whose requests are promises of their answers. @param {any} source @returns {any} */
+const asking = (source) => new Proxy(source, {
+  get: (_, method) => (/** @type {any[]} */ ...args) => {
+    const asked = source[method](...args);
+    return asked instanceof IDBRequest ? answerOf(asked) : asking(asked);
+  },
+});
+
+/** @param {string} name @param {number} version @param {(db: IDBDatabase, oldVersion: number) => void} upgrade @returns {Promise<IDBDatabase>} */
+function openDatabase(name, version, upgrade) {
+  const request = indexedDB.open(name, version);
+  request.addEventListener('upgradeneeded', ({ oldVersion }) => upgrade(request.result, oldVersion));
+  return answerOf(request);
+}
+
 /**
  * @param {{clock: Clock, name?: string}} options
  * @returns {Promise<Store>} throws StoreError
@@ -35,7 +54,7 @@ export async function openStore({ clock, name = 'tidegate' }) {
 
 /** One connection, opened anew when the browser takes it away (site data cleared, another version wants to upgrade). */
 class Connection {
-  /** @type {Promise<IDBPDatabase<any>> | null} */
+  /** @type {Promise<IDBDatabase> | null} */
   #db = null;
   #closed = false;
 
@@ -45,7 +64,7 @@ class Connection {
     this.clock = clock;
   }
 
-  /** @returns {Promise<IDBPDatabase<any>>} */
+  /** @returns {Promise<IDBDatabase>} */
   get() {
     if (this.#closed) return Promise.reject(new StoreError('closed', `store ${this.name}: it was closed`));
     if (!this.#db) {
@@ -56,7 +75,7 @@ class Connection {
     return this.#db;
   }
 
-  /** The next call opens anew. @param {Promise<IDBPDatabase<any>>} db */
+  /** The next call opens anew. @param {Promise<IDBDatabase>} db */
   forget(db) {
     if (this.#db === db) this.#db = null;
   }
@@ -69,14 +88,14 @@ class Connection {
 
   async #open() {
     const stop = new AbortController();
-    /** @type {Promise<IDBPDatabase<any>>} */
-    const opening = openDB(this.name, kSchemaVersion, {
-      upgrade,
-      blocking: (_old, _new, event) => {
+    /** @type {Promise<IDBDatabase>} */
+    const opening = openDatabase(this.name, kSchemaVersion, upgrade).then((db) => {
+      db.addEventListener('close', () => { this.#db = null; });
+      db.addEventListener('versionchange', () => {
         this.#db = null;
-        /** @type {IDBDatabase} */ (event.target).close();
-      },
-      terminated: () => { this.#db = null; },
+        db.close();
+      });
+      return db;
     });
     const timeout = this.clock.sleep(kOpenTimeoutMs, stop.signal).then(() => null);
     try {
@@ -114,22 +133,20 @@ class Connection {
   }
 }
 
-/** @template T @param {any} tx @param {(tx: any) => Promise<T>} body @returns {Promise<T>} */
+/** @template T @param {IDBTransaction} tx @param {(tx: any) => Promise<T>} body @returns {Promise<T>} */
 async function settle(tx, body) {
-  const raw = /** @type {IDBTransaction} */ (/** @type {unknown} */ (unwrap(tx)));
   const ended = new Promise((resolve) => {
-    raw.addEventListener('complete', resolve);
-    raw.addEventListener('abort', resolve);
+    tx.addEventListener('complete', resolve);
+    tx.addEventListener('abort', resolve);
   });
-  tx.done.catch(() => {});
   try {
-    const result = await body(tx);
-    await tx.done;
+    const result = await body(asking(tx));
+    if ((await ended).type === 'abort') throw new DOMException('the transaction was aborted', 'AbortError');
     return result;
   } catch (error) {
-    try { raw.abort(); } catch { /* it has ended already */ }
+    try { tx.abort(); } catch { /* it has ended already */ }
     await ended;
-    throw storeError(error instanceof StoreError || !raw.error ? error : raw.error);
+    throw storeError(error instanceof StoreError || !tx.error ? error : tx.error);
   }
 }
 
@@ -138,27 +155,26 @@ async function settle(tx, body) {
  * @param {string} name @param {string} key
  */
 export async function openRecord(name, key) {
-  const db = await openDB(name, 1, { upgrade: (fresh) => { fresh.createObjectStore(key); } }).catch((error) => { throw storeError(error); });
-  const strict = /** @type {const} */ ({ durability: 'strict' });
+  const db = await openDatabase(name, 1, (fresh) => { fresh.createObjectStore(key); }).catch((error) => { throw storeError(error); });
+  const run = (/** @type {IDBTransactionMode} */ mode, /** @type {(record: any) => Promise<any>} */ body) =>
+    settle(db.transaction([key], mode, { durability: 'strict' }), (tx) => body(tx.objectStore(key)));
   return {
-    read: () => db.get(key, key),
+    read: () => run('readonly', (record) => record.get(key)),
     /** The record, after `change` saw what is there; nothing is written where it answers null. @param {(found: any) => any} change */
-    async update(change) {
-      const tx = db.transaction(key, 'readwrite', strict);
-      const found = await tx.store.get(key);
+    update: (change) => run('readwrite', async (record) => {
+      const found = await record.get(key);
       const next = change(found);
-      if (next) await tx.store.put(next, key);
-      await tx.done;
+      if (next) await record.put(next, key);
       return next ?? found;
-    },
+    }),
     close: () => db.close(),
   };
 }
 
 /** Takes a database of openRecord() away. @param {string} name @returns {Promise<void>} */
-export const removeRecord = (name) => deleteDB(name).catch((error) => { throw storeError(error); });
+export const removeRecord = (name) => answerOf(indexedDB.deleteDatabase(name)).catch((error) => { throw storeError(error); });
 
-/** @param {IDBPDatabase<any>} db @param {number} oldVersion */
+/** @param {IDBDatabase} db @param {number} oldVersion */
 function upgrade(db, oldVersion) {
   if (oldVersion >= 1) return;
   db.createObjectStore('ops', { keyPath: 'seq', autoIncrement: true }).createIndex('id', 'id', { unique: true });
