@@ -25,7 +25,7 @@ async function bundle(entry) {
 
 const kBundles = {
   worker: 'sw/worker.js', page: 'web/index.js', delta: 'wasm/delta.js', workbox: 'sw/workbox.js', hints: 'sw/hints.js', 'page credentials': 'sw/page-credentials.js', tasks: 'sw/tasks.js',
-  'blob deltas': 'sw/blob-deltas.js', uploads: 'sw/uploads.js', encryption: 'sw/encryption.js',
+  'blob deltas': 'sw/blob-deltas.js', uploads: 'sw/uploads.js', encryption: 'sw/encryption.js', 'worker client': 'sw/worker-client.js',
 };
 
 /** name → {raw, gzip, brotli} for everything that exists. */

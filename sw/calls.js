@@ -7,6 +7,7 @@ import {
 } from './accept.js';
 import { backgroundOf } from './background.js';
 import { TidegateError, closedError } from './errors.js';
+import { subscribe } from './listeners.js';
 import { answerManagement } from './management.js';
 import { eraseOwner, finishErasure, writeOwnerData } from './owner-data.js';
 import { readQueue, writeQueue } from './queue-file.js';
@@ -276,11 +277,7 @@ export async function createCalls(options, deps) {
     runTask: async (taskId, input = null, { priority, dependsOn, expiresAt } = {}) =>
       (await append([{ entity: kTaskEntity, entityId: taskId, action: 'create', doc: input, priority, dependsOn, expiresAt }], ''))[0],
 
-    subscribe: (listener) => {
-      if (typeof listener !== 'function') throw new TidegateError('wrong-type', '/listener', `listener: expected a function, got ${quote(listener)}`);
-      listeners.add(listener);
-      return () => { listeners.delete(listener); };
-    },
+    subscribe: (listener) => subscribe(listeners, listener),
     isSupported: supported,
 
     close: async () => {
@@ -309,18 +306,6 @@ function checkSync(options = {}) {
 
 /** @param {{code: string, path?: string, message: string}} error */
 const refusal = ({ code, path = '', message }) => new TidegateError(code, path, message);
-
-/** Calls every listener; one that throws harms nobody. @param {Set<Listener>} listeners @param {string} type @param {any} detail */
-export function tell(listeners, type, detail) {
-  const event = type === 'status' ? { type, status: detail } : { type, detail };
-  for (const listener of [...listeners]) {
-    try {
-      listener(/** @type {any} */ (event));
-    } catch (error) {
-      console.error('tidegate: a listener threw', error);
-    }
-  }
-}
 
 /**
  * Refuses a dependency on an op that never was: neither is it waiting, nor among those that left, nor older than what is remembered of these. Likewise a ref to an

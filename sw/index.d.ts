@@ -244,6 +244,15 @@ export interface WorkerOptions extends Pick<ClientOptions, 'endpoint' | 'authori
   /** How long a drain in a sync event may last. Default 165 000: Chromium ends the event after 180 000. */
   syncEventMs?: number;
 }
+/** A service worker's half. What it has besides `subscribe` is for tidegate/worker-client. */
+export interface SyncWorker {
+  /** Every event that this worker publishes, of whichever owner, as clients get them. Returns what unsubscribes. */
+  subscribe(listener: Listener): () => void;
+  readonly options: WorkerOptions;
+  readonly endpoint: URL;
+  open(): Promise<any>;
+  hear(source: { postMessage(message: any): void }, message: any): Promise<unknown>;
+}
 
 export interface Client {
   /** Resolves when the write is on the disk; it is sent later. No id: a new UUID. */
@@ -331,7 +340,7 @@ export interface Client {
 
 export function connect(options: ConnectOptions): Promise<Client>;
 export function openClient(options: NodeOptions): Promise<Client>;
-export function createSyncWorker(options: WorkerOptions): void;
+export function createSyncWorker(options: WorkerOptions): SyncWorker;
 /** The one tag background sync is asked for. */
 export const kSyncTag: 'tidegate';
 export class TidegateError extends Error { code: string; path: string }

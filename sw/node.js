@@ -1,11 +1,12 @@
 // The headless client: the same calls and the same turn, over a SQLite file, draining in this process. `libsql` is an optional peer dependency.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { Account, ticketOf } from './account.js';
-import { createCalls, tell } from './calls.js';
+import { createCalls } from './calls.js';
 import { clock } from './clock.js';
 import { askOf, createEngine } from './engine.js';
 import { TidegateError } from './errors.js';
 import { quote } from './accept.js';
+import { tell } from './listeners.js';
 import { Listening } from './listening.js';
 import { webLocks } from './locks.js';
 import { Marker } from './marker.js';

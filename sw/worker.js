@@ -4,6 +4,7 @@ import { clock } from './clock.js';
 import { createEngine } from './engine.js';
 import { TidegateError } from './errors.js';
 import { webLocks } from './locks.js';
+import { subscribe, tell } from './listeners.js';
 import { Marker, markInCache } from './marker.js';
 import { answerManagement, managementCall } from './management.js';
 import { bucket, isHint, packError, readRequest } from './messages.js';
@@ -14,7 +15,7 @@ import { ShellCache } from './shell-cache.js';
 import { openStore } from './store.js';
 import { fetchAsset, reaching } from './transport.js';
 
-/** @import { WorkerOptions } from './index.d.ts' */
+/** @import { Listener, SyncWorker, WorkerOptions } from './index.d.ts' */
 /** @import { EventIn, ReadingsIn } from '../wasm/protocol.js' */
 /** @import { Request as Asking } from './calls.js' */
 /** @import { Turns } from './turns.js' */
@@ -38,7 +39,7 @@ const kTooMany = new TidegateError('limit', '', `expected at most ${kMessages.pe
 /** @type {any} */
 const scope = self;
 
-/** @param {WorkerOptions} options */
+/** @param {WorkerOptions} options @returns {SyncWorker} */
 export function createSyncWorker(options) {
   const base = scope.registration.scope;
   const { syncEventMs = kSyncEventMs } = options;
@@ -56,8 +57,11 @@ export function createSyncWorker(options) {
 
   const notify = notifier({ navigator: scope.navigator, registration: scope.registration, permission: () => scope.Notification?.permission }, options.notify);
   const pages = () => scope.clients.matchAll({ type: 'window', includeUncontrolled: true });
+  /** @type {Set<Listener>} */
+  const listeners = new Set();
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
     notify(type, detail);
+    tell(listeners, type, detail);
     const told = (/** @type {any[]} */ pages) => { for (const page of pages) page.postMessage({ tidegate: 1, type, detail }); };
     pages().then(told, () => {});
   };
@@ -71,7 +75,7 @@ export function createSyncWorker(options) {
       const marker = new Marker(markInCache(scope.caches, base), store, clock, (loss) => publish('sync.storage-lost', loss), false);
       marker.check();
       return createEngine({ ...options, endpoint }, {
-        store, clock, random, base, pages, locks: webLocks(scope.navigator.locks), wasm: () => shell.core(),
+        store, clock, random, base, pages, marker, locks: webLocks(scope.navigator.locks), wasm: () => shell.core(),
         publish: (type, detail) => {
           if (type === 'sync.ended') marker.note();
           publish(type, detail);
@@ -96,7 +100,7 @@ export function createSyncWorker(options) {
     if (end.reject && !event.lastChance) throw end.error ?? new Error('operations are left to send');
   };
 
-  /** Answers a page at once and stays alive for the drain. @param {any} source @param {NonNullable<ReturnType<typeof readRequest>>} message */
+  /** Answers who asks at once and stays alive for the drain. @param {any} source @param {NonNullable<ReturnType<typeof readRequest>>} message */
   const serve = async (source, { id, request, until }) => {
     const answer = (/** @type {any} */ content) => source.postMessage({ tidegate: 1, id, ...content });
     try {
@@ -127,6 +131,17 @@ export function createSyncWorker(options) {
     if (unarmed === 0 || clock.now() - rearmedAtMs < kRearmMs) return;
     rearmedAtMs = clock.now();
     await armSync().catch(() => {});
+  };
+
+  /**
+   * What a page asks, or the worker's own client (sw/worker-client.js). Resolves when all that it began is over.
+   * @param {any} source @param {NonNullable<ReturnType<typeof readRequest>>} message
+   */
+  const hear = (source, message) => {
+    const accepted = message.request.event?.type === 'accept';
+    const late = accepted && firing > 0 ? 1 : 0;
+    unarmed += late;
+    return Promise.allSettled([accepted && armSync(), accepted && armPeriodic(), serve(source, message).finally(() => { unarmed -= late; })]);
   };
 
   scope.addEventListener('install', (/** @type {any} */ event) => {
@@ -162,10 +177,7 @@ export function createSyncWorker(options) {
     if (!message) return;
     if (!allowed()) return event.source.postMessage({ tidegate: 1, id: message.id, error: packError(kTooMany) });
     told = message.readings;
-    const accepted = message.request.event?.type === 'accept';
-    const late = accepted && firing > 0 ? 1 : 0;
-    unarmed += late;
-    event.waitUntil(Promise.allSettled([accepted && armSync(), accepted && armPeriodic(), serve(event.source, message).finally(() => { unarmed -= late; })]));
+    event.waitUntil(hear(event.source, message));
   });
 
   scope.addEventListener('fetch', (/** @type {any} */ event) => {
@@ -182,4 +194,6 @@ export function createSyncWorker(options) {
     const file = shell.match(request);
     if (file) event.respondWith(shell.answer(file, request));
   });
+
+  return { subscribe: (listener) => subscribe(listeners, listener), options, endpoint, open, hear };
 }

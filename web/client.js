@@ -1,9 +1,10 @@
 // The page's half. Saving writes to the store at once, with or without a worker. Everything else is asked of whoever drains: the service worker whenever one
 // is active, and this page where there is none.
 import { Account, ticketOf } from '../sw/account.js';
-import { createCalls, tell } from '../sw/calls.js';
+import { createCalls } from '../sw/calls.js';
 import { clock } from '../sw/clock.js';
 import { askOf, createEngine } from '../sw/engine.js';
+import { tell } from '../sw/listeners.js';
 import { Listening } from '../sw/listening.js';
 import { webLocks } from '../sw/locks.js';
 import { Marker, markInCache } from '../sw/marker.js';

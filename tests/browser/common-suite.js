@@ -185,6 +185,17 @@ export function commonSuite(engine) {
     await scene.verify(page);
   });
 
+  test('a client in the worker: what its own fetch listener saves arrives, each op exactly once, and the page sees it', async (t) => {
+    const scene = await openScene(t, { engine });
+    const page = await scene.open({ worker: 'inner-sw.js' });
+    await page.run(async () => { while (!navigator.serviceWorker.controller) await new Promise((resolve) => { navigator.serviceWorker.addEventListener('controllerchange', resolve, { once: true }); }); });
+    const edits = makeEdits({ count: 10, entities: 10, seed: 77, fold: 0 });
+    const saved = await page.run(async (list) => Promise.all(list.map(async (edit) => (await (await fetch('/inside', { method: 'POST', body: JSON.stringify(edit) })).json()).id)), edits);
+    edits.forEach((edit, i) => scene.book(edit, saved[i]));
+    await scene.arrived({ patienceMs: kPatienceMs });
+    await scene.verify(page);
+  });
+
   test('encryption: nothing that was saved, acknowledged or pulled can be read in the database; the key lost, what it sealed is kept and the rest goes on', async (t) => {
     const scene = await openScene(t, { engine });
     const page = await scene.open({ worker: 'sealed-sw.js' });

@@ -48,6 +48,8 @@ test('the tarball holds no tests, no C++ and no demo', () => {
   const paths = JSON.parse(listed)[0].files.map(({ path }) => path);
   for (const wanted of ['LICENSE', 'README.md', 'package.json', 'dist/tidegate.mjs', 'dist/tidegate.wasm', 'wasm/protocol.d.ts', 'sw/index.d.ts'])
     assert.ok(paths.includes(wanted), `${wanted} is missing`);
+  const entries = Object.values(own.exports).flatMap((entry) => (typeof entry === 'string' ? entry : Object.values(entry)));
+  assert.deepEqual(entries.filter((path) => !paths.includes(path.slice('./'.length))), [], 'every entry and its types are in it');
   assert.deepEqual(paths.filter((path) => /\.(cpp|h)$|(^|\/)(tests|bench|server|headless|scripts|demo|node_modules)\//.test(path)), []);
 });
 
@@ -99,7 +101,7 @@ function acceptAll(text, effects) {
   return [head, ...results].map((line) => `${JSON.stringify(line)}\n`).join('');
 }
 
-test('a bundled page and service worker send what the page saves', { timeout: kTimeoutMs }, async (t) => {
+test('a bundled page and service worker send what the page saves, and what the worker saves itself', { timeout: kTimeoutMs }, async (t) => {
   const { build } = await import('esbuild');
   const { chromium } = await import('playwright-core');
   put('page.js', `
@@ -107,11 +109,18 @@ test('a bundled page and service worker send what the page saves', { timeout: kT
     import 'tidegate/elements';
     const client = await connect({ worker: new URL('sw.js', document.baseURI), endpoint: '/api/v1/', wasm: new URL('tidegate.wasm', document.baseURI) });
     for (const id of ['a', 'b', 'c']) await client.save('NOTE', id, { id });
-    document.title = 'saved';
+    while (!navigator.serviceWorker.controller) await new Promise((resolve) => navigator.serviceWorker.addEventListener('controllerchange', resolve, { once: true }));
+    const { entityId } = await (await fetch('/inside', { method: 'POST' })).json();
+    document.title = entityId === 'd' ? 'saved' : entityId;
   `);
   put('sw.js', `
     import { createSyncWorker } from 'tidegate/sw';
-    createSyncWorker({ endpoint: '/api/v1/', wasm: 'tidegate.wasm' });
+    import { workerClient } from 'tidegate/worker-client';
+    const worker = createSyncWorker({ endpoint: '/api/v1/', wasm: 'tidegate.wasm' });
+    self.addEventListener('fetch', (event) => {
+      if (!event.request.url.endsWith('/inside')) return;
+      event.respondWith(workerClient(worker).then((client) => client.during(event).save('NOTE', 'd', { id: 'd' })).then((saved) => Response.json(saved)));
+    });
   `);
   const site = join(folder, 'site');
   await build({ absWorkingDir: project, entryPoints: ['page.js', 'sw.js'], bundle: true, format: 'esm', target: 'es2022', outdir: site, conditions: ['browser'], logLevel: 'error' });
@@ -149,8 +158,8 @@ test('a bundled page and service worker send what the page saves', { timeout: kT
   page.on('pageerror', (error) => errors.push(error.message));
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   await page.waitForFunction(() => document.title === 'saved', null, { timeout: 60_000 }).catch((error) => { throw new Error(`${error.message}\n${errors.join('\n')}`); });
-  while (effects.length < 3) await once(server, 'effects', { signal: AbortSignal.timeout(60_000) });
-  assert.deepEqual([...new Set(effects)].sort(), ['NOTE/a', 'NOTE/b', 'NOTE/c']);
-  assert.equal(effects.length, 3);
+  while (effects.length < 4) await once(server, 'effects', { signal: AbortSignal.timeout(60_000) });
+  assert.deepEqual([...new Set(effects)].sort(), ['NOTE/a', 'NOTE/b', 'NOTE/c', 'NOTE/d']);
+  assert.equal(effects.length, 4);
   assert.deepEqual(errors, []);
 });

@@ -68,7 +68,7 @@ test('every C++ file is compiled as C++20 without exceptions and RTTI', () => {
 
 test('nothing that a service worker loads uses import() or a top-level await', async () => {
   const { build } = await import('esbuild');
-  const entryPoints = [at('sw/worker.js'), at('sw/workbox.js'), at('sw/blob-deltas.js'), at('sw/encryption.js')];
+  const entryPoints = [at('sw/worker.js'), at('sw/workbox.js'), at('sw/blob-deltas.js'), at('sw/encryption.js'), at('sw/worker-client.js')];
   const { metafile } = await build({
     entryPoints, outdir: 'unwritten', bundle: true, write: false, format: 'esm', metafile: true, absWorkingDir: root, logLevel: 'silent',
   });

@@ -93,18 +93,26 @@ export async function startWorker(world, options) {
   const listening = [];
   const add = scope.addEventListener;
   scope.addEventListener = (type, ...rest) => { listening.push(type); add.call(scope, type, ...rest); };
-  createSyncWorker({ endpoint: '/api/v1', wasm: '/tidegate.wasm', ...options });
+  const handle = createSyncWorker({ endpoint: '/api/v1', wasm: '/tidegate.wasm', ...options });
   delete globalThis.self;
   return {
-    scope, listening,
-    /** Fires an event; resolves when what it waits for is over: {response?} or a rejection. */
+    scope, listening, handle,
+    /** Fires an event; resolves when what it waits for is over, also what it was asked to wait for meanwhile: {response?} or a rejection. */
     async fire(type, props = {}) {
       const waits = [];
-      let response;
-      const event = Object.assign(new Event(type), props, { waitUntil: (work) => waits.push(work), respondWith: (answer) => { response = answer; } });
+      let response, over = false;
+      const waitUntil = (work) => {
+        if (over) throw new DOMException('the event is over', 'InvalidStateError');
+        waits.push(work);
+      };
+      const event = Object.assign(new Event(type), props, { waitUntil, respondWith: (answer) => { response = answer; } });
       if (props.origin) Object.defineProperty(event, 'origin', { value: props.origin });
       scope.dispatchEvent(event);
-      await Promise.all(waits);
+      for (let known = -1; known < waits.length;) {
+        known = waits.length;
+        await Promise.all([...waits, response]);
+      }
+      over = true;
       return { waited: waits.length, response: await response };
     },
     fetch(path, { mode = 'cors', ...init } = {}) {

@@ -2,8 +2,9 @@
 // process hears nothing any more; a frozen one hears everything at once when it thaws. Its locks go when it dies, and stay while it is frozen.
 import { createPlanner } from '../../../wasm/index.js';
 import { Account, ticketOf } from '../../../sw/account.js';
-import { createCalls, tell } from '../../../sw/calls.js';
+import { createCalls } from '../../../sw/calls.js';
 import { askOf } from '../../../sw/engine.js';
+import { tell } from '../../../sw/listeners.js';
 import { webLocks } from '../../../sw/locks.js';
 import { Marker } from '../../../sw/marker.js';
 import { openStore } from '../../../sw/store.js';
