@@ -6,16 +6,13 @@
 // between two connections some may have been missed. The core makes one pull of any number of them.
 import { credentialsOf } from './credentials.js';
 import { TidegateError } from './errors.js';
+import { reconnecting } from './pace.js';
 import { fetchAsset } from './transport.js';
 
 /** @import { HintSource, HintContext } from './index.d.ts' */
 
 /** A connection that says nothing for this long is dead; the reference server speaks every 25 s. */
 const kSilenceMs = 60_000;
-const kFirstWaitMs = 1_000;
-const kLongestWaitMs = 60_000;
-/** A connection that held for this long was a good one: the next is tried soon. */
-const kSteadyMs = 10_000;
 /** A line of an event stream that is longer is not ours. */
 const kMaxLine = 1_024;
 
@@ -53,29 +50,22 @@ export const webSocketHints = (path = 'hints') => {
 };
 
 /**
- * Connects again whenever a connection ends, after a random part of a wait that doubles (full jitter), until the context's signal aborts.
+ * One connection after the other, until the context's signal aborts.
  * @param {HintContext} context @param {string} path
  * @param {(url: URL, signal: AbortSignal, alive: (forMs?: number) => void) => Promise<unknown>} connection
  */
-async function keepOpen({ endpoint, clock, random, signal }, path, connection) {
-  const url = new URL(path, endpoint.href.replace(/\/?$/, '/'));
-  let waitMs = kFirstWaitMs;
-  while (!signal.aborted) {
-    const stop = new AbortController();
-    const end = () => stop.abort();
-    signal.addEventListener('abort', end);
-    let cancel = clock.timer(kSilenceMs, end);
-    const alive = (forMs = kSilenceMs) => {
-      cancel();
-      if (forMs !== Infinity) cancel = clock.timer(forMs, end);
-    };
-    const openedAtMs = clock.now();
-    await connection(new URL(url), stop.signal, alive).catch(() => {});
+const keepOpen = (context, path, connection) => reconnecting(context, async () => {
+  const { endpoint, clock, signal } = context;
+  const stop = new AbortController();
+  const end = () => stop.abort();
+  signal.addEventListener('abort', end);
+  let cancel = clock.timer(kSilenceMs, end);
+  const alive = (forMs = kSilenceMs) => {
     cancel();
-    end();
-    signal.removeEventListener('abort', end);
-    if (clock.now() - openedAtMs > kSteadyMs) waitMs = kFirstWaitMs;
-    await clock.sleep((random.seed() / 2 ** 53) * waitMs, signal);
-    waitMs = Math.min(2 * waitMs, kLongestWaitMs);
-  }
-}
+    if (forMs !== Infinity) cancel = clock.timer(forMs, end);
+  };
+  await connection(new URL(path, endpoint.href.replace(/\/?$/, '/')), stop.signal, alive).catch(() => {});
+  cancel();
+  end();
+  signal.removeEventListener('abort', end);
+});

@@ -95,7 +95,10 @@ export interface Session {
   errors: string[];
 }
 
-/** Keeps one connection to the server's hints open until `signal` aborts (tidegate/hints). */
+/**
+ * Keeps one connection to the server's hints open until `signal` aborts (tidegate/hints). One that throws or rejects before is told as `sync.hints-failed`, once, and called
+ * again at the pace of a lost connection; one that resolves is done.
+ */
 export type HintSource = (context: HintContext) => Promise<void>;
 export interface HintContext {
   endpoint: URL;

@@ -1,6 +1,7 @@
 // When a client listens for hints (sw/hints.js): while its owner is signed in and sync is neither paused, switched off nor without consent, because the connection
 // carries his credentials and what it brings could not be followed. Of several pages of one browser one listens for each owner, by a Web Lock: what the others would
 // hear the drain tells them anyway, and over HTTP/1.1 six connections that stay open leave none for the drain.
+import { reconnecting } from './pace.js';
 
 /** @import { Account } from './account.js' */
 /** @import { HintContext, HintSource } from './index.d.ts' */
@@ -15,13 +16,14 @@ export class Listening {
   /** A frozen page keeps its locks: another is to have this one. */
   #frozen = false;
 
-  /** @param {HintSource | undefined} source @param {Omit<HintContext, 'signal'>} context @param {{account: Account, locks: Locks, signal: AbortSignal}} deps */
-  constructor(source, context, { account, locks, signal }) {
+  /** @param {HintSource | undefined} source @param {Omit<HintContext, 'signal'>} context @param {{account: Account, locks: Locks, signal: AbortSignal, publish: (type: string, detail: any) => void}} deps */
+  constructor(source, context, { account, locks, signal, publish }) {
     this.source = source;
     this.context = context;
     this.account = account;
     this.locks = locks;
     this.signal = signal;
+    this.publish = publish;
     account.changed = () => this.#look();
     signal.addEventListener('abort', () => this.#look());
   }
@@ -49,10 +51,17 @@ export class Listening {
   /** @param {AbortSignal} signal */
   async #listen(signal) {
     const release = await this.locks.take(signal);
-    try {
-      if (!signal.aborted) await this.source?.({ ...this.context, signal });
-    } finally {
-      release?.();
-    }
+    const context = { ...this.context, signal };
+    let told = false;
+    await reconnecting(context, async () => {
+      try {
+        await this.source?.(context);
+        if (!signal.aborted) await new Promise((resolve) => { signal.addEventListener('abort', resolve); });   // an app's own source may have no more to do
+      } catch (error) {
+        if (!told && !signal.aborted) this.publish('sync.hints-failed', { owner: context.owner, message: String(/** @type {any} */ (error)?.message ?? error) });
+        told = true;
+      }
+    });
+    release?.();
   }
 }

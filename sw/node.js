@@ -41,7 +41,7 @@ export async function openClient(options) {
   const stop = new AbortController();
   const account = new Account(owner, await ticketOf(raw, clock));
   const hint = once(() => poke({ type: 'message', trigger: 'push' }, [{ type: 'hint', value: { owner } }]));
-  const listening = new Listening(autoSync ? hints : undefined, { endpoint: new URL(endpoint), owner, authorize, hint, clock, random }, { account, locks: webLocks(undefined), signal: stop.signal });
+  const listening = new Listening(autoSync ? hints : undefined, { endpoint: new URL(endpoint), owner, authorize, hint, clock, random }, { account, locks: webLocks(undefined), signal: stop.signal, publish });
   const kept = path !== ':memory:';   // else nothing of it is to lie in a file, and nobody else can open it
   const locks = sqliteLock({ path: kept ? `${path}.lock` : path, clock });
   const tasks = new Tasks();

@@ -53,7 +53,7 @@ export async function connect(options) {
   const endpoint = new URL(options.endpoint, location.href);
   const waker = new Waker(clock, () => { poke('timer', 'periodic'); });
   const hint = once(() => poke('message', 'push', [{ type: 'hint', value: { owner } }]));
-  const listening = new Listening(hints, { endpoint, owner, authorize: options.authorize, hint, clock, random }, { account, signal, locks: webLocks(navigator.locks, `tidegate-hints:${owner}`) });
+  const listening = new Listening(hints, { endpoint, owner, authorize: options.authorize, hint, clock, random }, { account, signal, locks: webLocks(navigator.locks, `tidegate-hints:${owner}`), publish: (type, detail) => publish(type, detail) });
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
     if (type === 'sync.ended') waker.arm(detail.wakeAtMs);
     if (type === 'status') {

@@ -2,11 +2,15 @@
 import assert from 'node:assert/strict';
 import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { clock } from '../../sw/clock.js';
 import { sseHints, webSocketHints } from '../../sw/hints.js';
+import { Account } from '../../sw/account.js';
+import { Listening } from '../../sw/listening.js';
+import { webLocks } from '../../sw/locks.js';
 import { openClient } from '../../sw/node.js';
 import { random } from '../../sw/random.js';
 import { connect as openPageClient } from '../../web/client.js';
@@ -227,3 +231,71 @@ test('of several pages of one owner one listens; when it closes or is frozen, an
   await third.client.close();
   await until(() => listeners()[0] === pages[0] && waiting.count() === 1, 'the first page again');
 });
+
+/** Listens with a source of an app, under a clock that sleeps no longer than it takes to write down for how long; after so many sleeps it is over. */
+async function listenTo(source, sleeps) {
+  const stop = new AbortController(), account = new Account('ann');
+  const waits = [], told = [], calls = [];
+  let nowMs = 0;
+  const slow = {
+    now: () => nowMs,
+    sleep: async (ms, { aborted }) => { if (aborted) return; nowMs += ms; waits.push(ms); if (waits.length === sleeps) stop.abort(); },
+    timer: () => () => {},
+  };
+  const counted = (context) => { calls.push(context); return source(context, (ms) => { nowMs += ms; }); };
+  const over = new Promise((resolve) => { stop.signal.addEventListener('abort', resolve); });
+  const listening = new Listening(counted, { endpoint: new URL('http://localhost/'), owner: 'ann', hint: () => {}, clock: slow, random: { seed: () => 2 ** 52 } },
+    { account, locks: webLocks(undefined), signal: stop.signal, publish: (type, detail) => told.push([type, detail]) });
+  listening.heed({ state: 'idle' });
+  return { waits, told, calls, over, stop };
+}
+
+for (const [when, source] of [
+  ['at once', () => { throw new Error('no such topic'); }],
+  ['later', async () => { await null; throw new Error('no such topic'); }],
+  ['with what is no error', () => Promise.reject('no such topic')],
+])
+  test(`an app's own source that fails ${when} is told of once and tried again, at the pace of a lost connection`, async () => {
+    const { waits, told, over, calls } = await listenTo(source, 9);
+    await over;
+    assert.deepEqual(told, [['sync.hints-failed', { owner: 'ann', message: 'no such topic' }]]);
+    assert.deepEqual(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+    assert.equal(calls.length, 9);
+  });
+
+test('an own source that held for a while is tried again soon; one that ends is done; one that fails because it was ended is no failure', async () => {
+  let held = 0;
+  const steady = await listenTo(async (_, pass) => { if (++held % 3 === 0) pass(11_000); throw new Error('lost'); }, 6);
+  await steady.over;
+  assert.deepEqual(steady.waits, [500, 1_000, 500, 1_000, 2_000, 500]);
+  const done = await listenTo(async () => {}, 1);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([done.calls.length, done.waits, done.told], [1, [], []]);
+  const ended = await listenTo(({ signal }) => new Promise((_, reject) => { signal.addEventListener('abort', () => reject(signal.reason)); }), 1);
+  await until(() => ended.calls.length === 1, 'the connection');
+  ended.stop.abort();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([ended.calls.length, ended.waits, ended.told], [1, [], []]);
+});
+
+for (const place of ['page', 'Node'])
+  test(`${place}: the client hears of its own source's failure, and works on`, async (t) => {
+    const { api, get } = await startServer(t);
+    const hints = () => { throw new Error('no such topic'); };
+    let client;
+    if (place === 'Node') {
+      client = await openClient({ path: ':memory:', endpoint: api, hints });
+    } else {
+      await wipe();
+      const world = origin(new URL(api).origin);
+      const page = openPage(world);
+      t.after(() => page.close());
+      client = await openPageClient({ endpoint: '/api/v1', wasm: `data:application/wasm;base64,${readFileSync(new URL('../../dist/tidegate.wasm', import.meta.url), 'base64')}`, hints });
+    }
+    t.after(() => client.close());
+    const told = new Promise((resolve) => { client.subscribe(({ type, detail }) => { if (type === 'sync.hints-failed') resolve(detail); }); });
+    await client.save('NOTE', '1', { n: 1 });
+    await client.sync();
+    assert.deepEqual(await told, { owner: '', message: 'no such topic' });
+    assert.equal((await get('NOTE/1')).text, '{"n":1}');
+  });
