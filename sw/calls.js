@@ -75,6 +75,9 @@ export async function createCalls(options, deps) {
     fieldNames: (/** @type {string} */ entity) => [...new Set([...(fields[entity] ?? []), ...ruleFields])],
   };
 
+  /** What the core cannot know of a status. */
+  const realm = () => ({ supported: supported(), storage: marker.loss });
+
   /** One command and its answer. @param {CommandIn} command */
   const command = async (command) => {
     if (closed) throw closedError();
@@ -254,7 +257,7 @@ export async function createCalls(options, deps) {
 
     status: async () => {
       account.mustBeHere();
-      return { ...(await command({ type: 'status' })).value, supported: supported(), storage: marker.loss };
+      return { ...(await command({ type: 'status' })).value, ...realm() };
     },
     metrics: async () => {
       account.mustBeHere();
@@ -269,7 +272,7 @@ export async function createCalls(options, deps) {
 
     manage: async (name, init) => {
       if (closed) throw closedError();
-      return answerManagement(name, new Request(`https://tidegate.invalid/${encodeURIComponent(name)}`, init), ask, deps.reach);
+      return answerManagement(name, new Request(`https://tidegate.invalid/${encodeURIComponent(name)}`, init), ask, deps.reach, realm);
     },
     connectivityTest: async () => (await client.manage('connectivity-test', { method: 'POST' })).json(),
 

@@ -24,7 +24,7 @@ import { Turns } from './turns.js';
  * @property {() => ReadingsIn} readings
  * @property {() => Promise<any[]>} [pages]  in a worker: the open pages
  * @property {(type: string, detail: any) => void} publish
- * @property {import('./marker.js').Marker} [marker]  in a worker: for the client that lives in it
+ * @property {import('./marker.js').Marker} [marker]  in a worker: of its database
  */
 
 /** @param {Pick<ClientOptions, 'endpoint' | 'allow' | 'authorize' | 'resolveConflict' | 'schemaVersion' | 'migrate' | 'plugins' | 'blobDeltas' | 'tasks' | 'uploads'>} options @param {Realm} realm */

@@ -10,18 +10,19 @@ const kPath = /^sync\/(?:background\/(.*)|(connectivity-test)$)/;
 const kMaxSettingsChars = 65_536;
 const kBadRequest = 'urn:tidegate:bad-request';
 const kNotJson = 'not-json';
+const kStatus = 'status';
 const kTest = 'connectivity-test';
 
 /** @type {Record<string, Record<string, (body: any, reached: any) => {event?: any, command: any}>>} */
 const kRoutes = {
-  status: { GET: () => ({ command: { type: 'status' } }) },
+  [kStatus]: { GET: () => ({ command: { type: kStatus } }) },
   start: { POST: () => ({ event: { type: 'manual', trigger: 'manual' }, command: { type: 'flush' } }) },
   pause: { POST: () => ({ command: { type: 'pause' } }) },
   resume: { POST: () => ({ command: { type: 'resume' } }) },
   settings: { GET: () => ({ command: { type: 'settings' } }), PUT: (value) => ({ command: { type: 'settings', value } }) },
   metrics: { GET: () => ({ command: { type: 'metrics' } }) },
   // Where the server answered, the core hears what it hears of a browser that is online again.
-  [kTest]: { POST: (_, { reachable }) => ({ ...(reachable && { event: { type: 'online', trigger: 'connectivity' } }), command: { type: 'status' } }) },
+  [kTest]: { POST: (_, { reachable }) => ({ ...(reachable && { event: { type: 'online', trigger: 'connectivity' } }), command: { type: kStatus } }) },
 };
 
 /** The name of the management call a request is for, or null. @param {Request} request @param {URL} endpoint */
@@ -33,8 +34,11 @@ export function managementCall(request, endpoint) {
   return found && (found[1] ?? found[2]);
 }
 
-/** @param {string} name @param {Request} request @param {Ask} ask @param {Reach} reach @returns {Promise<Response>} */
-export async function answerManagement(name, request, ask, reach) {
+/**
+ * @param {string} name @param {Request} request @param {Ask} ask @param {Reach} reach
+ * @param {() => any} realm  what a status says besides what the core says @returns {Promise<Response>}
+ */
+export async function answerManagement(name, request, ask, reach, realm) {
   const methods = Object.hasOwn(kRoutes, name) ? kRoutes[name] : undefined;
   if (!methods) return problem(404, 'urn:tidegate:not-found', `no such management call: ${name.slice(0, 40)}`);
   const route = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
@@ -45,7 +49,8 @@ export async function answerManagement(name, request, ask, reach) {
     const { event, command } = route(request.method === 'PUT' ? await readJson(request) : undefined, reached);
     const [answer] = await ask({ event, commands: [command] }, 'answers');
     if (answer?.error) return problem(400, kBadRequest, answer.error.message, {}, answer.error.path);
-    return json(200, 'application/json', reached ? { ...answer.value.connectivity, ...reached } : answer?.value ?? { ok: true });
+    const value = answer?.value ?? { ok: true };
+    return json(200, 'application/json', reached ? { ...value.connectivity, ...reached } : name === kStatus ? { ...value, ...(await realm()) } : value);
   } catch (error) {
     const { code = '', message } = /** @type {any} */ (error);
     return code === kNotJson ? problem(400, kBadRequest, message) : problem(500, 'urn:tidegate:internal', message);

@@ -5,16 +5,15 @@ import { TidegateError } from './errors.js';
 /** @import { Client } from './index.d.ts' */
 /** @import { Ask } from './calls.js' */
 
-const kNothing = {
-  serviceWorker: false, backgroundSync: false, periodicSync: false, persistentStore: false, persisted: false, webLocks: false, webAssembly: false, core: false,
-  compression: false, battery: false, networkInformation: false, idleDetection: false,
-};
-
 /** What the globals of a realm show, and what only the caller knows. @param {any} scope @param {Record<string, boolean>} known @returns {Record<string, boolean>} */
 export const supportedBy = (scope, known) => ({
-  ...kNothing, backgroundSync: 'SyncManager' in scope, periodicSync: 'PeriodicSyncManager' in scope, webLocks: Boolean(scope.navigator?.locks), webAssembly: typeof scope.WebAssembly === 'object',
-  compression: 'CompressionStream' in scope, battery: Boolean(scope.navigator?.getBattery), networkInformation: Boolean(scope.navigator?.connection), idleDetection: 'IdleDetector' in scope, ...known,
+  serviceWorker: false, backgroundSync: 'SyncManager' in scope, periodicSync: 'PeriodicSyncManager' in scope, persistentStore: false, persisted: false, webLocks: Boolean(scope.navigator?.locks),
+  webAssembly: typeof scope.WebAssembly === 'object', core: false, compression: 'CompressionStream' in scope, battery: Boolean(scope.navigator?.getBattery),
+  networkInformation: Boolean(scope.navigator?.connection), idleDetection: 'IdleDetector' in scope, ...known,
 });
+
+/** Whether the browser keeps what is stored here until a person clears it. @param {any} navigator @returns {Promise<boolean>} */
+export const persisted = async (navigator) => (await navigator?.storage?.persisted?.().catch(() => false)) ?? false;
 
 /**
  * Watches what asking comes to: whether the core could be loaded when somebody last needed it. Until then it counts as there.
@@ -42,5 +41,5 @@ export function watchingCore(ask) {
 export function noPlatform() {
   const unsupported = async () => { throw new TidegateError('unsupported', '', 'this platform has no IndexedDB: nothing can be kept here'); };
   const refusing = (/** @type {object} */ answers) => new Proxy(answers, { get: (own, name) => Reflect.get(own, name) ?? (typeof name === 'string' && name !== 'then' ? unsupported : undefined) });
-  return /** @type {Client} */ (refusing({ background: refusing({}), isSupported: () => ({ ...kNothing }), subscribe: () => () => {}, registerTask: () => () => {}, close: async () => {} }));
+  return /** @type {Client} */ (refusing({ background: refusing({}), isSupported: () => supportedBy({}, {}), subscribe: () => () => {}, registerTask: () => () => {}, close: async () => {} }));
 }

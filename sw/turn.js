@@ -41,6 +41,7 @@ const kPoisonReason = 'the core ended abnormally at this change';
  * @property {() => ReadingsIn} readings
  * @property {number} [schemaVersion]  of the app's documents, as its code has them now
  * @property {(event: string, detail: any) => void} publish  to every page and listener
+ * @property {import('./marker.js').Marker} [marker]  in a worker: of its database
  *
  * @typedef {{event?: EventIn, commands?: CommandIn[]}} Request
  * @typedef {{ok: boolean, reject: boolean, wakeAtMs: number | null, session?: any, answers?: any[], error?: Error}} End  how a drain ended; `reject`: fire this sync event again

@@ -12,7 +12,7 @@ import { deferred } from './deferred.js';
 import { TidegateError } from './errors.js';
 import { tell } from './listeners.js';
 import { unpackError } from './messages.js';
-import { supportedBy, watchingCore } from './platform.js';
+import { persisted, supportedBy, watchingCore } from './platform.js';
 import { reaching } from './transport.js';
 import { once } from './waker.js';
 
@@ -30,6 +30,7 @@ export async function workerClient(worker, options = {}) {
   const { store, clock, random, locks, marker, publish } = deps;
   const { owner = '' } = options;
   const account = new Account(owner, await ticketOf(store, clock));
+  const kept = await persisted(globalThis.navigator);
   /** @type {Set<Listener>} */
   const listeners = new Set();
   const leave = worker.subscribe(({ type, status, detail = status }) => { if (account.hears(type, detail)) tell(listeners, type, detail); });
@@ -52,7 +53,7 @@ export async function workerClient(worker, options = {}) {
       publish('sync.documents', { owner, documents });
       following(drainSoon());
     },
-    supported: () => supportedBy(globalThis, { serviceWorker: true, persistentStore: true, core: watched.seen.core }),
+    supported: () => supportedBy(globalThis, { serviceWorker: true, persistentStore: true, persisted: kept, core: watched.seen.core }),
     tasks: /** @type {any} */ ({ register: () => { throw new TidegateError('unsupported', '/registerTask', 'registerTask: the tasks of a worker are given to createSyncWorker(), as its option `tasks`'); } }),
     reach: reaching(worker.endpoint, clock),
     close: async () => leave(),

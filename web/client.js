@@ -8,7 +8,7 @@ import { tell } from '../sw/listeners.js';
 import { Listening } from '../sw/listening.js';
 import { webLocks } from '../sw/locks.js';
 import { Marker, markInCache } from '../sw/marker.js';
-import { noPlatform, supportedBy, watchingCore } from '../sw/platform.js';
+import { noPlatform, persisted, supportedBy, watchingCore } from '../sw/platform.js';
 import { random } from '../sw/random.js';
 import { batteryReadings, idleReadings, networkReadings } from '../sw/readings.js';
 import { openStore } from '../sw/store.js';
@@ -41,8 +41,8 @@ export async function connect(options) {
   const idle = await idleDetector(stop.signal).catch(() => null);
   const readings = () => ({ ...networkReadings(navigator, clock), ...batteryReadings(battery, clock), ...idleReadings(idle, clock) });
   const { storage } = navigator;
-  let persisted = (await storage?.persisted?.().catch(() => false)) ?? false;
-  if (!persisted && options.persist !== false) storage?.persist?.().then((granted) => { persisted = granted; }, () => {});
+  let kept = await persisted(navigator);
+  if (!kept && options.persist !== false) storage?.persist?.().then((granted) => { kept = granted; }, () => {});
   let queued = true;   // whether the last status had anything left; unknown counts as yes
 
   const { owner = '', hints, encryption, pull = hints !== undefined } = options;
@@ -95,7 +95,7 @@ export async function connect(options) {
       tabs.tell('sync.documents', { owner, documents });
       drainSoon();
     },
-    supported: () => supportedBy(globalThis, { serviceWorker: link !== null, persistentStore: true, persisted, core: watched.seen.core }),
+    supported: () => supportedBy(globalThis, { serviceWorker: link !== null, persistentStore: true, persisted: kept, core: watched.seen.core }),
     tasks, reach: reaching(endpoint, clock),
     close: async () => {
       stop.abort();

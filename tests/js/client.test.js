@@ -354,6 +354,10 @@ test('the management calls', async (t) => {
   assert.equal((await call('pause', { method: 'POST' })).status, 200);
   const status = await call('status');
   assert.deepEqual([status.body.state, status.headers.get('cache-control')], ['paused', 'no-store']);
+  const { supported, storage } = await client.status();
+  assert.deepEqual([status.body.supported.serviceWorker, status.body.supported.persistentStore, status.body.supported.core, status.body.storage], [true, true, true, storage]);
+  assert.deepEqual(Object.keys(status.body.supported), Object.keys(supported), 'the same names as in a page');
+  assert.equal(status.body.supported.battery, false, 'what the worker can do, not what a page of it can');
   await client.save('NOTE', '1', { n: 1 });
   await call('resume', { method: 'POST' });
   assert.equal((await call('start', { method: 'POST' })).status, 200);
