@@ -17,14 +17,14 @@ export class TidegateError extends Error {
 }
 
 /**
- * Storage failed; whatever was being written was not written.
+ * Storage failed; whatever was being written was not written, unless it is hung.
  * quota: free space, then try again · closed: the store was closed · blocked: another context holds it, try later ·
  * newer-schema: newer code owns the database, reload · corrupt: the data cannot be read · full: the outbox is at its limit · locked: the keys to it
- * cannot be had now · internal: the rest
+ * cannot be had now · hung: it did not answer in time, and may yet do what it was asked · internal: the rest
  */
 export class StoreError extends Error {
   /**
-   * @param {"quota"|"closed"|"blocked"|"newer-schema"|"corrupt"|"full"|"locked"|"internal"} code
+   * @param {"quota"|"closed"|"blocked"|"newer-schema"|"corrupt"|"full"|"locked"|"hung"|"internal"} code
    * @param {string} message
    * @param {unknown} [cause]
    */

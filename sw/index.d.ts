@@ -347,4 +347,4 @@ export function createSyncWorker(options: WorkerOptions): SyncWorker;
 /** The one tag background sync is asked for. */
 export const kSyncTag: 'tidegate';
 export class TidegateError extends Error { code: string; path: string }
-export class StoreError extends Error { code: 'quota' | 'closed' | 'blocked' | 'newer-schema' | 'corrupt' | 'full' | 'locked' | 'internal' }
+export class StoreError extends Error { code: 'quota' | 'closed' | 'blocked' | 'newer-schema' | 'corrupt' | 'full' | 'locked' | 'hung' | 'internal' }

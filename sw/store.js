@@ -11,6 +11,8 @@ import {
 
 /** How long an open may be blocked by another (perhaps frozen) tab before we say so. */
 const kOpenTimeoutMs = 10_000;
+/** A transaction that did not answer by then is not waited for: as long as a drain's lease lasts. */
+export const kAnswerMs = 30_000;
 /** Up to so many ops that came after the drain read them are read again to see whether they matter to a commit. */
 const kNewerLookedAt = 200;
 /** So many rows are held at a time where all of them are looked at. */
@@ -112,14 +114,15 @@ class Connection {
 
   /**
    * Runs `body` in one transaction and resolves with its result on `complete`. A transaction that cannot even begin means the connection is gone;
-   * then nothing ran, and a new connection is tried. `body` may await requests of `tx` and nothing else.
+   * then nothing ran, and a new connection is tried. One that does not answer in time is given up with "hung", and its connection with it; it may still come to its end.
+   * `body` may await requests of `tx` and nothing else.
    * @template T
-   * @param {string[]} stores @param {'readonly'|'readwrite'} mode @param {(tx: any) => Promise<T>} body @param {'strict'|'relaxed'} [durability]
+   * @param {string[]} stores @param {'readonly'|'readwrite'} mode @param {(tx: any) => Promise<T>} body @param {'strict'|'relaxed'} [durability] @param {number} [answerMs]
    * @returns {Promise<T>}
    */
-  async run(stores, mode, body, durability = 'strict') {
+  async run(stores, mode, body, durability = 'strict', answerMs = kAnswerMs) {
     for (let tries = 1; ; tries++) {
-      const db = await this.get();
+      const opening = this.get(), db = await opening;
       let tx;
       try {
         tx = db.transaction(stores, mode, { durability });
@@ -128,7 +131,14 @@ class Connection {
         if (tries < kConnectTries) continue;
         throw storeError(error);
       }
-      return await settle(tx, body);
+      return await new Promise((resolve, reject) => {
+        const cancel = this.clock.timer(answerMs, () => {
+          this.forget(opening);
+          db.close();
+          reject(new StoreError('hung', `store ${this.name}: a transaction did not answer within ${answerMs} ms`));
+        });
+        settle(tx, body).finally(cancel).then(resolve, reject);
+      });
     }
   }
 }
@@ -194,7 +204,8 @@ function storeError(error) {
 function createStore(connection) {
   const everything = ['ops', ...kKeyedStores];
   return {
-    accept: (items, limits) => connection.run(['ops', 'payloads', 'docs', 'state'], 'readwrite', (tx) => accept(tx, items, limits)),
+    // Waited for as long as it takes: where it fails nothing was written, and an app saves again.
+    accept: (items, limits) => connection.run(['ops', 'payloads', 'docs', 'state'], 'readwrite', (tx) => accept(tx, items, limits), 'strict', Infinity),
 
     stage: (write) => connection.run(['payloads'], 'readwrite', (tx) => performWrite(tx.objectStore('payloads'), write, write.bytes)),
 

@@ -119,6 +119,7 @@ export class Drain {
       if (this.#careful) await this.#mark({ remove: true });
       return end;
     } catch (error) {
+      if (hung(error)) this.lease = undefined;   // giving it back would wait for the same
       return this.#failed(/** @type {Error} */ (error));
     } finally {
       this.#stop.abort();
@@ -498,9 +499,12 @@ function callCore(call) {
   }
 }
 
-/** A failure of the store is an outcome; anything else is not the store's. @param {unknown} error */
+/** A store that does not answer: what it was asked may still happen, so only what is read anew is known. @param {any} error */
+const hung = (error) => error.code === 'hung';
+
+/** A failure of the store is an outcome; anything else is not the store's, and one that hangs ends the drain. @param {unknown} error */
 function failure(error) {
-  if (!(error instanceof StoreError)) throw error;
+  if (!(error instanceof StoreError) || hung(error)) throw error;
   return { error: { code: error.code, message: error.message } };
 }
 
