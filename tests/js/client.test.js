@@ -1,7 +1,9 @@
 // Worker and page, each in a fake of its browser: the shell, the core and the server are real. The real browser runs in tests/browser.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { clock } from '../../sw/clock.js';
 import { readRequest } from '../../sw/messages.js';
+import { kTickMs } from '../../sw/waker.js';
 import { connect } from '../../web/client.js';
 import { startServer } from './server-harness.js';
 import { openPage, origin, startWorker, wipe } from './sw-harness.js';
@@ -169,6 +171,18 @@ async function saveUnheard({ world, client }, id) {
   world.deaf = false;
 }
 
+/** Timers of half a minute and more, which do not run by themselves: {ms, run}. */
+function longTimers(t) {
+  const timers = [], { timer } = clock;
+  t.mock.method(clock, 'timer', (ms, run) => {
+    if (ms < kTickMs) return timer(ms, run);
+    const entry = { ms, run };
+    timers.push(entry);
+    return () => { if (timers.includes(entry)) timers.splice(timers.indexOf(entry), 1); };
+  });
+  return timers;
+}
+
 for (const [occasion, trigger, act] of [
   ['a sync event', 'connectivity', ({ worker }) => worker.fire('sync', { tag: 'tidegate', lastChance: false })],
   ['a periodicsync event', 'periodic', ({ worker }) => worker.fire('periodicsync', { tag: 'tidegate' })],
@@ -176,6 +190,7 @@ for (const [occasion, trigger, act] of [
   ['the worker online again', 'connectivity', ({ worker }) => worker.fire('online')],
   ['a page online again', 'connectivity', ({ page }) => page.events.dispatchEvent(new Event('online'))],
   ['a page that is shown', 'periodic', ({ document }) => document.dispatchEvent(new Event('visibilitychange'))],
+  ['the tick of an open page', 'periodic', ({ timers }) => timers.find(({ ms }) => ms === kTickMs).run()],
   ['a save', 'data-change', ({ client }) => client.save('NOTE', '2', {})],
   ['sync()', 'manual', ({ client }) => client.sync()],
   ['POST start', 'manual', ({ worker }) => worker.fetch('/api/v1/sync/background/start', { method: 'POST' })],
@@ -186,7 +201,8 @@ for (const [occasion, trigger, act] of [
   }],
 ])
   test(`${occasion} begins a drain, and its session says "${trigger}"`, async (t) => {
-    const all = await browser(t);
+    const timers = longTimers(t);
+    const all = { ...await browser(t), timers };
     const { document } = globalThis;
     await all.client.status();
     await saveUnheard(all, '1');
@@ -197,6 +213,33 @@ for (const [occasion, trigger, act] of [
     assert.deepEqual((await all.client.background.list()).map(({ trigger, itemsSucceeded }) => [trigger, itemsSucceeded > 0]), [[trigger, true]]);
     assert.equal((await all.get('NOTE/1')).status, 200);
   });
+
+test('a page wakes whoever drains at the time the core named, by one timer; closed, it has none', async (t) => {
+  const timers = longTimers(t);
+  const { client, get, events } = await browser(t);
+  const waits = () => timers.filter(({ ms }) => ms > kTickMs && ms <= 600_000);
+  await client.save('NOTE', '1', { n: 1 });
+  await drained(client);
+  await until(async () => (await client.background.list()).some(({ endTime }) => endTime), 'the end of the session');
+  await client.settings({ minInterval: 600_000 });
+  await client.save('NOTE', '2', { n: 2 });
+  await until(() => events.at(-1)?.type === 'sync.ended' && events.at(-1).detail.wakeAtMs > clock.now() + 500_000, 'the time to look again');
+  const [{ ms, run }, ...others] = waits().filter(({ ms }) => ms > 500_000);
+  assert.deepEqual(others, []);
+  assert.ok(Math.abs(clock.now() + ms - events.at(-1).detail.wakeAtMs) < 5_000, `${ms} ms`);
+  const { now } = clock;
+  t.mock.method(clock, 'now', () => now() + ms);
+  assert.equal((await get('NOTE/2')).status, 404);
+  run();
+  await drained(client);
+  assert.equal((await get('NOTE/2')).status, 200);
+  await until(async () => (await client.background.list()).filter(({ endTime }) => endTime).length === 2, 'the end of the session');
+  assert.equal((await client.background.list()).at(-1).trigger, 'periodic');
+  await client.save('NOTE', '3', { n: 3 });
+  await until(() => waits().some(({ ms }) => ms > 500_000), 'the next timer');
+  await client.close();
+  assert.deepEqual(waits().filter(({ ms }) => ms > 500_000), []);
+});
 
 test('events of others begin nothing: a foreign periodic tag, a push of the app\'s own', async (t) => {
   const all = await browser(t);
