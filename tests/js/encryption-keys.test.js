@@ -380,6 +380,24 @@ test('keys of the device: two contexts that make them at once get the same; no s
   await assert.rejects(new Keyring(deviceKeys).openText(text, ['x']), { why: 'key-missing' });
 });
 
+onBoth('an erasure leaves the keys of the device, also where it leaves nothing else: what a client that holds them saves afterwards opens at the next start', async (t, { open, raw }) => {
+  await forgetDeviceKeys();
+  t.after(forgetDeviceKeys);
+  const { seal } = await deviceKeys();
+  const options = { encryption: encryption() };
+  const client = await open(options);
+  await client.pause();
+  await save(client, 'a');
+  await client.erase();
+  assert.deepEqual(await raw(async (store) => [await store.rows(0, 9), await store.list('docs'), await store.list('payloads')]), [[], [], []]);
+  await save(client, 'b');   // its keys are in memory: under these, whatever becomes of the stored ones
+  await client.close();
+  assert.equal((await deviceKeys()).seal.id, seal.id);
+  const again = await open(options);
+  assert.deepEqual(await again.get('NOTE', 'b'), { id: 'b' });
+  assert.deepEqual(await unreadable(again), []);
+});
+
 test('keys of the wrong kind are refused, with the place and what was expected', async () => {
   const { seal, names } = await keysOf(1)();
   const ask = (keys) => new Keyring(() => keys).ring();
