@@ -193,6 +193,37 @@ TEST_CASE("a blob that somebody else changed is deleted all the same: what a GET
     CHECK(gets == 1);
 }
 
+TEST_CASE("a blob of ours gave way to theirs, of which the version alone is known: the next pull brings it, once") {
+    World w;
+    int fetched = 0;
+    const auto one_request_an_op = [&](const Json& send) -> Json { return fetched += send["method"] == "GET" && send["url"] == "entities/PHOTO/p", nullptr; };
+    w.network = one_request_an_op;
+    w.server.edit("PHOTO/p", "one", "image/png");
+    w.pull();
+    REQUIRE(w.shown("PHOTO/p") == "one");
+    w.command({{"type", "settings"}, {"value", {{"conflictStrategy", "server-wins"}}}});
+    w.server.edit("PHOTO/p", "theirs", "image/png");
+    w.accept("PHOTO", "p", "update", "two", {{"contentType", "image/png"}});
+    w.network = [&](const Json& send) -> Json {
+        if (send["method"] == "GET") return nullptr;
+        return {{"status", 412}, {"headers", {{"etag", Server::tag(w.server.docs["PHOTO/p"].version)}}}};
+    };
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.shown("PHOTO/p") != "theirs");
+    CHECK(w.values["bases"][":PHOTO/p"]["unseen"] == true);
+    w.network = one_request_an_op;
+    fetched = 0;
+    w.restart();
+    w.now += 60000;
+    w.pull();
+    CHECK(w.shown("PHOTO/p") == "theirs");
+    CHECK_FALSE(w.values["bases"][":PHOTO/p"].contains("unseen"));
+    w.now += 60000;
+    w.pull();
+    CHECK(fetched == 1);
+}
+
 TEST_CASE("the page of a captive portal is not theirs: a blob in conflict waits, and is compared with what the server has") {
     World w;
     w.command({{"type", "settings"}, {"value", {{"conflictStrategy", "server-wins"}}}});

@@ -154,6 +154,28 @@ TEST_CASE("upload: the last answer lost, an answer to HEAD alone is not the end;
     CHECK(film.methods.back() == "PATCH");
 }
 
+TEST_CASE("upload: where the server has all of it and nobody knows what came of that, it may have been applied: it cannot be cancelled before the server has said so") {
+    Film film;
+    const std::string id = film.save();
+    film.instead = [&](int) -> Json { return film.there == kSize && film.methods.back() == "PATCH" && film.count("HEAD") == 0 ? Json{{"failure", "network"}} : Json(); };
+    film.w.run(kSync, 1);
+    for (int i = 0; i < 200 && film.count("HEAD") == 0; ++i) film.w.run(film.w.last_idle ? kSync : Json::object(), 1);
+    REQUIRE(film.methods.back() == "HEAD");
+    film.w.command({{"type", "pause"}});   // takes in what HEAD said, and nothing else leaves
+    REQUIRE(film.methods.back() == "HEAD");
+    CHECK(std::stod(film.w.row(1)["upload"].get<std::string>()) == kSize);
+    CHECK(film.w.command({{"type", "cancel"}, {"id", id}}).contains("error"));
+    CHECK(film.w.queued() == 1);
+    film.w.restart();
+    CHECK(film.w.command({{"type", "cancel"}, {"id", id}}).contains("error"));
+    film.w.command({{"type", "resume"}});
+    film.rest();
+    CHECK(film.w.queued() == 0);
+    CHECK(film.methods.back() == "PATCH");
+    CHECK(film.count("HEAD") <= 2);
+    CHECK(film.deletes.empty());
+}
+
 TEST_CASE("upload: 409, 423 and 460 wait and ask, 404 and 410 begin anew; none of them is an attempt") {
     for (const int status : {409, 423, 460, 404, 410}) {
         CAPTURE(status);

@@ -347,6 +347,21 @@ TEST_CASE("a blob that was cut off on its way, or that the server puts off, is a
     for (const int code : {403, 404, 410}) CHECK_MESSAGE(after(status(code)) == "", code);
 }
 
+TEST_CASE("a pull that was paused after its page asks for none of the blobs in it, and for all of them when it goes on") {
+    World w;
+    w.server.edit("PHOTO/a", "\xff\xd8 one", "image/jpeg");
+    std::vector<std::string> asked;
+    w.network = [&](const Json& send) -> Json { return asked.push_back(send["url"]), nullptr; };
+    w.run({{"event", {{"type", "manual"}}}, {"commands", Json::array({{{"type", "flush"}, {"value", {{"direction", "pull"}}}}})}}, 1);
+    for (int i = 0; i < 20 && asked.empty(); ++i) w.run(Json::object(), 1);
+    REQUIRE(asked.size() == 1);
+    w.command({{"type", "pause"}});
+    CHECK(asked.size() == 1);
+    w.command({{"type", "resume"}});
+    w.pull();
+    CHECK(w.shown("PHOTO/a") == "\xff\xd8 one");
+}
+
 TEST_CASE("the page of a captive portal is no blob: it is asked for again, and a page of HTML that is one is taken by its version") {
     const auto after = [](const Json& answer) {
         World w;

@@ -102,19 +102,12 @@ Result<Op*> Outbox::add(OpRow row) {
     op.seq = row.seq;
     op.id = std::move(row.id);
     op.lane = &lane;
-    op.action = row.action;
-    op.state = row.state == OpState::sending ? OpState::unknown : row.state;
-    op.unknown = row.unknown || row.state == OpState::sending;
-    op.codec = row.codec;
-    op.undo = row.undo;
+    static_cast<OpFacts&>(op) = row;
+    if (op.state == OpState::sending) {
+        op.state = OpState::unknown;
+        op.unknown = true;
+    }
     op.band = band;
-    op.no_fold = row.no_fold;
-    op.created_at = row.created_at;
-    op.size_bytes = row.size_bytes;
-    op.body_bytes = row.body_bytes;
-    op.until_ms = row.until_ms;
-    op.last_attempt = row.last_attempt;
-    op.wait_ms = row.wait_ms;
     op.score = row.score.value_or(0);
     op.attempts = static_cast<std::int32_t>(row.attempts);
     op.sends = static_cast<std::int32_t>(row.sends);
@@ -122,15 +115,12 @@ Result<Op*> Outbox::add(OpRow row) {
     op.failures = static_cast<std::int32_t>(row.failures);
     op.schema_version = static_cast<std::int32_t>(row.schema_version);
     if (row.fields) op.make_rare().fields = dump_json(*row.fields);
-    if (!row.depends_on.empty()) op.make_rare().depends_on = std::move(row.depends_on);
     if (row.refs) op.make_rare().refs = std::move(*row.refs);
-    if (!row.group.empty()) op.make_rare().group = std::move(row.group);
-    if (!row.reason.empty()) op.make_rare().reason = std::move(row.reason);
-    if (!row.key.empty()) op.make_rare().key = std::move(row.key);
-    if (!row.upload.empty()) op.make_rare().upload = std::move(row.upload);
-    if (!row.content_type.empty() && row.content_type != "application/json") op.make_rare().content_type = std::move(row.content_type);
-    if (row.error) op.make_rare().error = std::move(row.error);
-    if (row.expires_at > 0) expiries_.emplace(op.make_rare().expires_at = row.expires_at, op.seq);
+    if (row.content_type == "application/json") row.content_type.clear();
+    const bool usual = row.depends_on.empty() && row.group.empty() && row.reason.empty() && row.key.empty() && row.content_type.empty() && row.upload.empty() && !row.error &&
+                       row.expires_at == 0;
+    if (!usual) static_cast<OpRare&>(op.make_rare()) = std::move(row);
+    if (op.rare().expires_at > 0) expiries_.emplace(op.rare().expires_at, op.seq);
 
     ids_.insert(&op);
     for (const std::string& parent : op.rare().depends_on) children_[parent].push_back(op.seq);
@@ -146,42 +136,24 @@ Result<Op*> Outbox::add(OpRow row) {
 OpRow Outbox::row_of(const Op& op) const {
     const OpExtra& rare = op.rare();
     OpRow row;
+    static_cast<OpFacts&>(row) = op;
+    static_cast<OpRare&>(row) = rare;
     row.seq = op.seq;
     row.id = op.id;
     row.lane = op.lane->name();
     row.owner = op.lane->owner;
     row.entity = op.lane->entity;
     row.entity_id = op.lane->entity_id;
-    row.action = op.action;
     row.priority = name(static_cast<Band>(op.band));
     if (!rare.fields.empty())
         if (auto fields = parse_json(rare.fields)) row.fields = std::move(fields.value());
-    row.schema_version = op.schema_version;
-    row.created_at = op.created_at;
-    row.content_type = rare.content_type;
-    row.size_bytes = op.size_bytes;
-    row.depends_on = rare.depends_on;
     if (!rare.refs.is_null()) row.refs = rare.refs;
-    row.group = rare.group;
-    row.expires_at = rare.expires_at;
-    row.no_fold = op.no_fold;
-    row.state = op.state;
-    row.reason = rare.reason;
-    row.until_ms = op.until_ms;
+    row.schema_version = op.schema_version;
     row.attempts = op.attempts;
     row.sends = op.sends;
     row.rounds = op.rounds;
     row.failures = op.failures;
-    row.unknown = op.unknown;
-    row.last_attempt = op.last_attempt;
-    row.wait_ms = op.wait_ms;
-    row.key = rare.key;
-    row.upload = rare.upload;
-    row.codec = op.codec;
-    row.body_bytes = op.body_bytes;
-    row.undo = op.undo;
     row.score = op.score;
-    row.error = rare.error;
     return row;
 }
 

@@ -52,30 +52,20 @@ std::string encode_component(std::string_view text);
 std::string id_in_lane(std::string_view lane);
 
 // Rarely present parts of an op.
-struct OpExtra {
+struct OpExtra : OpRare {
     std::string fields;  // JSON text
     Json refs;           // null, or {pointer: lane} (planner_refs.cpp)
-    std::vector<std::string> depends_on;
-    std::string group, reason, key, content_type, priority_text, upload;
-    std::optional<OpError> error;
-    double expires_at = 0;
 };
 
-struct Op {
+struct Op : OpFacts {
     std::uint64_t seq = 0;
     std::string id;
     Lane* lane = nullptr;
     std::unique_ptr<OpExtra> extra;
-    double created_at = 0, size_bytes = 0, body_bytes = 0, until_ms = 0, last_attempt = 0, wait_ms = 0;
     double order_key = 0, score = 0;
     double lent_key = 1e300;  // the best key of what waits for it: order_key of an op that depends on it, or the like
     std::int32_t attempts = 0, sends = 0, rounds = 0, failures = 0, schema_version = 0;
-    Action action = Action::update;
-    OpState state = OpState::queued;
-    Codec codec = Codec::none;
-    Undo undo = Undo::none;
     std::uint8_t band = 1;  // 0 low … 3 critical
-    bool unknown = false, no_fold = false;
     bool unmigrated = false;  // of another version of the app, which could not make it one of this: it holds its lane, and goes by no time (planner_migrate.cpp)
 
     const OpExtra& rare() const;

@@ -278,7 +278,7 @@ void Planner::take_event(const EventIn& event) {
     // Whatever comes by itself, and seldom, may retry once however empty the budget is.
     if (network_news || event.type == EventType::periodicsync || event.type == EventType::push || event.type == EventType::start)
         retries_ = on_wake(retries_);
-    if (manual_ || event.type == EventType::start) {
+    if (event.type == EventType::manual || event.type == EventType::start) {
         auth_paused_.clear();
         for (const std::uint64_t seq : outdated_)
             if (Op* op = outbox_.find(seq)) set_unmigrated(*op, false, "");

@@ -56,6 +56,7 @@ inline constexpr double kLateTimerMs = 250;
 // In the record of a base: the id that the server knows the entity by; in one under that id: the lane it has here.
 inline constexpr const char* kServerId = "serverId";
 inline constexpr const char* kAlias = "alias";
+inline constexpr const char* kUnseen = "unseen";              // in that of a base: its document is not here, so a pull that names this version fetches it
 inline constexpr std::size_t kMaxServerIdBytes = 512;         // 128 characters
 inline constexpr Ruling kInvalid{Verdict::dead, true, false, ErrorClass::validation, "Validation failed"};
 inline constexpr int kMaxRestraint = 4;                       // work per step is halved this often at most
@@ -151,6 +152,7 @@ private:
         std::uint64_t known_seq = 0;  // when its bytes were asked for
         std::string lane, etag, server_id;
         bool missing = false;  // gone from the server
+        bool unseen = false;   // theirs stands, and of it only the version is known
         bool theirs_later = false;  // by the ages of both writes
         bool asked = false;         // the app was: what it said is in answer_slot, if it said anything
         std::uint64_t answer_slot = 0;
@@ -181,6 +183,8 @@ private:
         TaskPtr task;       // where ops of the lane are pending
         Json base;          // the base's record without its bytes; null when there is none
         bool over = false;  // nothing left to do for it
+
+        bool known() const;   // this version, with what it says
     };
     struct PullRun {
         std::string owner, cursor;   // cursor: of the next page; the stored one stays behind it once something was held back
@@ -244,6 +248,7 @@ private:
     // planner_send.cpp
     GateResult gate() const;
     bool may_send(std::string* why = nullptr) const;
+    bool shut_out(const std::string& owner) const;
     double origin_again_ms() const;
     double time_left_ms() const;
     double least_time_ms() const;
@@ -345,6 +350,7 @@ private:
     void hint(const std::optional<Json>& value, bool from_now_on);
     void plan_pulls();
     std::optional<double> pull_wake(const GateResult& gate, double earliest) const;
+    bool may_ask(const std::string& owner) const;
     void fetch_page(const PullPtr& run);
     void take_page(const PullPtr& run, const OutcomeIn& outcome);
     void load_page(const PullPtr& run);

@@ -140,7 +140,7 @@ Json Planner::retry_op(const std::string& id, bool drop) {
             // A refused body may be sent again under a new key; what may have been applied keeps its key and body.
             if (was_parked && !o.unknown) unfreeze(o, spec);
             if (o.state == OpState::dead) mark_undo(o, o.undo == Undo::none ? Undo::put_in : Undo::none);
-            o.state = o.unknown ? OpState::unknown : OpState::queued;
+            o.state = o.unknown || o.upload_begun() ? OpState::unknown : OpState::queued;
             if (o.extra) o.extra->reason.clear();
         });
         write_row(member, spec);

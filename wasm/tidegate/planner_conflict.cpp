@@ -42,7 +42,7 @@ void Planner::start_conflict(const TaskPtr& task) {
 
 void Planner::fetch_theirs(const TaskPtr& task) {
     const Op& op = *outbox_.find(task->seq);
-    if (!may_send() || !gate().min_band || op.lane->away) return give_back(task);
+    if (!may_send() || !gate().min_band || shut_out(op.lane->owner)) return give_back(task);
     Effect get;
     get.method = op.uploads() ? "HEAD" : "GET";   // of a large blob the version is all that matters
     get.url = entity_url(op.lane->entity, id_there(op.lane->entity_id, task->server_id));
@@ -127,6 +127,7 @@ void Planner::write_base(const Lane& lane, const Task& task, std::optional<std::
     Write& base = add_write(spec.writes, "bases", lane.name());
     base.value = base_record(task.etag, task.server_id);
     if (task.missing) (*base.value)["deleted"] = true;
+    if (task.unseen) (*base.value)[kUnseen] = true;
     stamp_base(lane, *base.value);
     if (text) {
         base.slot = keep(std::move(*text));
@@ -333,10 +334,11 @@ bool Planner::decide_conflict(const TaskPtr& task, CommitSpec& spec) {
     // A pull that changed other parts of a document is no conflict.
     if (!task->pulled || !resolution.clashes.empty()) write_audit(*task, op, resolution, spec);
     const bool gone = task->missing || !theirs;
+    const bool leaves = resolution.next != Resolution::Next::send;
+    task->unseen = leaves && gone && !task->missing;
     write_base(*op.lane, *task, op.is_json() && theirs ? std::optional(std::string(*theirs)) : std::nullopt, spec);
     std::uint64_t last_seq = op.seq;
     std::string last_text = resolution.document;
-    const bool leaves = resolution.next != Resolution::Next::send;
     if (mergeable && !(leaves && gone)) rebase_later(task, ours, resolution.document, last_seq, last_text, spec);
     if (leaves && !mergeable && theirs) last_text = std::string(*theirs);   // our delete gives way
     const bool deleted = leaves && task->missing;

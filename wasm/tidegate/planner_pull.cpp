@@ -78,15 +78,19 @@ void Planner::hint(const std::optional<Json>& value, bool from_now_on) {
     core_dirty_ = true;
 }
 
+bool Planner::Pulled::known() const { return text_field(base, "etag") == change.etag && !bool_field(base, kUnseen, false); }
+
+// Asked before each request of a pull: it may have been paused, opted out of or out of time since the one before.
+bool Planner::may_ask(const std::string& owner) const { return may_send() && may_pass(gate(), Band::normal, now_ms_) && !shut_out(owner); }
+
 void Planner::plan_pulls() {
     if (pull_ || pull_off_ || pulls_.empty() || !batches_.empty() || tasks_open_ > 0) return;
     if (session_ && session_->succeeded > 0 && !pulled_after_push_) {
         pulled_after_push_ = true;
         pulls_due(true);
     }
-    if (!may_send() || !may_pass(gate(), Band::normal, now_ms_)) return;
     for (auto& [owner, pulls] : pulls_) {
-        if (!pulls.due || pulls.off || outbox_.away(owner) || auth_paused_.count(owner) || remaining_ms(pulls.ended_ms + kPullGapMs, now_ms_, kPullGapMs) > 0) continue;
+        if (!pulls.due || pulls.off || !may_ask(owner) || remaining_ms(pulls.ended_ms + kPullGapMs, now_ms_, kPullGapMs) > 0) continue;
         pulls.due = false;
         if (pulls.cursor.empty() && !pulls.full) {
             pulls.full = true;
@@ -230,7 +234,7 @@ bool Planner::to_apply(PullRun& run, Pulled& item) {
     if (item.over) return false;
     const Change& change = item.change;
     const Pulls& pulls = pulls_[run.owner];
-    const bool known = text_field(item.base, "etag") == change.etag && bool_field(item.base, "deleted", false) == change.deleted;
+    const bool known = item.known() && bool_field(item.base, "deleted", false) == change.deleted;
     const bool unknown_and_gone = item.base.is_null() && change.deleted;
     Lane* lane = outbox_.find_lane(item.lane);
     Op* head = lane ? outbox_.head(*lane) : nullptr;
@@ -256,8 +260,7 @@ void Planner::apply_page(const PullPtr& run) {
     }
     for (std::size_t i = 0; i < run->items.size(); ++i) {
         Pulled& item = run->items[i];
-        const bool known = text_field(item.base, "etag") == item.change.etag;
-        if (!item.change.deleted && !item.change.body && !known && !item.body_slot && !item.task && to_apply(*run, item)) return fetch_blob(run, i);
+        if (!item.change.deleted && !item.change.body && !item.known() && !item.body_slot && !item.task && to_apply(*run, item)) return fetch_blob(run, i);
     }
     CommitSpec spec;
     std::vector<Json> told;
@@ -312,6 +315,7 @@ void Planner::write_pulled(const PullRun& run, const Pulled& item, CommitSpec& s
 
 // What is not JSON is not in the page. One at a time, each stored before the next is fetched, so that a page of photos does not lie in memory.
 void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
+    if (!may_ask(run->owner)) return pull_again(run);
     const Pulled& blob = run->items[index];
     Effect get;
     get.method = "GET";
@@ -394,7 +398,7 @@ void Planner::next_page(const PullPtr& run) {
     if (outbox_.away(run->owner)) return pull_again(run);
     if (run->sweeping) return run->more ? sweep(run) : end_pull(run);
     // Paused, opted out or out of time in the middle: what was stored stays, the rest comes later.
-    if (run->more && !(may_send() && may_pass(gate(), Band::normal, now_ms_))) return pull_again(run);
+    if (run->more && !may_ask(run->owner)) return pull_again(run);
     if (run->more) return fetch_page(run);
     if (pulls_[run->owner].full && !run->held) return sweep(run);
     end_pull(run);

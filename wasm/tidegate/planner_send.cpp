@@ -62,6 +62,9 @@ bool Planner::may_send(std::string* why) const {
     return true;
 }
 
+// Nothing leaves for him: he is not signed in, or his credentials were refused.
+bool Planner::shut_out(const std::string& owner) const { return outbox_.away(owner) || auth_paused_.count(owner) > 0; }
+
 // What is left of the event for requests; nothing may be in flight at its deadline.
 double Planner::time_left_ms() const {
     return event_ && event_->deadline_ms ? *event_->deadline_ms - kEventMarginMs - now_ms_ : kMaxTimeoutMs;
@@ -335,8 +338,8 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
         release_batch(*batch);
         return;
     }
-    // What was open when the bytes were asked for may be closed by now: a pause, a 429 to another request, no network, a sign-out.
-    if (!may_send() || !gate().min_band || outbox_.find_lane(*batch->lanes.begin())->away) return release_batch(*batch);
+    // What was open when the bytes were asked for may be closed by now: a pause, a 429 or 401 to another request, no network, a sign-out.
+    if (!may_send() || !gate().min_band || shut_out(outbox_.find_lane(*batch->lanes.begin())->owner)) return release_batch(*batch);
     for (Item& item : batch->items) {
         item.base_missing = true;   // a base without bytes is one: of a blob that lost a conflict the version alone is known
         const Json* base = record_in(loaded, static_cast<double>(item.base_slot));

@@ -31,7 +31,7 @@ double Op::uploaded() const { return uploads() ? number_at_start(extra->upload) 
 // What else it needs stands in the op's row, which was stored before this leaves.
 void Planner::upload_request(const Batch& batch, Effect& send) const {
     const Op& op = *outbox_.find(batch.items.front().seq);
-    send.method = !op.upload_begun() ? "POST" : op.unknown ? "HEAD" : "PATCH";
+    send.method = !op.upload_begun() ? "POST" : batch.items.front().old_state != OpState::queued ? "HEAD" : "PATCH";
     send.detail = named(op);
     (*send.detail)["bytes"] = batch.body_bytes;
     (*send.detail)["entityId"] = id_there(op.lane->entity_id, batch.items.front().server_id);
@@ -57,9 +57,9 @@ bool Planner::settle_upload(const Batch& batch, const OutcomeIn& outcome, Commit
     outbox_.change(op, [&](Op& o) {
         if (!o.unknown) o.failures = o.attempts = 0;   // an answer to HEAD alone is no progress
         upload = outcome.message;
-        o.unknown = false;
+        o.unknown = o.uploaded() >= o.size_bytes;   // the effect may be there: an empty PATCH asks for it
         o.state = OpState::queued;
-        o.sends = 0;   // the next request repeats nothing
+        if (!o.unknown) o.sends = 0;   // the next request repeats nothing
     });
     write_row(op, spec);
     return true;
@@ -78,7 +78,7 @@ void Planner::tell_abandoned() {
     for (; next_abandoned_ < abandoned_.size() && may_send() && gate().min_band; ++next_abandoned_) {
         const std::string& upload = abandoned_[next_abandoned_];
         std::string owner = upload.substr(upload.find('\n') + 1);
-        if (outbox_.away(owner)) continue;
+        if (shut_out(owner)) continue;
         Effect send;
         send.method = "DELETE";
         send.owner = std::move(owner);

@@ -88,33 +88,31 @@ void describe(V& v, OpError& e) {
     v.field("status", e.status, "The HTTP status, where one was answered.");
 }
 
-struct OpRow {
+// What the core holds of an op as its row says it (outbox.h).
+struct OpFacts {
+    double created_at = 0, size_bytes = 0, body_bytes = 0, until_ms = 0, last_attempt = 0, wait_ms = 0;
+    Action action = Action::update;
+    OpState state = OpState::queued;
+    Codec codec = Codec::none;
+    Undo undo = Undo::none;
+    bool unknown = false, no_fold = false;
+};
+// The same of what few ops have.
+struct OpRare {
+    std::vector<std::string> depends_on;
+    std::string group, reason, key, content_type, upload;
+    std::optional<OpError> error;
+    double expires_at = 0;
+};
+
+struct OpRow : OpFacts, OpRare {
     std::uint64_t seq = 0;
     std::string id, lane, owner, entity, entity_id;
-    Action action = Action::update;
     std::string priority = "normal";
-    std::optional<Json> fields;
+    std::optional<Json> fields, refs;
     std::int64_t schema_version = 0;
-    double created_at = 0;
-    std::string content_type;
-    double size_bytes = 0;
-    std::vector<std::string> depends_on;
-    std::optional<Json> refs;
-    std::string group;
-    double expires_at = 0;
-    bool no_fold = false;
-    OpState state = OpState::queued;
-    std::string reason;
-    double until_ms = 0;
     std::int64_t attempts = 0, sends = 0, rounds = 0, failures = 0;
-    bool unknown = false;
-    double last_attempt = 0, wait_ms = 0;
-    std::string key, upload;
-    Codec codec = Codec::none;
-    double body_bytes = 0;
-    Undo undo = Undo::none;
     std::optional<double> score;
-    std::optional<OpError> error;
 };
 template <class V>
 void describe(V& v, OpRow& r) {
