@@ -2,8 +2,9 @@
 // fetch listener. It stands on the worker's own store and drain, and asks as a page asks, so a save of it is accepted, announced and drained as a page's is.
 //
 //     const worker = createSyncWorker({ endpoint: '/api/v1' });
-//     const opened = (owner) => workerClient(worker, { owner });
-//     self.addEventListener('push', (event) => event.waitUntil(opened('ann').then((client) => client.during(event).save('ALERT', null, event.data.json()))));
+//     let opened;   // one serves all events: until close() it goes on hearing
+//     const client = () => (opened ??= workerClient(worker, { owner: 'ann' }));
+//     self.addEventListener('push', (event) => event.waitUntil(client().then((ann) => ann.during(event).save('ALERT', null, event.data.json()))));
 //
 // It opens no connection, sets no timer and takes no lock of its own, so close() ends nothing but itself.
 import { Account, ticketOf } from './account.js';
@@ -37,7 +38,7 @@ export async function workerClient(worker, options = {}) {
 
   /** @type {Promise<unknown>} what this client has begun so far is over */
   let begun = Promise.resolve();
-  const following = (/** @type {Promise<unknown>} */ work) => { begun = Promise.all([begun, work]); };
+  const following = (/** @type {Promise<unknown>} */ work) => { begun = Promise.all([begun, work]).then(() => {}); };   // else each would hold what all before it came to
   const watched = watchingCore(account.introduced((request, until) => new Promise((resolve, reject) => {
     const source = { postMessage: (/** @type {any} */ { value, error }) => { error ? reject(unpackError(error)) : resolve(value); } };
     following(worker.hear(source, { id: 0, request, until }));
