@@ -141,12 +141,11 @@ test('where periodic sync is permitted the browser has its tag by itself, and it
   const page = await scene.open();
   const tags = () => page.run(async () => (await navigator.serviceWorker.ready).periodicSync.getTags());
   await until(async () => (await tags()).join() === 'tidegate', 'the tag', { seen: tags });
-  await (await scene.browser.worker(scene.origin)).run(() => { SyncManager.prototype.register = async () => { throw new Error('denied'); }; });   // else its event comes first
-  const { backOnline } = await goOffline(scene, page);
-  await scene.save(page, makeEdits({ count: 10, entities: 10, seed: 10, fold: 0 }));
-  await page.run(async () => { await (await client).status(); });   // the worker heard of all of them
-  await page.close();
-  await backOnline();
+  const worker = await scene.browser.worker(scene.origin);
+  await worker.run(() => { SyncManager.prototype.register = async () => { throw new Error('denied'); }; });   // else its event comes first
+  await worker.detach();
+  await scene.saveForLater(page, makeEdits({ count: 10, entities: 10, seed: 10, fold: 0 }));
+  await scene.gateway.open();
   const workers = await scene.browser.workers();
   assert.equal(scene.gateway.batches, 0, 'nothing could be sent yet');
   await workers.firePeriodic(scene.origin, 'tidegate');

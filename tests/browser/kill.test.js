@@ -76,31 +76,13 @@ test('FF-22: where the browser does not retry, the next page load finishes what 
   assert.deepEqual({ accepted, effects }, { accepted: 60, effects: 60 });
 });
 
-/** After a failure of the line a drain waits an hour, so it ends, and its event with it; a sync event says that the line may be back. */
-const kPatientSettings = { baseDelay: 3_600_000, maxDelay: 3_600_000, jitter: 'none', maxBatchOps: 10 };
-
-/** Saves while the line is down, and closes the page when no drain is under way. */
-async function saveForLater(scene, page, edits) {
-  await page.run(async (settings) => { await (await client).settings(settings); }, kPatientSettings);
-  await scene.gateway.down();
-  await scene.save(page, edits);
-  await until(() => page.run(async () => {
-    const settled = (request) => new Promise((resolve, reject) => { request.onsuccess = () => resolve(request.result); request.onerror = () => reject(request.error); });
-    const db = await settled(indexedDB.open('tidegate'));
-    const { holder } = await settled(db.transaction('state').objectStore('state').get('lease'));
-    db.close();
-    return holder === null;
-  }), 'the drains of the saves to end');
-  await page.close();
-}
-
 /** Of a worker that names them: the starts whose batches came to the server. */
 const startsOf = ({ gateway }) => [...new Set(gateway.requests.filter(({ path }) => path.endsWith('/batch')).map(({ start }) => start))];
 
 test('a sync event that lasts longer than the browser allows: it ends the worker, with nobody attached to it, and the next event finishes under a new start, each op once', async (t) => {
   const scene = await openScene(t, { syncEventSec: 10 });
   const page = await scene.open({ worker: 'started-sw.js' });
-  await saveForLater(scene, page, makeEdits({ count: 60, entities: 20, seed: 24, fold: 0 }));
+  await scene.saveForLater(page, makeEdits({ count: 60, entities: 20, seed: 24, fold: 0 }));
   const released = deferred();
   scene.gateway.watch = (place) => (place === 'arrived' ? released.promise : undefined);   // the first batch of each start gets no answer
   await scene.gateway.open();
@@ -122,7 +104,7 @@ test('an idle worker that the browser stops, with nobody attached to it, leaves 
   const workers = await scene.browser.workers();
   await workers.enabled;
   await until(() => workers.running() > 0, 'the worker to be seen running');
-  await saveForLater(scene, page, makeEdits({ count: 60, entities: 20, seed: 26, fold: 0 }));
+  await scene.saveForLater(page, makeEdits({ count: 60, entities: 20, seed: 26, fold: 0 }));
   await until(() => workers.running() === 0, 'the browser to stop the idle worker', { patienceMs: 120_000 });   // after 30 s
   const [first, ...others] = startsOf(scene);
   assert.deepEqual(others, [], 'until then there was one');

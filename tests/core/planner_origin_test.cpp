@@ -209,6 +209,28 @@ TEST_CASE("the network coming back ends a wait that guessed at the network, neve
     }
 }
 
+TEST_CASE("an event that the browser fires only with a network ends a wait that guessed at it, any other does not, and none what the server asked for") {
+    for (const char* news : {"sync", "periodicsync", "page", "accept"})
+        for (const bool server : {false, true}) {
+            World w;
+            w.command({{"type", "settings"}, {"value", {{"baseDelay", 3600000}, {"maxDelay", 3600000}, {"jitter", "none"}}}});
+            w.accept("FORM", "a", "create", "{}");
+            int sends = 0;
+            w.network = [&](const Json&) -> Json {
+                ++sends;
+                if (server) return {{"status", 503}, {"headers", {{"retry-after", "3600"}}}};
+                return {{"failure", "network"}};
+            };
+            w.run({{"event", {{"type", "accept"}}}});
+            REQUIRE(sends == 1);
+            w.now += 10 * 60000;   // past the interval of sessions that begin by themselves
+            w.run({{"event", {{"type", news}}}});
+            CAPTURE(news);
+            CAPTURE(server);
+            CHECK(sends == (!server && std::string(news).ends_with("sync") ? 2 : 1));
+        }
+}
+
 TEST_CASE("requests are spread over what is left of the server's rate limit") {
     World w;
     w.command({{"type", "settings"}, {"value", {{"batching", false}}}});

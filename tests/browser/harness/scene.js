@@ -13,6 +13,8 @@ import { until } from './until.js';
 
 /** Short waits between attempts, and small batches, so that a drain has a middle. */
 export const kQuickSettings = { baseDelay: 50, maxDelay: 400, maxBatchOps: 10 };
+/** After a failure of the line a drain waits an hour, so it ends, and its event with it; an event that the browser fires says that the line may be back. */
+const kPatientSettings = { baseDelay: 3_600_000, maxDelay: 3_600_000, jitter: 'none', maxBatchOps: 10 };
 
 /**
  * Sets everything up and takes it down with the test.
@@ -115,6 +117,22 @@ class Scene {
       return ids;
     }, edits);
     edits.forEach((edit, i) => this.book(edit, saved[i]));
+  }
+
+  /** Saves while the line is down, and closes the page when no drain is under way. */
+  async saveForLater(page, edits) {
+    await page.run(async (settings) => { await (await client).settings(settings); }, kPatientSettings);
+    await this.gateway.down();
+    await this.save(page, edits);
+    await page.run(async () => { await (await client).status(); });   // the worker heard of all of them
+    await until(() => page.run(async () => {
+      const settled = (request) => new Promise((resolve, reject) => { request.onsuccess = () => resolve(request.result); request.onerror = () => reject(request.error); });
+      const db = await settled(indexedDB.open('tidegate'));
+      const { holder } = await settled(db.transaction('state').objectStore('state').get('lease'));
+      db.close();
+      return holder === null;
+    }), 'the drains of the saves to end');
+    await page.close();
   }
 
   /** Notes that the app was told this edit is safe, or (opId null) was not told before it died. */
