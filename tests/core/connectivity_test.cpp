@@ -363,6 +363,20 @@ TEST_CASE("the length of windows of connectivity is learned and what is left of 
     CHECK(bytes_within(link.c, std::nan("")) == 0);
 }
 
+TEST_CASE("moments online teach no windows that are shorter than one request may last") {
+    Link link;
+    for (int i = 0; i < 20; ++i) {
+        link.read(true);
+        link.now += 300;
+        link.read(false);
+        link.now += kMinuteMs;
+    }
+    link.read(true);
+    CHECK(link.c.window_ms == doctest::Approx(300));
+    CHECK(window_left_ms(link.c, link.now).value() == doctest::Approx(kMinTimeoutMs));
+    CHECK(window_left_ms(link.c, link.now + kMinuteMs).value() == doctest::Approx(kMinTimeoutMs / 4));
+}
+
 TEST_CASE("stability falls with loss and with uneven round trips") {
     Link steady = excellent();
     CHECK(stability(steady.c) > 0.9);

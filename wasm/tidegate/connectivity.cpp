@@ -288,7 +288,8 @@ double timeout_ms(const Connectivity& link, double bytes) {
 
 std::optional<double> window_left_ms(const Connectivity& link, double now_ms) {
     if (link.window_ms == 0 || link.up_since_ms == 0) return std::nullopt;
-    return std::max(link.window_ms - elapsed_ms(link.up_since_ms, now_ms, kDayMs), link.window_ms / 4.0);
+    const double window = std::max(link.window_ms, kMinTimeoutMs);
+    return std::max(window - elapsed_ms(link.up_since_ms, now_ms, kDayMs), window / 4.0);
 }
 
 double bytes_within(const Connectivity& link, double span_ms) {

@@ -131,7 +131,8 @@ double rto_ms(const Connectivity& link);
 double timeout_ms(const Connectivity& link, double bytes);
 
 // What is left of the present window of connectivity, as learned from earlier ones; nullopt: no window ended yet, or none is open.
-// A window that has outlived its expectation is given a quarter of it.
+// A window that has outlived its expectation is given a quarter of it. None is expected to be shorter than a single request may last (kMinTimeoutMs): batches
+// cut to fit a flicker are mostly round trips, too small to show what the link carries, and so would stay as small.
 std::optional<double> window_left_ms(const Connectivity& link, double now_ms);
 
 // Bytes to plan for a span of time: 0.6 of what the expected goodput carries in it.
