@@ -4,6 +4,7 @@
 
 #include "delta_support.h"
 #include "tidegate/json_value.h"
+#include "tidegate/random.h"
 #include "tidegate/simd.h"
 
 using namespace tidegate;
@@ -31,6 +32,36 @@ TEST_SUITE("json text") {
         CHECK(validate_json(brackets).error().code == "json-depth");
         CHECK(validate_json(mixed + "\n").error().code == "json-depth");
         CHECK(refused + 2 == 188);
+    }
+
+    TEST_CASE("what is looked for many bytes at a time is found where it is, byte by byte, whatever lies beside it") {
+        Random random(5);
+        for (int round = 0; round < 2000; ++round) {
+            char text[simd::kBlock];
+            for (char& c : text) c = static_cast<char>(round < 256 ? round + static_cast<int>(random.next() % 3) - 1 : static_cast<int>(random.next() % 256));
+            const simd::Block block = simd::load(text);
+            const auto of_block = [&](auto is) {
+                std::uint64_t found = 0;
+                for (std::size_t i = 0; i < simd::kBlock; ++i) found |= static_cast<std::uint64_t>(is(static_cast<unsigned char>(text[i])) ? 1 : 0) << i;
+                return found;
+            };
+            const auto one_of = [&](std::string_view set) { return of_block([set](unsigned char c) { return set.find(static_cast<char>(c)) != set.npos; }); };
+            const simd::Brackets kinds = simd::brackets_by_kind(block);
+            CHECK(kinds.open == one_of("{["));
+            CHECK(kinds.close == one_of("}]"));
+            CHECK(simd::brackets(block) == one_of("{[}]Yy_\x7f"));
+            CHECK(simd::spaces(block) == one_of(" \n\r\t"));
+            CHECK(simd::structure(block) == one_of("{[}],:"));
+            CHECK(simd::controls(block) == of_block([](unsigned char c) { return c < 0x20; }));
+            CHECK(simd::non_ascii(block) == of_block([](unsigned char c) { return c >= 0x80; }));
+            CHECK(simd::contains(block, '"') == (one_of("\"") != 0));
+            for (const char c : {'"', '\\', ',', '\0', '\xff', text[7]}) {
+                CHECK(simd::where(block, c) == one_of(std::string_view(&c, 1)));
+                CHECK(simd::where16(text, c) == (one_of(std::string_view(&c, 1)) & 0xffff));
+            }
+            CHECK(simd::string_ends16(text) == (one_of("\"\\") & 0xffff));
+            CHECK(simd::specials16(text) == (of_block([](unsigned char c) { return c < 0x20 || c >= 0x80 || c == '"' || c == '\\'; }) & 0xffff));
+        }
     }
 
     TEST_CASE("lone surrogate escapes and numbers of any size are text and taken") {
