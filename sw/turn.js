@@ -367,7 +367,7 @@ export class Drain {
     const missing = [];
     /** @type {{slot: number, value: any}[]} */
     const metas = [];
-    for (const name of new Set(items.map(({ store }) => store))) {
+    await Promise.all([...new Set(items.map(({ store }) => store))].map(async (name) => {
       const wanted = items.filter(({ store }) => store === name);
       const found = await this.deps.store.getMany(name, wanted.map(({ key }) => key));
       if (name === 'payloads') {
@@ -381,7 +381,7 @@ export class Drain {
         if (bytes) callCore(() => this.#planner().put(slot, bytes));
         else missing.push(slot);
       });
-    }
+    }));
     return { missing, metas };
   }
 
