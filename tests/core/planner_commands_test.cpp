@@ -183,6 +183,21 @@ TEST_CASE("cancelSync: what is on its way is heard to its end, nothing more is b
     CHECK(w.server.effects.size() == 5);
 }
 
+TEST_CASE("a task has 150 s, also in an event that lasts longer: a sync event that joins has less") {
+    for (const auto& [lasts_ms, timeout_ms] : {std::pair(240000.0, 150000.0), std::pair(100000.0, 98000.0)}) {
+        World w;
+        w.accept(std::string(kTaskEntity), "thumbnails", "create", "{}");
+        double told_ms = 0;
+        w.network = [&](const Json& effect) -> Json {
+            if (effect["type"] == "run") told_ms = effect["timeoutMs"];
+            return effect["type"] == "run" ? Json{{"status", 200}} : Json(nullptr);
+        };
+        w.run({{"event", {{"type", "message"}, {"deadlineMs", w.now + lasts_ms}}}});
+        CHECK(told_ms <= timeout_ms);
+        CHECK(told_ms > timeout_ms - 1000);
+    }
+}
+
 TEST_CASE("a run of a task says nothing of the origin: its failures count for it alone, and it is no probe") {
     World w;
     w.command({{"type", "settings"}, {"value", {{"baseDelay", 10}, {"maxDelay", 10}, {"maxRetryAttempts", 3}}}});

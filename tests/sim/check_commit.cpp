@@ -130,9 +130,9 @@ void Check::row_written(const Json& row) {
     const int sends = row.value("sends", 0), attempts = row.value("attempts", 0);
     const bool goes_on = row.value("upload", "") != before->second.value("upload", "");   // each request of an upload that comes to something is one for itself
     if (goes_on && row["upload"].get_ref<const std::string&>().find(' ') != std::string::npos) op->upload_url = row["upload"].get<std::string>().substr(row["upload"].get<std::string>().find(' ') + 1);
-    const bool heard = row.contains("upload") && sends == 0 && !row.value("unknown", false);
+    const bool heard = row.contains("upload") && state_of(before->second) == "sending" && sends == 0 && !row.value("unknown", false);
     if (!heard && sends < before->second.value("sends", 0)) fail(8, "op " + op->id + " was sent more often than its row says");
-    if (!heard && attempts < before->second.value("attempts", 0) && !op->asked_retry) fail(8, "the attempts of op " + op->id + " went back");
+    if (!(heard && goes_on) && attempts < before->second.value("attempts", 0) && !op->asked_retry) fail(8, "the attempts of op " + op->id + " went back");
     if (op->refused_at && attempts > *op->refused_at) fail(8, "op " + op->id + " was charged an attempt for credentials that were refused");
     const double wait = row.value("waitMs", 0.0);
     if (wait < 0 || wait > 2 * 300000 + 1) fail(8, "op " + op->id + " waits " + std::to_string(wait) + " ms");

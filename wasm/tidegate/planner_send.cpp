@@ -529,7 +529,7 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
     if (sends) request = batch->single ? single_request(*batch) : batch_request(*batch);
     if (runs) {
         request.detail = named(*first);
-        request.timeout_ms = std::max(kSecondMs, time_left_ms());
+        request.timeout_ms = std::max(kSecondMs, std::min(kMaxTimeoutMs, time_left_ms()));   // a sync event may join, which ends before an earlier event of the drain
     }
     spec.ok = [this, batch, sends] {
         for (const FoldRun& run : batch->folds) {
