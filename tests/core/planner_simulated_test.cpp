@@ -505,6 +505,23 @@ TEST_CASE("Simulated: what was to create anew behind a delete that expired chang
     CHECK(world.server.effects.size() == 2);
 }
 
+TEST_CASE("Simulated: a refused change is taken out of what was made on top of it, and not of what is created anew behind a delete") {
+    World world;
+    synced_note(world);
+    const std::string refused = world.accept("NOTE", "a", "update", R"({"title":"two","n":1})", {{"noFold", true}});
+    world.accept("NOTE", "a", "delete", "", {{"noFold", true}});
+    world.accept("NOTE", "a", "create", R"({"title":"two","n":7})", {{"noFold", true}});
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":8})", {{"noFold", true}});
+    world.server.refuse = [&](const Json& line) { return line["id"] == refused ? 403 : 0; };
+    for (int i = 0; i < 4; ++i) {
+        world.run(message());
+        world.now += 600000;
+    }
+    CHECK(world.row(2)["state"] == "dead");
+    CHECK(world.queued() == 1);
+    CHECK(world.doc("NOTE", "a") == R"({"title":"two","n":8})");
+}
+
 TEST_CASE("Simulated: what was refused as too large may have been taken in an earlier copy: it keeps its key when it is retried") {
     World world;
     synced_note(world);

@@ -231,6 +231,7 @@ bool Planner::rebase_later(const TaskPtr& task, std::string under_old, std::stri
         const auto [seq, slot] = task->nexts[i];
         Op* later = outbox_.find(seq);
         if (!later) continue;
+        if (later->action == Action::create) break;   // behind a delete, on top of nothing
         if ((later->unknown && !refused_too) || !bytes(slot)) return false;
         const std::string old_next(view(slot));
         std::string new_next = under_new.empty() ? old_next : rebase(under_old, old_next, under_new);   // nothing is left below: all of it stays
