@@ -11,7 +11,7 @@ import { cmakeBuild } from './build.mjs';
 const kChunk = 100;
 /** Events that have to be met: each once in ten histories at least, 1 000 times in 10 000. */
 const kWanted = ['crashes', 'lostAnswers', 'browserResends', 'quotaAborts', 'conflicts', 'rebases', 'folds', 'cancels', 'tooLarge', 'auth', 'pulls', 'leaseTakeovers',
-  'taskRuns', 'refreshes', 'updates', 'migrations', 'uploads', 'chunks'];
+  'taskRuns', 'refreshes', 'updates', 'migrations', 'uploads', 'chunks', 'idsGiven', 'idsAgain', 'refsBound', 'orphans'];
 
 /** The simulator of this checkout, built if need be. */
 export function buildSim() {

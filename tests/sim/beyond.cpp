@@ -9,6 +9,10 @@ constexpr int kMostVersions = 4;
 }  // namespace
 
 void World::act_beyond() {
+    if (dice.roll(Fault::ids, 0.15)) {
+        const std::uint32_t first = dice.rng(Fault::ids).below(kVisits);
+        save_visits(owners_[dice.rng(Fault::ids).below(static_cast<std::uint32_t>(owners_.size()))], first);
+    }
     if (options.saves_only) return;
     if (dice.roll(Fault::task, 0.08)) ask_task();
     if (dice.roll(Fault::upload, 0.06)) save_film();

@@ -61,12 +61,13 @@ enum class Fault {
     expired,       // headers expire, and the app's provider gives others, or none
     update,        // a new version of the app, whose documents have another form
     upload,        // blobs too large for one request, and what may become of their pieces
+    ids,           // entities whose ids the server gives, and documents that name them
     count
 };
 inline constexpr int kFaults = static_cast<int>(Fault::count);
 inline constexpr std::array<const char*, kFaults> kFaultNames = {
     "loss", "lost-answer", "resend", "hang", "late", "truncate", "garbage", "captive", "server-error", "op-error", "too-large", "auth",
-    "rate-limit", "offline", "quota", "store-read", "crash", "freeze", "trap", "foreign", "bad-input", "clock-jump", "owner-switch", "task", "expired", "update", "upload"};
+    "rate-limit", "offline", "quota", "store-read", "crash", "freeze", "trap", "foreign", "bad-input", "clock-jump", "owner-switch", "task", "expired", "update", "upload", "ids"};
 
 // One fault that happened: its class and how many of the class came before it.
 struct FaultId {

@@ -59,10 +59,12 @@ private:
     std::string upload_left() const;
     void first_send(const Drain& drain, Known& op, const Json& row);
     void may_start(Drain& drain, const tidegate::Effect& effect);
+    const Known* creator_before(const Known& op) const;   // ids.cpp: 25
+    void alias_kept(const std::string& lane);
+    void named_in_vain(const Known& op, const std::string& reason);
     void best_first(Drain& drain, const std::set<std::uint64_t>& in_request);
     void lane_converged(const std::string& lane);
     bool may_remain(std::uint64_t seq, std::set<std::uint64_t>& seen) const;
-    std::string name_of_lane(const std::string& lane) const;
     std::string reasons(Drain& drain) const;
     void fail(int invariant, std::string text);
 

@@ -30,12 +30,6 @@ struct Check::Commit {
 
 void Check::fail(int invariant, std::string text) { world_.ledger.fail(invariant, std::move(text)); }
 
-std::string Check::name_of_lane(const std::string& lane) const {
-    for (auto& [seq, op] : world_.ledger.ops())
-        if (op.lane == lane) return op.entity + "/" + op.entity_id;
-    return "";
-}
-
 void Check::before_commit(const std::vector<tidegate::Write>& writes, const std::vector<std::string>& bytes) {
     Commit commit;
     if (world_.options.trace)
@@ -75,7 +69,7 @@ void Check::row_removed(Commit& commit, std::uint64_t seq) {
     if (row == world_.disk.rows().end() || !op) return;
     freed_ms_[op->lane] = world_.now();
     const bool sent = row->second.value("sends", 0) > 0;
-    const Server::Entity* entity = world_.server.find(op->entity + "/" + op->entity_id);
+    const Server::Entity* entity = world_.server.find(world_.server.name_there(op->entity, op->entity_id));
     const auto record = commit.records.find(op->id);
     const std::string kind = record == commit.records.end() ? "" : record->second.value("kind", "");
     const std::string by = record == commit.records.end() ? "" : record->second.value("by", "");
@@ -109,7 +103,7 @@ void Check::row_removed(Commit& commit, std::uint64_t seq) {
         const Record* next = world_.disk.get("payloads", std::to_string(seq) + ":next");
         const auto wanted = next && next->bytes ? parse(*next->bytes) : std::nullopt;
         bool there = false;
-        for (const Server::Version& version : entity ? entity->versions : std::vector<Server::Version>{}) there = there || (wanted && same(version.json, *wanted));
+        for (const Server::Version& version : entity ? entity->versions : std::vector<Server::Version>{}) there = there || (wanted && same(world_.server.as_here(version.json), world_.server.as_here(*wanted)));
         // A merge may also have found that theirs holds everything of ours; then the version under it is the new base.
         if (!there && !commit.bases.count(op->lane)) fail(3, "op " + op->id + " counts as done, and the server never had its document");
     } else {
@@ -140,6 +134,7 @@ void Check::row_written(const Json& row) {
     if (!parked(row) || parked(before->second)) return;
     ++world_.ledger.counts.dead;
     const std::string reason = row.value("reason", "");
+    named_in_vain(*op, reason);
     if (reason.empty()) fail(17, "op " + op->id + " was parked without a reason");
     if (op->effects > 0 && reason.find("no answer") == std::string::npos) fail(4, "op " + op->id + " was parked (" + reason + ") although the server applied it");
 }
@@ -165,7 +160,7 @@ void Check::base_written(Commit& commit, const std::string& lane) {
     const auto& [value, bytes] = commit.bases[lane];
     if (lane.find(kTaskLane) != std::string::npos) return;   // of the app's own jobs no server knows anything
     if (value.value("deleted", false) || bytes.empty() || !value.value("contentType", "").empty()) return;
-    const std::string etag = value.value("etag", ""), name = name_of_lane(lane);
+    const std::string etag = value.value("etag", ""), name = world_.server.name_of_lane(lane);
     // Known and open (docs/simulator.md): its body stays as it was sent, whatever came below it meanwhile.
     for (auto& [seq, op] : world_.ledger.ops())
         if (op.lane == lane && op.retried_open) return;
@@ -186,7 +181,7 @@ void Check::conflict_recorded(Commit& commit, const Json& record) {
         if (key != std::to_string(op->seq) + ":next" && key.find(":next") != std::string::npos) ++world_.ledger.counts.rebases;
     const auto base = commit.bases.find(op->lane);
     if (base == commit.bases.end()) return fail(19, "a conflict of op " + op->id + " was resolved without keeping their version");
-    const Server::Version* theirs = world_.server.version_of(op->entity + "/" + op->entity_id, base->second.first.value("etag", ""));
+    const Server::Version* theirs = world_.server.version_of(world_.server.name_there(op->entity, op->entity_id), base->second.first.value("etag", ""));
     const auto merged = commit.nexts.find(std::to_string(op->seq) + ":next");
     const auto result = merged == commit.nexts.end() ? std::nullopt : parse(merged->second);
     // The documents that the decision can be replayed from are those it was made from.
@@ -215,7 +210,10 @@ void Check::after_commit(const std::vector<tidegate::Write>& writes) {
         if (write.store == "ops")
             if (const Known* op = world_.ledger.find(write.key->get<std::uint64_t>())) lanes.insert(op->lane);
     }
-    for (const std::string& lane : lanes) lane_view(lane);
+    for (const std::string& lane : lanes) {
+        lane_view(lane);
+        alias_kept(lane);
+    }
 }
 
 // view = base ⊕ pending: what the app sees is the newest pending document, or the base when nothing is pending.
@@ -247,7 +245,7 @@ void Check::lane_view(const std::string& lane) {
     if (!shown) return fail(18, lane + " is not shown although it exists");
     if (*doc->bytes == *under->bytes) return;
     const auto a = parse(*doc->bytes), b = parse(*under->bytes);
-    if (!a || !b || !same(*a, *b)) fail(18, lane + " shows " + *doc->bytes + " instead of " + *under->bytes);
+    if (!a || !b || !same(world_.server.as_here(*a), world_.server.as_here(*b))) fail(18, lane + " shows " + *doc->bytes + " instead of " + *under->bytes);
 }
 
 // A cancel that was answered with ok is stored.

@@ -79,6 +79,7 @@ bool Check::may_remain(std::uint64_t seq, std::set<std::uint64_t>& seen) const {
     if (!op->group.empty() && settings && settings->value.value("mode", "") == "rest") return true;   // an atomic group needs the batch
     for (const std::string& parent : op->depends_on)
         if (const Known* p = world_.ledger.find_id(parent); p && may_remain(p->seq, seen)) return true;
+    if (const Known* creator = creator_before(*op); creator && may_remain(creator->seq, seen)) return true;
     for (const std::uint64_t before : world_.disk.lane(op->lane))
         if (before < seq && !parked(world_.disk.rows().at(before)) && may_remain(before, seen)) return true;
     if (!op->group.empty())
@@ -111,6 +112,7 @@ void Check::at_end() {
             if (const Known* op = world_.ledger.find_id(key.substr(3, key.rfind(':') - 3)); op && op->end != End::none) fail(17, "op " + op->id + " has left, and its pieces have not");
     for (const std::string& lane : lanes) {
         lane_view(lane);
+        alias_kept(lane);
         lane_converged(lane);
     }
     if (world_.options.seed % 8 != 0) return;
@@ -120,7 +122,7 @@ void Check::at_end() {
 
 // Client and server agree: on the version, on its document, and on what the app shows.
 void Check::lane_converged(const std::string& lane) {
-    const Server::Entity* entity = world_.server.find(name_of_lane(lane));
+    const Server::Entity* entity = world_.server.find(world_.server.name_of_lane(lane));
     if (!world_.disk.lane(lane).empty() || !entity || !entity->current()) return;
     const Server::Version& current = *entity->current();
     const Record* base = world_.disk.get("bases", lane);
@@ -143,7 +145,7 @@ void Check::lane_converged(const std::string& lane) {
         return;
     }
     const auto wanted = parse(last->text);
-    if (!wanted || !same(*wanted, current.json)) fail(17, "the server has " + current.text + " of " + lane + ", the last save was " + last->text);
+    if (!wanted || !same(world_.server.as_here(*wanted), world_.server.as_here(current.json))) fail(17, "the server has " + current.text + " of " + lane + ", the last save was " + last->text);
 }
 
 }  // namespace sim

@@ -152,6 +152,7 @@ void Check::op_sent(Drain& drain, const tidegate::Effect& effect, const std::str
     if (effect.owner.value_or("") != op->owner) fail(14, "op " + id + " of \"" + op->owner + "\" was sent as \"" + effect.owner.value_or("") + "\"");
     for (const std::string& parent : op->depends_on)
         if (const Known* p = world_.ledger.find_id(parent); p && world_.disk.rows().count(p->seq) && (op->group.empty() || p->group != op->group)) fail(6, "op " + id + " was sent before its parent " + parent + " was done");
+    if (const Known* creator = creator_before(*op)) fail(6, "op " + id + " was sent before op " + creator->id + " created what it names");
     if (!world_.dice.on(Fault::clock_jump) && row->second.value("untilMs", 0.0) > world_.now() + kClockSlackMs) fail(8, "op " + id + " was sent before its wait was over");
     for (const std::uint64_t before : world_.disk.lane(op->lane))
         if (before < op->seq && !in_request.count(before) && !parked(world_.disk.rows().at(before)))

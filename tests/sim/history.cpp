@@ -147,8 +147,10 @@ Outcomes World::run() {
     out.hash = hash_;
     out.log_bytes = log_bytes_;
     out.awaits = awaits_;
+    std::set<std::string> state;   // ids are given in the order in which creates come
     for (const auto& [name, entity] : server.entities())
-        if (entity.exists()) out.server_state += name + " " + dump(entity.current()->json) + "\n";
+        if (entity.exists()) state.insert(entity.entity + "/" + server.id_here(entity.entity, entity.entity_id) + " " + dump(server.as_here(entity.current()->json)) + "\n");
+    for (const std::string& line : state) out.server_state += line;
     return out;
 }
 

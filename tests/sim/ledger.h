@@ -19,12 +19,14 @@ enum class End { none, done, already, folded, cancelled, yielded, expired };
 inline constexpr const char* kTaskEntity = "tidegate.task";   // of the app's own jobs
 inline constexpr const char* kFilmEntity = "FILM";            // of blobs that go in pieces
 inline constexpr const char* kFilmType = "video/mp4";
+inline constexpr const char *kSiteEntity = "SITE", *kVisitEntity = "VISIT";   // of entities whose ids the server gives; a visit names its site
 
 // One accepted write, as its caller knows it.
 struct Known {
     std::uint64_t seq = 0;
     std::string id, lane, owner, entity, entity_id, action, group, text;  // text: the document of the save, empty for a delete
     std::vector<std::string> depends_on;
+    std::map<std::string, std::string> refs;   // where its document names an entity that is to be bound → the lane of that
     double created_ms = 0;
     End end = End::none;
     int effects = 0;             // of all its keys
@@ -67,8 +69,9 @@ inline bool parked(const Json& row) {
 struct Counts {
     std::uint64_t accepted = 0, attempts = 0, requests = 0, steps = 0, crashes = 0, lost_answers = 0, resends = 0, quota_aborts = 0, conflicts = 0,
                   rebases = 0, folds = 0, cancels = 0, too_large = 0, auth = 0, pulls = 0, takeovers = 0, dead = 0, done = 0, groups = 0, stale = 0, fenced = 0,
-                  late = 0, deletes = 0, retries = 0, quarantined = 0, refusals = 0, syncs = 0, seconds = 0, task_runs = 0, refreshes = 0, updates = 0, migrations = 0, uploads = 0, chunks = 0, abandoned = 0;
-    static constexpr int kFields = 35;
+                  late = 0, deletes = 0, retries = 0, quarantined = 0, refusals = 0, syncs = 0, seconds = 0, task_runs = 0, refreshes = 0, updates = 0, migrations = 0, uploads = 0, chunks = 0, abandoned = 0, ids_given = 0,
+                  ids_again = 0, refs_bound = 0, orphans = 0;
+    static constexpr int kFields = 39;
     void add(const Counts& other) {
         auto* mine = reinterpret_cast<std::uint64_t*>(this);
         const auto* theirs = reinterpret_cast<const std::uint64_t*>(&other);

@@ -85,7 +85,7 @@ void report(const Options& options, const Outcomes& out, bool shrinks, bool trac
 bool crash_equivalent(std::uint64_t seed, Counts& counts, std::uint64_t& cuts) {
     Options options;
     options.seed = seed;
-    options.faults = 0;
+    options.faults = 1u << static_cast<int>(Fault::ids);   // what people do in them does not depend on when anything is sent
     options.saves_only = true;
     const Outcomes whole = run(options);
     counts.add(whole.counts);
@@ -128,7 +128,8 @@ Json events_of(const Counts& c) {
             {"refusals", c.refusals},   {"syncs", c.syncs},              {"virtualSeconds", c.seconds},
             {"taskRuns", c.task_runs},  {"refreshes", c.refreshes},    {"updates", c.updates},
             {"migrations", c.migrations},  {"uploads", c.uploads},        {"chunks", c.chunks},
-            {"abandoned", c.abandoned}};
+            {"abandoned", c.abandoned},    {"idsGiven", c.ids_given},      {"idsAgain", c.ids_again},
+            {"refsBound", c.refs_bound},   {"orphans", c.orphans}};
 }
 
 int main_of(const Arguments& arguments) {

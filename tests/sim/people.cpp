@@ -6,17 +6,6 @@
 namespace sim {
 namespace {
 
-std::string encode(const std::string& text) {
-    static const char* const kHex = "0123456789ABCDEF";
-    std::string out;
-    for (const char c : text) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string("-_.!~*'()").find(c) != std::string::npos;
-        if (plain) out += c;
-        else out += '%', out += kHex[(static_cast<unsigned char>(c)) >> 4], out += kHex[c & 15];
-    }
-    return out;
-}
-
 Json fresh_json(Rng& rng, const std::string& id) {
     Json doc = {{"id", id}, {"title", "t" + std::to_string(rng.below(1000))}, {"count", rng.below(100)}, {"ratio", rng.below(1000) / 8.0}};
     const char letter = static_cast<char>('a' + rng.below(26));   // drawn one by one: compilers differ in the order of arguments
@@ -45,7 +34,7 @@ void edit_json(Json& doc, Rng& rng) {
 
 }  // namespace
 
-std::string World::lane_of(const std::string& owner, const std::string& entity, const std::string& id) { return encode(owner) + ":" + entity + "/" + encode(id); }
+std::string World::lane_of(const std::string& owner, const std::string& entity, const std::string& id) { return encode_percent(owner) + ":" + entity + "/" + encode_percent(id); }
 
 void World::schedule_people() {
     const double gap = people.chance(0.1) ? people.between(30000, 120000) : people.between(50, 12000);

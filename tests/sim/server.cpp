@@ -27,6 +27,19 @@ std::string text_at(const Json& object, const char* name) {
     return it != object.end() && it->is_string() ? it->get<std::string>() : "";
 }
 
+}  // namespace
+
+std::string encode_percent(const std::string& text) {
+    static const char* const kHex = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : text) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string("-_.!~*'()").find(c) != std::string::npos;
+        if (plain) out += c;
+        else out += '%', out += kHex[(static_cast<unsigned char>(c)) >> 4], out += kHex[c & 15];
+    }
+    return out;
+}
+
 std::string decode_percent(const std::string& text) {
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -39,8 +52,6 @@ std::string decode_percent(const std::string& text) {
     }
     return out;
 }
-
-}  // namespace
 
 Answer Server::handle(const Request& request) {
     if (request.method == "POST" && request.url == "batch") return batch(request);
@@ -100,31 +111,44 @@ Server::Result Server::precondition(const Op& op, const std::string& if_match, c
     return out;
 }
 
-Server::Result Server::apply(const Op& op, const std::map<std::string, Result>& earlier, const std::string& owner) {
+Server::Result Server::apply(Op op, const std::map<std::string, Result>& earlier, const std::string& owner) {
     const OpFault fault = op_fault ? op_fault(op.key) : OpFault{};
     if (fault.in_progress) return {409, "", "in-progress"};
     if (fault.status) return {fault.status, "", fault.status == 429 ? "rate-limited" : "internal"};
+    const auto before = earlier.find(op.after), end = earlier.end();
+    const auto bound = bindings_.find(op.key);
+    const bool rests = !op.after.empty() && before != end && good(before->second.status);
+    // It is on the entity that the named op's result is about, whatever id it gives itself; and its key is bound to that.
+    if (rests) op.entity_id = before->second.entity_id;
+    else if (!op.after.empty() && bound != bindings_.end()) op.entity_id = bound->second.entity_id;
     const std::string fingerprint = (op.action == "delete" ? "delete " : "write ") + op.name() + " " + op.codec + " " + op.content_type + " " + one_line(op.body);
-    if (const auto bound = bindings_.find(op.key); bound != bindings_.end()) {
-        if (bound->second.fingerprint == fingerprint) return {bound->second.status, bound->second.etag, "", false, true};
+    if (bound != bindings_.end()) {
+        if (bound->second.fingerprint == fingerprint && bound->second.entity_id != op.entity_id) ++ledger_.counts.ids_again;
+        if (bound->second.fingerprint == fingerprint) return answer_again(bound->second);
         ledger_.fail(2, "key " + op.key + " came again with other bytes: " + fingerprint + " after " + bound->second.fingerprint);
         return {422, "", "key-reused"};
     }
     std::string if_match = op.if_match;
     if (!op.after.empty()) {
-        const auto before = earlier.find(op.after);
-        if (before == earlier.end() || !good(before->second.status)) return {424, "", "failed-dependency"};
+        if (!rests) return {424, "", "failed-dependency"};
         if_match = before->second.etag;
     }
+    if (op.if_none_match.empty() && there_.count(op.name())) ledger_.fail(25, "op " + op.id + " names " + op.name() + ", which the server knows as " + there_[op.name()]);
     const auto entity = entities_.find(op.name());
     const Result refused = precondition(op, if_match, entity == entities_.end() ? nullptr : &entity->second);
     if (refused.status) return refused;
     Result out = carry_out(op, owner);
-    if (good(out.status)) bindings_[op.key] = {fingerprint, out.status, out.etag};
+    if (good(out.status)) bindings_[op.key] = {fingerprint, out.status, out.etag, out.entity_id};
     return out;
 }
 
-Server::Result Server::carry_out(const Op& op, const std::string& owner) {
+Server::Result Server::carry_out(Op op, const std::string& owner) {
+    Undo undo;
+    if (gives_ids(op.entity) && op.if_none_match == "*" && !find(op.name())) {
+        undo.named = op.name();
+        undo.there = there_[undo.named];
+        op.entity_id = give_id(op, owner);
+    }
     Entity& entity = entities_[op.name()];
     entity.entity = op.entity;
     entity.entity_id = op.entity_id;
@@ -152,24 +176,29 @@ Server::Result Server::carry_out(const Op& op, const std::string& owner) {
             version.json = std::move(*next);
         }
     }
-    if (undo_) undo_->push_back({op.name(), entity.versions.size(), entity.changed, op.key});
+    undo.name = op.name();
+    undo.versions = entity.versions.size();
+    undo.changed = entity.changed;
+    undo.key = op.key;
+    if (undo_) undo_->push_back(undo);
     entity.versions.push_back(std::move(version));
     entity.changed = next_change_++;
     note_effect(op, entity, owner);
-    return {op.action == "delete" ? 204 : existed ? 200 : 201, etag(entity.current()->number)};
+    return {op.action == "delete" ? 204 : existed ? 200 : 201, etag(entity.current()->number), "", false, false, std::nullopt, op.entity_id};
 }
 
 void Server::note_effect(const Op& op, const Entity& entity, const std::string& owner) {
     Known* known = ledger_.find_key(op.key);
     if (!known) return ledger_.fail(2, "an effect under key " + op.key + ", which no accepted op has");
     if (known->owner != owner) ledger_.fail(14, "op " + known->id + " of \"" + known->owner + "\" took effect under the token of \"" + owner + "\"");
-    if (known->entity + "/" + known->entity_id != op.name()) ledger_.fail(2, "op " + known->id + " took effect on another entity, " + op.name());
+    if (known->entity != op.entity || known->entity_id != id_here(op.entity, op.entity_id)) ledger_.fail(2, "op " + known->id + " took effect on another entity, " + op.name());
     ++known->effects;
     known->effect_version = entity.current()->number;
     known->effect_key = op.key;
     if (known->entity == kFilmEntity && op.action != "delete" && entity.current()->text != known->text) ledger_.fail(24, "op " + known->id + " took effect with other bytes than were saved");
     if (known->effects > 1 && !undo_) ledger_.fail(2, "op " + known->id + " took effect twice, now under key " + op.key);
     changes_what_was_edited(*known, entity);
+    if (op.entity == kVisitEntity && op.action != "delete") names_as_there(*known, entity);
 }
 
 // What another client wrote, or an earlier op, stays: an effect differs from the version before it only in what its save changed, or a save that never took effect
@@ -185,8 +214,7 @@ void Server::changes_what_was_edited(const Known& op, const Entity& entity) {
         if (seq < op.seq && other.effects == 0) edited.insert(other.edited.begin(), other.edited.end());
         if (seq < op.seq && other.effects == 0 && other.edits_all) return;
     }
-    const Json& before = entity.versions[entity.versions.size() - 2].json;
-    const Json& after = entity.current()->json;
+    const Json before = as_here(entity.versions[entity.versions.size() - 2].json), after = as_here(entity.current()->json);
     Json all = before;
     all.update(after);
     for (const auto& [name, value] : all.items())
@@ -220,13 +248,14 @@ void Server::apply_group(const std::vector<Op>& ops, std::size_t first, std::siz
         entity.versions.resize(last.versions);
         entity.changed = last.changed;
         bindings_.erase(last.key);
+        if (!last.named.empty()) there_[last.named] = last.there;
         if (Known* known = ledger_.find_key(last.key)) --known->effects;
     }
     for (std::size_t i = 0; i < count; ++i) {
         if (i == failed) continue;
         // A key that was bound before this request keeps its answer, looked at or not: its effect does exist.
         const auto bound = bindings_.find(ops[first + i].key);
-        results[ops[first + i].id] = bound == bindings_.end() ? Result{424, "", "failed-dependency"} : Result{bound->second.status, bound->second.etag, "", false, true};
+        results[ops[first + i].id] = bound == bindings_.end() ? Result{424, "", "failed-dependency"} : answer_again(bound->second);
     }
 }
 
@@ -307,6 +336,7 @@ Answer Server::batch(const Request& request) {
         const Result& result = results[op.id];
         Json line = {{"id", op.id}, {"status", result.status}};
         if (!result.etag.empty()) line["etag"] = result.etag;
+        if (good(result.status) && result.entity_id != op.entity_id) line["entityId"] = result.entity_id;
         if (!good(result.status)) line["problem"] = {{"type", "urn:tidegate:" + result.problem}, {"title", result.problem}, {"status", result.status}};
         if (result.missing) line["missing"] = true;
         if (result.current) line["body"] = true;
@@ -352,6 +382,7 @@ Answer Server::single(const Request& request) {
     if (result.status == 412 && result.missing && (op.action == "delete" || op.codec != "full")) result.status = result.etag.empty() ? 404 : 410;
     Answer out = good(result.status) ? Answer{result.status, {{"content-type", "application/json"}}, ""} : problem(result.status, result.problem);
     if (!result.etag.empty()) out.headers["etag"] = result.etag;
+    if (result.status == 201 && result.entity_id != op.entity_id) out.headers["location"] = "entities/" + op.entity + "/" + encode_percent(result.entity_id);
     return out;
 }
 

@@ -2,6 +2,7 @@
 // `after` chains, atomic groups, tombstones, changes. Shares nothing with the core but a JSON library.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <optional>
@@ -29,6 +30,9 @@ struct OpFault {
     bool in_progress = false;
 };
 
+std::string encode_percent(const std::string& text);
+std::string decode_percent(const std::string& text);
+
 class Server {
 public:
     struct Version {
@@ -45,6 +49,7 @@ public:
         std::uint64_t changed = 0;      // place in the order of changes
         const Version* current() const { return versions.empty() ? nullptr : &versions.back(); }
         bool exists() const { return !versions.empty() && !versions.back().deleted; }
+        bool was_deleted() const { return std::any_of(versions.begin(), versions.end(), [](const Version& v) { return v.deleted; }); }
     };
 
     // A body that comes in pieces (tus 1.0.0).
@@ -75,6 +80,12 @@ public:
     // The connection was cut after so many bytes of a chunk: what came stays.
     void keep(const Request& request, std::size_t bytes);
     const Version* version_of(const std::string& name, const std::string& etag) const;
+    // ids.cpp: as an entity is called by the app that made it, and by the server.
+    static bool gives_ids(const std::string& entity);
+    std::string name_there(const std::string& entity, const std::string& id) const;
+    std::string id_here(const std::string& entity, const std::string& id) const;
+    std::string name_of_lane(const std::string& lane) const;
+    Json as_here(Json document) const;   // with the ids that the app gave, wherever it names other entities
     static std::string etag(int number) { return "\"v" + std::to_string(number) + "\""; }
 
     std::function<OpFault(const std::string& key)> op_fault;  // asked once per op and request
@@ -92,11 +103,12 @@ private:
         std::string etag, problem;
         bool missing = false, replayed = false;
         std::optional<std::string> current;  // the JSON document a 412 met
+        std::string entity_id;               // of the entity that a good one is about
     };
     struct Binding {
         std::string fingerprint;
         int status = 0;
-        std::string etag;
+        std::string etag, entity_id;
     };
     Answer upload(const Request& request);
     Answer begin_upload(const Request& request);
@@ -106,9 +118,12 @@ private:
     Answer changes(const Request& request);
     bool read_frame(const std::string& frame, std::vector<Op>& out);
     bool read_op(const Json& line, Op& op);
-    Result apply(const Op& op, const std::map<std::string, Result>& earlier, const std::string& owner);
+    Result apply(Op op, const std::map<std::string, Result>& earlier, const std::string& owner);
     Result precondition(const Op& op, const std::string& if_match, const Entity* entity);
-    Result carry_out(const Op& op, const std::string& owner);
+    Result carry_out(Op op, const std::string& owner);
+    static Result answer_again(const Binding& bound) { return {bound.status, bound.etag, "", false, true, std::nullopt, bound.entity_id}; }
+    std::string give_id(const Op& op, const std::string& owner);
+    void names_as_there(const Known& op, const Entity& entity);
     void apply_group(const std::vector<Op>& ops, std::size_t first, std::size_t count, std::map<std::string, Result>& results, const std::string& owner);
     void changes_what_was_edited(const Known& op, const Entity& entity);
     void note_effect(const Op& op, const Entity& entity, const std::string& owner);
@@ -117,12 +132,14 @@ private:
     std::map<std::string, Entity> entities_;
     std::map<std::string, Binding> bindings_;
     std::map<std::string, Upload> uploads_;   // by their address
+    std::map<std::string, std::string> there_, here_;   // name → id: what was given last for what the app calls so, and what the app calls what was given
     std::uint64_t next_change_ = 1;
     struct Undo {
         std::string name;
         std::size_t versions;
         std::uint64_t changed;
         std::string key;
+        std::string named, there;   // the name under which it was to be created, and the id that had before
     };
     std::vector<Undo>* undo_ = nullptr;
 };

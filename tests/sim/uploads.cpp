@@ -140,16 +140,16 @@ void World::save_film() {
         ++ledger.counts.uploads;
     }
     known.edits_all = true;
-    if (rng.chance(0.4)) cancel_film(known.id, kMostCancels);
+    if (rng.chance(0.4)) think_better(rng, known.id, kMostCancels);
     save_items({std::move(accepted)}, {std::move(known)});
 }
 
 // Somebody thinks better of it, and asks until it is gone, or was there first.
-void World::cancel_film(const std::string& id, int times) {
-    timeline.in(dice.rng(Fault::upload).between(50, 4000), [this, id, times] {
+void World::think_better(Rng& rng, const std::string& id, int times) {
+    timeline.in(rng.between(50, 4000), [this, &rng, id, times] {
         Known* op = ledger.find_id(id);
         if (times == 0 || dice.is_calm() || (op && op->end != End::none)) return;
-        cancel_film(id, times - 1);
+        think_better(rng, id, times - 1);
         if (!op || !page_open_) return;
         op->asked_cancel = true;
         ask_from_page(Json{{"type", "message"}}, {Json{{"type", "cancel"}, {"id", id}}}, [this, id](const std::vector<Json>& answers) {

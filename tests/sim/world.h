@@ -151,7 +151,10 @@ private:
     void act_beyond();
     void ask_task();
     void save_film();
-    void cancel_film(const std::string& id, int times);
+    void think_better(Rng& rng, const std::string& id, int times);
+    static constexpr std::uint32_t kVisits = 6;   // ids.cpp
+    void save_visits(const std::string& owner, std::uint32_t first);
+    void name_others(Accepted& accepted, Known& known, const std::string& site, const std::vector<Known>& before);
     static std::string lane_of(const std::string& owner, const std::string& entity, const std::string& id);
     void update_app();
     void renew_process(Process& process);
