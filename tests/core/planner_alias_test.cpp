@@ -234,6 +234,18 @@ TEST_CASE("refs: a dead parent blocks what names it; dropped, it leaves a dead l
     CHECK(w.bytes["payloads"]["2:next"] == kOrder);
 }
 
+TEST_CASE("refs: what was deleted before the server had it is not there, although its record is") {
+    Shop w;
+    w.server.refuse = [](const Json& line) { return line["action"] == "delete" ? 404 : 0; };
+    w.accept("CUSTOMER", "tmp-1", "delete", "");
+    w.drain();
+    CHECK(w.base("CUSTOMER/tmp-1")["deleted"] == true);
+    w.accept("ORDER", "tmp-2", "create", kOrder, kRefs);
+    w.drain();
+    CHECK(w.row(2)["reason"] == "Validation failed: the server does not have what stands at /customerId");
+    CHECK(!w.sent("ORDER"));
+}
+
 TEST_CASE("refs: a create that others name is not folded into the change after it, which they do not wait for") {
     Shop w;
     w.accept("CUSTOMER", "tmp-1", "create", kAda);

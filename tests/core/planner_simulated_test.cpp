@@ -536,3 +536,29 @@ TEST_CASE("Simulated: what was refused as too large may have been taken in an ea
     CHECK(world.queued() == 0);
     CHECK(world.server.effects.size() == 2);   // the note, and this once
 }
+
+TEST_CASE("Simulated: what was made on top of a change that is refused late does not rest on an earlier one in its request") {
+    World world;
+    const auto note = [](const char* title, int n) { return Json{{"title", title}, {"n", n}, {"long", std::string(300, 'x')}}.dump(); };
+    world.accept("NOTE", "a", "create", note("one", 1));
+    world.run(message());
+    world.accept("NOTE", "a", "update", note("one", 2), {{"noFold", true}});
+    world.accept("NOTE", "a", "update", note("two", 2), {{"noFold", true}});
+    world.accept("NOTE", "a", "update", note("two", 3), {{"noFold", true}});
+    world.network = [](const Json&) { return Json{{"failure", "network"}}; };
+    world.run(message());
+    REQUIRE(world.row(4)["state"] == "unknown");
+    world.network = nullptr;
+    world.server.refuse = [](const Json& line) { return line["id"] == "op-2" ? 500 : line["id"] == "op-3" ? 403 : 0; };
+    world.now += 600000;
+    world.run(message());
+    REQUIRE(world.row(3)["state"] == "dead");
+    world.server.refuse = nullptr;
+    for (int i = 0; i < 6; ++i) {
+        world.now += 600000;
+        world.run(message());
+    }
+    CHECK(world.queued() == 1);
+    CHECK(parse_json(world.doc("NOTE", "a")).value() == parse_json(note("one", 3)).value());
+    CHECK(parse_json(world.bytes["bases"][":NOTE/a"]).value() == parse_json(note("one", 3)).value());
+}

@@ -83,11 +83,12 @@ bool Planner::bind_refs(const Batch& batch, const OutcomeIn& loaded, Item& item,
         append_unescaped(id, found.substr(1, found.size() - 2));
         if (id != id_in_lane(*name)) continue;   // something else stands there by now
         const Json* parent = record_in(loaded, number_field(batch.parents, name->c_str(), 0, 9e15, 0));
-        if (!parent) {
+        const std::string* server_id = parent ? text_at(*parent, kServerId) : nullptr;
+        // Of what it never had, a delete leaves a record too.
+        if (!parent || (!server_id && bool_field(*parent, "deleted", false) && text_field(*parent, "etag").empty())) {
             op_dead(op, kInvalid, 0, say("the server does not have what stands at ", ref.key()), spec);
             return false;
         }
-        const std::string* server_id = text_at(*parent, kServerId);
         if (!server_id) continue;
         std::string& text = slots_[item.next_slot];
         text.replace(static_cast<std::size_t>(found.data() - text.data()), found.size(), say("\"", *server_id, "\""));

@@ -18,6 +18,11 @@ constexpr std::size_t kProbeOps = 10;             // what goes while the breaker
 
 Band shown_band(const Op& op) { return effective_band(static_cast<Band>(op.band), op.score); }
 
+// What it was made on top of was refused, and is not taken out of it yet.
+bool on_refused(Outbox& outbox, const Op& op) {
+    return std::any_of(op.lane->ops.begin(), op.lane->ops.end(), [&](std::uint64_t seq) { return seq < op.seq && outbox.find(seq)->undo != Undo::none; });
+}
+
 // The chooser's order mixes lanes; in a batch the ops of a lane stand side by side, because each rests on the one before it. Lanes keep the order of
 // their first op. The lanes of an atomic group follow each other in that order, so a group stays in one piece.
 void lanes_together(const std::vector<Candidate>& candidates, std::vector<std::size_t>& chosen) {
@@ -169,7 +174,7 @@ void Planner::collect_lane(Op& head, const GateResult& gate, Choice& choice, Bat
     const Op* before = nullptr;
     for (Op* op = &head; op && place < kMaxChain;) {
         if (before && (op->action == Action::create || before->action == Action::remove || !op->is_json() || held(*op, gate) ||
-                       op->rare().group != before->rare().group || batch.single))
+                       op->rare().group != before->rare().group || batch.single || on_refused(outbox_, *op)))
             break;
         std::optional<FoldRun> run;
         if (settings_.coalesce) run = outbox_.fold_run(*op);
@@ -399,9 +404,7 @@ void Planner::form_item(Batch& batch, std::size_t index, const OutcomeIn& loaded
         item.codec = op.codec;
         item.body = item.body_slot ? view(item.body_slot) : item.next;
         // A delta whose base is gone, or was refused: nothing has the empty tag, so unless the server knows the key already, the answer is a conflict.
-        bool adrift = item.base_missing || item.base_deleted;
-        for (const std::uint64_t seq : op.lane->ops) adrift = adrift || (seq < op.seq && outbox_.find(seq)->undo != Undo::none);
-        if (item.body_slot && !item.chained && adrift) {
+        if (item.body_slot && !item.chained && (item.base_missing || item.base_deleted || on_refused(outbox_, op))) {
             item.base_etag = "\"\"";
             item.base_missing = item.base_deleted = false;
         }
