@@ -75,7 +75,9 @@ std::pair<int, std::string> Server::batch(const std::string& frame) {
         out += dump_json(result) + "\n" + (current ? text + "\n" : "");
         ++count;
     }
-    return {200, dump_json({{"protocol", 1}, {"results", count}}) + "\n" + out};
+    Json head = {{"protocol", 1}, {"results", count}};
+    if (retention_s > 0) head["idempotencyRetention"] = retention_s;
+    return {200, dump_json(head) + "\n" + out};
 }
 
 void Server::edit(const std::string& name, const std::string& text, const std::string& type) {

@@ -32,6 +32,7 @@ struct Server {
     int n = 0;
     int horizon = 0;                                     // cursors before this are too old
     int page = 100;                                      // changes of one page at most
+    int retention_s = 0;                                 // how long it says that it keeps keys; 0: nothing
     std::vector<std::string> pulls;                      // cursors asked for
 
     static std::string tag(int version) { return "\"" + std::to_string(version) + "\""; }

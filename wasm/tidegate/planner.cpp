@@ -74,6 +74,7 @@ void Planner::persist_core(Members& m) {
     m.instant("askedUntilMs", asked_until_ms_);
     m.whole("originFailures", origin_failures_, 0, 1000000);
     m.flag("originWaitIsNetwork", origin_wait_is_network_);
+    m.instant("keysMs", key_retention_ms_);
     m.instant("paceUntilMs", pace_until_ms_);
     m.instant("lastSessionEndMs", last_session_end_ms_);
     m.instant("lastSuccessMs", last_success_ms_);
@@ -317,7 +318,7 @@ std::uint64_t Planner::keep(std::string bytes) {
 }
 
 void Planner::put(std::uint64_t slot, std::string bytes) {
-    if (slot < next_slot_) slots_[slot] = std::move(bytes);
+    if (slot - 1 < next_slot_ - 1) slots_[slot] = std::move(bytes);
 }
 
 const std::string* Planner::bytes(std::uint64_t slot) const {

@@ -39,6 +39,7 @@
 namespace tidegate {
 
 inline constexpr int kMaxConflictRounds = 3;
+inline constexpr int kMaxAskedAtOnce = 3;                     // ops of which the server is asked what came of them
 inline constexpr int kMaxMigrationsAtOnce = 8;                // documents that the app is asked to make into its present version
 inline constexpr double kMaxLoadBytes = 16.0 * 1024 * 1024;   // payload bytes one batch may bring into memory
 inline constexpr std::size_t kMaxHeadsLookedAt = 1024;        // lanes one choice looks at, besides those that …
@@ -119,6 +120,7 @@ private:
         std::uint64_t id = 0;
         bool single = false;  // one REST request instead of the batch endpoint
         bool preview = false; // only looked at: requests of all kinds side by side
+        bool asked = false;   // of its one op the server is asked what came of it: nothing is sent
         bool probe = false;   // the breaker is not closed: what comes of it counts for no op
         std::vector<Item> items;
         std::vector<FoldRun> folds;
@@ -161,7 +163,8 @@ private:
         std::vector<std::pair<std::uint64_t, std::uint64_t>> nexts;  // (seq, slot) of this op and the later ones of the lane
         std::vector<std::uint64_t> slots;
         StoreRef under;       // planner_undo.cpp: what lies under the op
-        bool pulled = false;  // no 412: a pull brought the new version, and its commit stores what is decided
+        bool pulled = false;  // no conflict: a pull brought the new version, and its commit stores what is decided; or nobody else wrote
+        bool aged = false;    // no 412: the server is asked what came of it (planner_send.cpp: forgotten)
         bool leaves = false;  // decided: the op leaves the outbox
     };
     using TaskPtr = std::shared_ptr<Task>;
@@ -255,6 +258,7 @@ private:
     double request_timeout_ms(double bytes) const;
     bool compressed(std::size_t bytes) const;
     bool held(const Op& op, const GateResult& gate, Json* why = nullptr) const;
+    bool forgotten(const Op& op) const;
     int requests_at_once(const Profile& link) const;
     void network_is_back();
     void plan_sends();
@@ -309,6 +313,7 @@ private:
     void load_conflict(const TaskPtr& task);
     void want_task(const TaskPtr& task, std::vector<LoadItem>& items);
     bool outgrown(const Task& task);
+    bool arrived(const Task& task);
     bool decide_conflict(const TaskPtr& task, CommitSpec& spec);
     void resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded);
     void end_task(const TaskPtr& task);
@@ -405,6 +410,7 @@ private:
     bool origin_wait_is_network_ = false;
     Breaker breaker_;
     RetryBudget retries_;
+    double key_retention_ms_ = kMaxInstantMs;  // how long the server keeps keys, as it said last
     double pace_until_ms_ = 0;  // asked for by the server's RateLimit headers
     double last_session_end_ms_ = 0, last_success_ms_ = 0, last_attempt_ms_ = 0, average_session_ms_ = 0;
     double bytes_today_ = 0, battery_today_ = 0, today_ = 0;   // of the local day `today_`

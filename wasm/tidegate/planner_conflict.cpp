@@ -1,4 +1,4 @@
-// A 412: the server's version is not our base. Theirs is read, the strategy decides, the lane behind is rebased, everything in one commit.
+// A 412: the server's version is not our base; or an op of which nobody knows any more whether it was applied (Task::aged). Theirs is read, the strategy decides, the lane behind is rebased, everything in one commit.
 #include <algorithm>
 
 #include "tidegate/conflict.h"
@@ -109,6 +109,14 @@ void Planner::want_task(const TaskPtr& task, std::vector<LoadItem>& items) {
 bool Planner::outgrown(const Task& task) {
     const Lane* lane = outbox_.find_lane(task.lane);
     return lane && !lane->ops.empty() && lane->ops.back() > task.known_seq;
+}
+
+// What is there is what came of it, or of one that was sent on top of it.
+bool Planner::arrived(const Task& task) {
+    auto next = task.nexts.begin();
+    for (const Op* op = outbox_.find(task.seq); op && op->unknown; op = outbox_.after(*op))
+        if (op->action == Action::remove ? task.missing : op->is_json() && task.theirs_slot && same_document(view(next++->second), view(task.theirs_slot))) return true;
+    return false;
 }
 
 void Planner::load_conflict(const TaskPtr& task) {
@@ -226,7 +234,7 @@ bool Planner::rebase_later(const TaskPtr& task, std::string under_old, std::stri
                            CommitSpec& spec) {
     // What rests on an op that the server refused was refused with it, also where that answer is lost. A pull knows nothing of the kind.
     const Op* first = outbox_.find(task->seq);
-    const bool refused_too = !task->pulled && first && (first->state == OpState::conflict || !first->unknown);
+    const bool refused_too = !task->pulled && first && (task->aged || first->state == OpState::conflict || !first->unknown);
     for (std::size_t i = 1; i < task->nexts.size(); ++i) {
         const auto [seq, slot] = task->nexts[i];
         Op* later = outbox_.find(seq);
@@ -258,9 +266,10 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
     if (loaded.error) storage_retry_ms_ = now_ms_ + kStorageRetryMs;
     if (!op || loaded.error || op->lane->away) return give_back(task);   // what its owner is not there to see is decided when he is
     if (outgrown(*task)) return load_conflict(task);
+    if (task->aged) task->pulled = (task->leaves = arrived(*task)) || same_document(view(task->base_slot), view(task->theirs_slot));
     const bool old = outdated(*op);
-    const bool document = op->is_json() && op->action != Action::remove && task->theirs_slot && bytes(task->theirs_slot) && !task->nexts.empty();
-    if (!task->asked && (old || (document && op->rounds < kMaxConflictRounds && strategy_for(*op) == Strategy::custom &&
+    const bool document = op->is_json() && op->action != Action::remove && bytes(task->theirs_slot) && !task->nexts.empty();
+    if (!task->asked && !task->pulled && (old || (document && op->rounds < kMaxConflictRounds && strategy_for(*op) == Strategy::custom &&
                                  !same_document(view(task->nexts.front().second), view(task->theirs_slot)))))
         return ask_app(task);
     if (old && !validate_json(view(task->answer_slot))) {
@@ -297,6 +306,7 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
         // New ops of the lane arrived: look again with all of them; the bytes are read anew from the store, which still has the old ones.
         // The store refused: the op goes back, and meets its 412 again once the store takes writes.
         outbox_.change(*again, [&](Op& o) {
+            o.unknown |= task->aged;   // asked for again
             o.state = stale ? OpState::conflict : OpState::queued;
             o.schema_version = task->version;
         });
@@ -316,13 +326,16 @@ bool Planner::decide_conflict(const TaskPtr& task, CommitSpec& spec) {
 
     std::optional<std::string_view> base, theirs;
     if (bytes(task->base_slot)) base = view(task->base_slot);
-    if (task->theirs_slot && bytes(task->theirs_slot)) theirs = view(task->theirs_slot);
+    if (bytes(task->theirs_slot)) theirs = view(task->theirs_slot);
     const std::string ours(task->nexts.empty() ? std::string_view() : view(task->nexts.front().second));
 
     Resolution resolution;
-    if (mergeable) {
+    if (task->aged && task->pulled) {
+        if (task->leaves) resolution.next = Resolution::Next::same;
+        resolution.document = ours;
+    } else if (mergeable) {
         std::optional<std::string_view> answer;
-        if (task->answer_slot && bytes(task->answer_slot)) answer = view(task->answer_slot);
+        if (bytes(task->answer_slot)) answer = view(task->answer_slot);
         resolution = resolve(strategy, base, ours, theirs, task->theirs_later, answer);
     } else {
         // A delete or a blob: nothing to merge. The later write (ours) goes over theirs, or gives way to it.

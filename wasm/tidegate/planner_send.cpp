@@ -146,6 +146,12 @@ bool Planner::held(const Op& op, const GateResult& gate, Json* why) const {
     return false;
 }
 
+// It may have been applied so long ago that the server knows its key no longer, and would apply it again. Of several requests the first may be the one that was, and that
+// is no older than the op. A clock that jumped back makes nothing old. Under an id that the server gave and never told nothing could be asked for.
+bool Planner::forgotten(const Op& op) const {
+    return op.unknown && now_ms_ - (op.sends > 1 ? op.created_at : op.last_attempt) > key_retention_ms_ && !server_ids_ && !op.uploads() && !op.lane->runs;
+}
+
 // Every member can go now, and nothing stands before it in its lane but members.
 bool Planner::group_ready(const Op& op, const GateResult& gate) {
     const std::vector<std::uint64_t> unit = outbox_.unit(op);
@@ -209,10 +215,13 @@ void Planner::collect(const GateResult& gate, Choice& choice, Batch& batch) {
         }
         ++looked_at;
         if (choice.owner && *choice.owner != head.lane->owner) continue;  // one request carries one owner's credentials
-        const bool single = !batch.preview && (settings_.mode == "rest" || !head.is_json() || head.lane->runs);
+        const bool asked = forgotten(head);
+        if (asked && tasks_open_ >= kMaxAskedAtOnce) continue;
+        const bool single = !batch.preview && (settings_.mode == "rest" || !head.is_json() || head.lane->runs || asked);
         if (single) {
             if (!choice.candidates.empty() || !batch.folds.empty()) continue;
             batch.single = true;
+            batch.asked = asked;
             choice.owner = head.lane->owner;
             collect_lane(head, gate, choice, batch);
             return;
@@ -286,6 +295,12 @@ bool Planner::start_batch(const GateResult& gate, const Profile& link) {
         if (event_ && !event_->trigger.empty()) session_->trigger = event_->trigger;
         eta_ = eta_started(eta_, now_ms_);
         emit_notify("sync.started", session_->to_json(std::nullopt, std::nullopt));
+    }
+    if (batch->asked) {
+        const TaskPtr task = start_task(*outbox_.find(batch->items.front().seq));
+        task->aged = true;
+        fetch_theirs(task);
+        return true;
     }
     for (const Item& item : batch->items) batch->lanes.insert(outbox_.find(item.seq)->lane->name());
     for (const FoldRun& run : batch->folds) batch->lanes.insert(outbox_.find(run.folded.front())->lane->name());

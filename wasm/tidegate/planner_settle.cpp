@@ -213,6 +213,7 @@ void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec&
     }
     origin_answered();
     if (answer.value().max_batch_bytes > 0) link_ = after_server_limit(link_, answer.value().max_batch_bytes);
+    if (answer.value().idempotency_retention_s > 0) key_retention_ms_ = answer.value().idempotency_retention_s * kSecondMs;
     std::map<std::string_view, const WireResult*> by_id;
     bool any_success = false, any_failed = false;
     for (const WireResult& result : answer.value().results) {
