@@ -3,7 +3,7 @@
 
 /**
  * @typedef {object} Locks
- * @property {(signal: AbortSignal) => Promise<(() => void) | null>} take  waits for the lock; resolves with its release, or null when `signal` aborted first
+ * @property {(signal: AbortSignal) => Promise<(() => void) | null | undefined>} take  waits for the lock; resolves with its release, null when `signal` aborted first, undefined where there are none
  * @property {() => Promise<() => void>} steal  takes it from a holder whose lease ran out
  */
 
@@ -11,7 +11,7 @@ const kLockName = 'tidegate';
 
 /** Web Locks; where the engine has none, the lease alone decides. @param {LockManager | undefined} manager @param {string} [name] @returns {Locks} */
 export function webLocks(manager, name = kLockName) {
-  if (!manager) return { take: async () => null, steal: async () => () => {} };
+  if (!manager) return { take: async () => undefined, steal: async () => () => {} };
   /** @param {LockOptions} options @returns {Promise<(() => void) | null>} */
   const request = (options) => new Promise((resolve) => {
     const held = () => new Promise((release) => resolve(() => release(undefined)));

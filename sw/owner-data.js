@@ -106,7 +106,7 @@ async function erase(store, core, owner, commit) {
  */
 async function alone({ store, locks, clock, random, signal }, work) {
   const holder = random.uuid(clock.now());
-  const ask = (/** @type {boolean} */ takeover) => store.acquireLease({ holder, nowMs: clock.now(), ttlMs: kLeaseMs, codeVersion: kCodeVersion, takeover });
+  const ask = (/** @type {boolean | null | undefined} */ takeover) => store.acquireLease({ holder, nowMs: clock.now(), ttlMs: kLeaseMs, codeVersion: kCodeVersion, takeover });
   const under = async (/** @type {Granted} */ lease) => {
     const { token } = lease;
     try {
@@ -126,7 +126,7 @@ async function alone({ store, locks, clock, random, signal }, work) {
     cancel();
     patience.abort();
     try {
-      const lease = await ask(release !== null);
+      const lease = await ask(release && true);
       if (lease) return await under(lease);
     } finally {
       release?.();

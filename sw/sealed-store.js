@@ -192,7 +192,7 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
     if (granted && otherKeys) {   // a planner that was kept knows ops as unreadable: under a lease that does not follow its own it is made anew
       const { abandoned } = granted;
       await inner.releaseLease(granted);
-      const next = await inner.acquireLease(ask);
+      const next = await inner.acquireLease({ ...ask, takeover: Boolean(ask.takeover) });
       granted = next && { ...next, abandoned };
     }
     if (!granted) return null;

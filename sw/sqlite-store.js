@@ -140,7 +140,7 @@ function createStore(sql) {
     acquireLease: (ask) => write(() => acquireLease(sql, ask)),
     renewLease: ({ token, nowMs, ttlMs }) => write(() => changeLease(sql, token, (lease) => ({ ...lease, untilMs: nowMs + ttlMs, ttlMs }))),
     releaseLease: async ({ token }) => {
-      await write(() => changeLease(sql, token, (lease) => ({ ...lease, holder: null, untilMs: 0 })));
+      await write(() => changeLease(sql, token, (lease) => ({ ...lease, holder: null })));
     },
 
     commit: (commit) => write(() => performCommit(sql, commit)),

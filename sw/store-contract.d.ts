@@ -70,7 +70,7 @@ export interface Store {
   getMany(store: string, keys: (string | number)[]): Promise<any[]>;
   /** In the order of keys. `loose`: any order that stays the same will do. */
   list(store: KeyedStore, options?: { prefix?: string; after?: string; limit?: number; loose?: boolean }): Promise<{ key: string; value: any }[]>;
-  acquireLease(ask: { holder: string; nowMs: number; ttlMs: number; codeVersion: string; takeover?: boolean }): Promise<Granted | null>;
+  acquireLease(ask: { holder: string; nowMs: number; ttlMs: number; codeVersion: string; takeover?: boolean | null }): Promise<Granted | null>;
   renewLease(ask: { token: number; nowMs: number; ttlMs: number }): Promise<boolean>;
   releaseLease(ask: { token: number }): Promise<void>;
   commit(commit: { token: number; knownSeq: number; lanes: string[]; writes: Write[] }): Promise<'ok' | 'fenced' | 'stale'>;

@@ -36,15 +36,16 @@ export function recordOf(write, bytes) {
 
 /**
  * The lease after `holder` asked for it, or null while another holder lives. A lease is over when its time is; also when it claims to last longer than any
- * lease does, because then the clock was set back. `takeover` is for a caller that holds the origin-wide lock, so that nobody else can be alive.
+ * lease does, because then the clock was set back. `takeover` is for a caller that holds the origin-wide lock, so that nobody else can be alive; null where somebody else
+ * holds it: a lease that was given back is then not free before its time is over, because whoever has the lock is about to give it up, or to begin again.
  * Every lease has a new token, the fencing token: commits of earlier holders are refused from then on. The first one is the time, so that a drain whose
  * database was emptied under it does not hold a token of the new one.
  * @param {Lease | undefined} lease
- * @param {{holder: string, nowMs: number, ttlMs: number, codeVersion: string, takeover?: boolean}} ask
+ * @param {{holder: string, nowMs: number, ttlMs: number, codeVersion: string, takeover?: boolean | null}} ask
  * @returns {Lease | null}
  */
 export function nextLease(lease, { holder, nowMs, ttlMs, codeVersion, takeover = false }) {
-  const left = lease?.holder ? lease.untilMs - nowMs : 0;
+  const left = lease && (lease.holder || takeover === null) ? lease.untilMs - nowMs : 0;
   const held = left > 0 && left <= Math.max(ttlMs, lease?.ttlMs ?? 0);
   if (held && lease?.holder !== holder && !takeover) return null;
   return { token: (lease?.token ?? Math.floor(nowMs)) + 1, holder, untilMs: nowMs + ttlMs, ttlMs, codeVersion, abandoned: Boolean(lease?.holder) };

@@ -242,7 +242,7 @@ function createStore(connection) {
     renewLease: ({ token, nowMs, ttlMs }) =>
       changeLease(connection, token, (lease) => ({ ...lease, untilMs: nowMs + ttlMs, ttlMs })),
     releaseLease: async ({ token }) => {
-      await changeLease(connection, token, (lease) => ({ ...lease, holder: null, untilMs: 0 }));
+      await changeLease(connection, token, (lease) => ({ ...lease, holder: null }));
     },
 
     commit: (commit) => connection.run(everything, 'readwrite', (tx) => performCommit(tx, commit)),

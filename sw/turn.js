@@ -141,7 +141,7 @@ export class Drain {
     const { clock, store, locks } = this.deps;
     const deadlines = this.waiting.map(({ event }) => event?.deadlineMs ?? Infinity);
     const giveUpAtMs = Math.min(clock.now() + kBusyMs, ...deadlines);
-    const ask = (/** @type {boolean} */ takeover) => {
+    const ask = (/** @type {boolean | null | undefined} */ takeover) => {
       const nowMs = clock.now();
       this.#renewAtMs = nowMs + kLeaseMs / 3;   // from when it was asked for: this process may be frozen before it hears the answer
       return store.acquireLease({ holder, nowMs, ttlMs: kLeaseMs, codeVersion: kCodeVersion, takeover });
@@ -153,7 +153,7 @@ export class Drain {
       const release = await locks.take(patience.signal);
       cancel();
       patience.abort();
-      const lease = await ask(release !== null).catch((error) => { release?.(); throw error; });
+      const lease = await ask(release && true).catch((error) => { release?.(); throw error; });
       if (lease) return { lease, release: release ?? (await locks.steal()) };
       release?.();
       await clock.sleep(kLockWaitMs / 10, this.closing);

@@ -194,6 +194,16 @@ export function storeContract(name, maker) {
     for (const { token } of [a, again]) assert.equal(await store.commit({ token, knownSeq: 0, lanes: [], writes: [] }), 'fenced');
   });
 
+  stored('a lease that was given back is free at once, but to who is refused the lock only when its time is over', async (store) => {
+    const a = await store.acquireLease(ask('a', 0));
+    await store.releaseLease({ token: a.token });
+    assert.equal(await store.acquireLease(ask('b', 1, { takeover: null })), null, 'whoever has the lock may be about to begin again');
+    const b = await store.acquireLease(ask('b', kTtlMs, { takeover: null }));
+    assert.ok(b.token > a.token, 'and one that was frozen there holds nobody up for longer');
+    await store.releaseLease({ token: b.token });
+    assert.ok((await store.acquireLease(ask('c', kTtlMs + 1))).token > b.token, 'where there are no locks');
+  });
+
   stored('a lease from a clock that was set back does not block', async (store) => {
     await store.acquireLease(ask('a', 86_400_000));
     assert.notEqual(await store.acquireLease(ask('b', 0)), null);
