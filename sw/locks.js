@@ -12,11 +12,11 @@ const kLockName = 'tidegate';
 /** Web Locks; where the engine has none, the lease alone decides. @param {LockManager | undefined} manager @param {string} [name] @returns {Locks} */
 export function webLocks(manager, name = kLockName) {
   if (!manager) return { take: async () => undefined, steal: async () => () => {} };
-  /** @param {LockOptions} options @returns {Promise<(() => void) | null>} */
+  /** @param {LockOptions} options @returns {Promise<(() => void) | null | undefined>} */
   const request = (options) => new Promise((resolve) => {
     const held = () => new Promise((release) => resolve(() => release(undefined)));
-    // Rejects when aborted before it was granted, and when stolen afterwards (resolving again does nothing then; commits are fenced).
-    manager.request(name, options, held).catch(() => resolve(null));
+    // Rejects when aborted before it was granted, where the engine allows this realm none, and when stolen afterwards (resolving again does nothing then; commits are fenced).
+    manager.request(name, options, held).catch(() => resolve(options.signal?.aborted ? null : undefined));
   });
   return {
     take: (signal) => request({ signal }),

@@ -367,21 +367,19 @@ export class Drain {
     const missing = [];
     /** @type {{slot: number, value: any}[]} */
     const metas = [];
-    await Promise.all([...new Set(items.map(({ store }) => store))].map(async (name) => {
-      const wanted = items.filter(({ store }) => store === name);
-      const found = await this.deps.store.getMany(name, wanted.map(({ key }) => key));
-      if (name === 'payloads') {
-        this.#given.push(...wanted.map(({ key }) => parseInt(key)));
-        await this.#markStep();   // taking the bytes in can be what ends it
-      }
-      wanted.forEach(({ slot }, i) => {
-        const bytes = bytesOf(found[i]);
-        const value = metaOf(found[i]);
-        if (value !== undefined) metas.push({ slot, value });
-        if (bytes) callCore(() => this.#planner().put(slot, bytes));
-        else missing.push(slot);
-      });
-    }));
+    const byStore = [...new Set(items.map(({ store }) => store))].map((name) => items.filter(({ store }) => store === name));
+    const found = await Promise.all(byStore.map((wanted) => this.deps.store.getMany(wanted[0].store, wanted.map(({ key }) => key))));
+    const payloads = items.filter(({ store }) => store === 'payloads');
+    this.#given.push(...payloads.map(({ key }) => parseInt(key)));
+    if (payloads.length > 0) await this.#markStep();   // taking the bytes in can be what ends it
+    const records = found.flat();
+    byStore.flat().forEach(({ slot }, i) => {
+      const bytes = bytesOf(records[i]);
+      const value = metaOf(records[i]);
+      if (value !== undefined) metas.push({ slot, value });
+      if (bytes) callCore(() => this.#planner().put(slot, bytes));
+      else missing.push(slot);
+    });
     return { missing, metas };
   }
 

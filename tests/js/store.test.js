@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { clock } from '../../sw/clock.js';
+import { webLocks } from '../../sw/locks.js';
 import { openSqliteStore, sqliteLock } from '../../sw/sqlite-store.js';
 import { openStore } from '../../sw/store.js';
 import { everything, item, kLimits, storeContract } from './store.contract.js';
@@ -259,4 +260,14 @@ test('SQLite: the drain lock is for one, waits, and is free when its holder is g
   const waiting = sqliteLock({ path: join(directory, 'a.lock'), clock }).take(never.signal);
   release();
   (await waiting)();
+});
+
+test('a realm that is refused Web Locks goes by the lease alone; one that waited in vain is told so', async () => {
+  const refusing = webLocks(/** @type {any} */ ({ request: async () => { throw new DOMException('denied', 'SecurityError'); } }));
+  assert.equal(await refusing.take(new AbortController().signal), undefined);
+  const held = webLocks(/** @type {any} */ ({ request: (_, { signal }) => new Promise((_, reject) => { signal.addEventListener('abort', () => reject(signal.reason)); }) }));
+  const stop = new AbortController();
+  const taking = held.take(stop.signal);
+  stop.abort();
+  assert.equal(await taking, null);
 });
