@@ -150,7 +150,7 @@ async function longestTask(page, work) {
   const tasks = events.filter(({ ph, cat, pid, tid }) => ph === 'X' && cat.includes('toplevel') && pid === mark.pid && tid === mark.tid);
   if (tasks.length === 0) throw new Error('the trace has no task of the page');
   const { dur, tdur } = tasks.reduce((longest, task) => (task.dur > longest.dur ? task : longest));
-  return { taskMs: dur / 1000, computedMs: (tdur ?? NaN) / 1000, tasks: tasks.length };
+  return { taskMs: dur / 1000, computedMs: (tdur ?? NaN) / 1000 };
 }
 
 /** Runs in the page. */
