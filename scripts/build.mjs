@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { at, fail, filesBelow, hashOf, isMain, mustRun, say, stamp } from './lib.mjs';
+import { nameLocals } from './name-locals.mjs';
 import { orderFunctions } from './order-functions.mjs';
 import { ensureNode, ensureNpmPackages, ensureSystemPackages, toolsFor } from './setup.mjs';
 
@@ -29,7 +30,7 @@ const kModules = { tidegate: ['tidegate.wasm'], delta: ['delta.wasm', 'delta.sim
 const kModuleFiles = Object.entries(kModules).flatMap(([name, files]) => [`${name}.mjs`, ...files]);
 
 async function buildModule() {
-  const inputs = hashOf([...kBuildFiles, 'scripts/build.mjs', 'scripts/order-functions.mjs', ...filesBelow('wasm', isCpp), 'cmake/embind_plain.js']);
+  const inputs = hashOf([...kBuildFiles, 'scripts/build.mjs', 'scripts/wasm-code.mjs', 'scripts/name-locals.mjs', 'scripts/order-functions.mjs', ...filesBelow('wasm', isCpp), 'cmake/embind_plain.js']);
   if (kModuleFiles.every((name) => existsSync(at('dist', name))) && stamp.matches('module', inputs)) return false;
 
   ensureSystemPackages(toolsFor.start);
@@ -51,7 +52,7 @@ async function buildModule() {
     writeFileSync(at('dist', `${name}.mjs`), code);
     writeFileSync(at('dist', `${name}.d.mts`), kGlueTypes);
     for (const file of files) {
-      const module = name === 'tidegate' ? orderFunctions(readFileSync(built(file))) : readFileSync(built(file));   // small before all
+      const module = name === 'tidegate' ? orderFunctions(nameLocals(readFileSync(built(file)))) : readFileSync(built(file));   // small before all
       const hash = createHash('sha256').update(module).digest('hex').slice(0, 12);
       manifest[file] = file.replace(/\.wasm$/, `-${hash}.wasm`);
       for (const target of [file, manifest[file]]) writeFileSync(at('dist', target), module);
