@@ -115,7 +115,7 @@ class Connection {
   /**
    * Runs `body` in one transaction and resolves with its result on `complete`. A transaction that cannot even begin means the connection is gone;
    * then nothing ran, and a new connection is tried. One that does not answer in time is given up with "hung", and its connection with it; it may still come to its end.
-   * `body` may await requests of `tx` and nothing else.
+   * `body` may await requests of `tx` and nothing else, and need not wait for the last of them.
    * @template T
    * @param {string[]} stores @param {'readonly'|'readwrite'} mode @param {(tx: any) => Promise<T>} body @param {'strict'|'relaxed'} [durability] @param {number} [answerMs]
    * @returns {Promise<T>}
@@ -151,6 +151,7 @@ async function settle(tx, body) {
   });
   try {
     const result = await body(asking(tx));
+    tx.commit();
     if ((await ended).type === 'abort') throw new DOMException('the transaction was aborted', 'AbortError');
     return result;
   } catch (error) {
@@ -263,7 +264,7 @@ async function accept(tx, items, limits) {
   const [totals, ...shown] = await Promise.all([readTotals(tx), ...lanes.map((lane) => docs.get(lane))]);
   const next = addTotals(totals, items, limits);
   const rows = resolveActions(items, new Map(lanes.map((lane, i) => [lane, shown[i] !== undefined && !shown[i].deleted])));
-  const seqs = await all(rows, (row) => ops.add(row));
+  const seqs = await Promise.all(issue(rows, (row) => ops.add(row)));
   /** @type {[any, any, string][]} */
   const writes = [[state, { ...next, lastSeq: Math.max(totals.lastSeq ?? 0, ...seqs) }, 'totals']];
   rows.forEach((row, i) => {
@@ -271,20 +272,20 @@ async function accept(tx, items, limits) {
     if (bytes) writes.push([payloads, bytes, `${seqs[i]}:next`]);
     writes.push([docs, docOf(row, seqs[i], bytes), row.lane]);
   });
-  await all(writes, ([store, record, key]) => store.put(record, key));
+  issue(writes, ([store, record, key]) => store.put(record, key));
   return seqs;
 }
 
 /**
- * Issues a request per item and awaits them all. When one cannot even be issued, the earlier ones reject with the aborted transaction; nobody waits for them.
- * @template T @param {T[]} items @param {(item: T, i: number) => Promise<any>} request
+ * Issues a request per item; one that fails takes the transaction with it, so that nobody need wait for them.
+ * @template T @param {T[]} items @param {(item: T, i: number) => Promise<any>} request @returns {Promise<any>[]}
  */
-function all(items, request) {
-  return Promise.all(items.map((item, i) => {
+function issue(items, request) {
+  return items.map((item, i) => {
     const promise = request(item, i);
     promise.catch(() => {});
     return promise;
-  }));
+  });
 }
 
 /** Counted once, kept in the same transactions that change it from then on. @param {any} tx */
@@ -330,38 +331,47 @@ function changeLease(connection, token, change) {
   }, 'relaxed');
 }
 
-/** @param {any} tx @param {Parameters<Store['commit']>[0]} commit @returns {Promise<'ok'|'fenced'|'stale'>} */
+/**
+ * All that it asks first is asked at once, because each question costs a way to the browser's own process and back.
+ * @param {any} tx @param {Parameters<Store['commit']>[0]} commit @returns {Promise<'ok'|'fenced'|'stale'>}
+ */
 async function performCommit(tx, { token, knownSeq, lanes, writes }) {
-  const state = tx.objectStore('state');
-  const lease = await state.get('lease');
-  if (!holdsLease(lease, token)) return 'fenced';
-  if (lanes.length > 0 && (await hasNewer(tx, lanes, knownSeq))) return 'stale';
-  const removed = writes.filter((write) => write.store === 'ops' && write.remove);
-  const [totals, sources, gone] = await Promise.all([
-    removed.length > 0 ? readTotals(tx) : null,
-    Promise.all(writes.map(({ from }) => (from ? tx.objectStore(from.store).get(from.key) : undefined))),
-    Promise.all(removed.map(({ key }) => tx.objectStore('ops').get(key))),
+  const ops = tx.objectStore('ops');
+  const gone = writes.filter((write) => write.store === 'ops' && write.remove).map(({ key }) => key);
+  const [lease, newest, totals, sources, rows] = await Promise.all([
+    tx.objectStore('state').get('lease'),
+    lanes.length > 0 && ops.openKeyCursor(IDBKeyRange.lowerBound(knownSeq, true), 'prev'),
+    gone.length > 0 && readTotals(tx),
+    Promise.all(writes.map(({ from }) => from && tx.objectStore(from.store).get(from.key))),
+    gone.length > 0 && rowsOf(ops, gone),
   ]);
-  await all(writes, (write, i) => performWrite(tx.objectStore(write.store), write, write.from ? bytesOf(sources[i]) : write.bytes));
-  if (totals) await state.put(subtractTotals(totals, gone), 'totals');
+  if (!holdsLease(lease, token)) return 'fenced';
+  if (newest && (await hasNewer(tx, lanes, knownSeq, newest.key))) return 'stale';
+  if (rows) writes = [...writes, { store: 'state', key: 'totals', value: subtractTotals(totals, rows) }];
+  issue(writes, (write, i) => performWrite(tx.objectStore(write.store), write, write.from ? bytesOf(sources[i]) : write.bytes));
   return 'ok';
 }
 
+/** The rows of some keys; of keys that lie side by side, in one request. @param {any} ops @param {any[]} keys @returns {Promise<any[]>} */
+async function rowsOf(ops, keys) {
+  const first = Math.min(...keys), last = Math.max(...keys);
+  return last - first > 2 * keys.length
+    ? Promise.all(keys.map((key) => ops.get(key)))
+    : (await ops.getAll(IDBKeyRange.bound(first, last))).filter((/** @type {any} */ { seq }) => keys.includes(seq));
+}
+
 /**
- * Whether an op that is newer than `knownSeq` changes one of the lanes. A few newer ops are looked at; of many, as while a long queue is read in, the documents
- * say it: an accept leaves its sequence number there.
- * @param {any} tx @param {string[]} lanes @param {number} knownSeq
+ * Whether one of the ops after `knownSeq`, of which `newest` is the last, changes one of the lanes. A few are looked at; of many, as while a long queue is read in, the
+ * documents say it: an accept leaves its sequence number there.
+ * @param {any} tx @param {string[]} lanes @param {number} knownSeq @param {number} newest
  */
-async function hasNewer(tx, lanes, knownSeq) {
-  const ops = tx.objectStore('ops');
-  const newest = await ops.openKeyCursor(IDBKeyRange.lowerBound(knownSeq, true), 'prev');
-  if (!newest) return false;
-  if (newest.key - knownSeq > kNewerLookedAt) {
+async function hasNewer(tx, lanes, knownSeq, newest) {
+  if (newest - knownSeq > kNewerLookedAt) {
     const docs = await Promise.all(lanes.map((lane) => tx.objectStore('docs').get(lane)));
     if (docs.every((doc) => !doc || typeof doc.seq === 'number')) return docs.some((doc) => doc?.seq > knownSeq);
   }
   const touched = new Set(lanes);
-  return someRow(ops, knownSeq, ({ lane }) => touched.has(lane));
+  return someRow(tx.objectStore('ops'), knownSeq, ({ lane }) => touched.has(lane));
 }
 
 /** @param {any} store @param {import('./store-contract.d.ts').Write} write @param {Uint8Array | undefined} bytes */

@@ -98,6 +98,37 @@ TEST_CASE("refusing is linear: ten thousand ops that each name the next") {
     CHECK(w.row(10000).value("state", "queued") == "queued");
 }
 
+TEST_CASE("the next request is made ready while an answer is being stored, except where somebody waits for what was answered") {
+    World w;
+    w.command(kOneByOne);
+    w.accept("FORM", "a", "create", "{}");
+    SUBCASE("others wait") { w.accept("FORM", "b", "create", "{}"); }
+    SUBCASE("another op waits for it") { w.accept("FORM", "b", "create", "{}", after({"op-1"})); }
+    SUBCASE("its lane goes on") { w.accept("FORM", "a", "update", R"({"n":1})", {{"noFold", true}}); }
+    w.accept("FORM", "c", "create", "{}");
+    const Json second = w.row(2);
+    const bool waits = second.contains("dependsOn") || second["action"] == "update";
+    int sent = 0, stored_at = 0, loaded_at = 0;
+    w.network = [&](const Json&) -> Json { ++sent; return nullptr; };
+    w.on_commit = [&](const Json&) { if (sent == 1 && stored_at == 0) stored_at = w.steps; return ""; };
+    w.on_load = [&](const Json&) { if (sent == 1 && loaded_at == 0) loaded_at = w.steps; };
+    w.run(kSync);
+    REQUIRE(stored_at > 0);
+    CHECK((loaded_at > stored_at) == waits);
+    CHECK(w.server.effects == std::vector<std::string>{"op-1", "op-2", "op-3"});
+}
+
+TEST_CASE("a large batch leaves before the bytes of the next are asked for") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"maxBatchOps", 100}}}});
+    for (int i = 0; i < 150; ++i) w.accept("FORM", "f" + std::to_string(i), "create", "{}");
+    std::vector<std::string> seen;
+    w.network = [&](const Json&) -> Json { seen.push_back("send"); return nullptr; };
+    w.on_load = [&](const Json& load) { seen.push_back("load " + std::to_string(load["items"].size())); };
+    w.run(kSync);
+    CHECK(seen == std::vector<std::string>{"load 200", "send", "load 100", "send"});
+}
+
 TEST_CASE("what a critical op waits for goes as early as the critical op itself") {
     World w;
     w.command(kOneByOne);

@@ -130,7 +130,8 @@ private:
         std::uint64_t frame_slot = 0, answer_slot = 0;
         bool gzip = false;
         bool retried = false;
-        double body_bytes = 0, started_ms = 0;
+        double body_bytes = 0;
+        enum { loading, sent, answered } stage = loading;
         int in_flight = 1;
     };
     using BatchPtr = std::shared_ptr<Batch>;
@@ -278,6 +279,7 @@ private:
     void take_back(Batch& batch);
     void append_folds(const Batch& batch, CommitSpec& spec);
     void release_batch(Batch& batch);
+    int requests_open() const;
     Effect batch_request(Batch& batch);
     Effect single_request(Batch& batch);
     double estimated_bytes(const Op& op) const;
@@ -447,7 +449,7 @@ private:
     double storage_retry_ms_ = 0;
     double gather_until_ms_ = 0;                 // a drain that a save began waits for what is saved with it
     std::uint64_t next_effect_ = 1, next_slot_ = 1, next_batch_ = 1;
-    int sends_in_flight_ = 0, tasks_open_ = 0;
+    int tasks_open_ = 0;
     bool snapshot_stored_ = false, core_dirty_ = false;
     bool manual_ = false;
     int restraint_ = 0, busy_steps_ = 0, calm_steps_ = 0;

@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kMaxChain = 256;            // ops of one lane that one batch looks at
 constexpr double kLineBytes = kOpOverheadBytes;   // what an op costs on the wire besides its body
 constexpr double kLargestDeltaGuess = 4096;       // an edit does not grow with its document; what it really takes is cut to the budget once formed
+constexpr std::size_t kLoadingAtOnce = 64;        // with so many ops waiting for their bytes, no others are chosen
 constexpr std::size_t kProbeOps = 10;             // what goes while the breaker is not closed
 
 Band shown_band(const Op& op) { return effective_band(static_cast<Band>(op.band), op.score); }
@@ -107,8 +108,19 @@ void Planner::plan_sends() {
     if (!g.min_band) return;
     g.min_band = std::max(*g.min_band, floor_);
     const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
-    while (static_cast<int>(batches_.size()) < requests_at_once(link))
+    // A large batch leaves before the bytes of the next are asked for, so that no step has to form more than one.
+    const auto loading = [this] {
+        std::size_t ops = 0;
+        for (const auto& [id, batch] : batches_)
+            if (batch->stage == Batch::loading) ops += batch->items.size();
+        return ops;
+    };
+    while (requests_open() < requests_at_once(link) && loading() < kLoadingAtOnce)
         if (!start_batch(g, link)) break;
+}
+
+int Planner::requests_open() const {
+    return static_cast<int>(std::count_if(batches_.begin(), batches_.end(), [](const auto& entry) { return entry.second->stage != Batch::answered; }));
 }
 
 // While the origin fails, or names its limits, one request at a time: the next one waits for what it answers.
@@ -566,8 +578,8 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
     };
     emit_commit(std::move(spec));
     if (!sends) return;
-    batch->started_ms = now_ms_;
-    batch->in_flight = static_cast<int>(batches_.size());
+    batch->stage = Batch::sent;
+    batch->in_flight = requests_open();
     last_attempt_ms_ = now_ms_;
     emit_send(std::move(request), [this, batch](const OutcomeIn& outcome) {
         if (!outcome.skipped.value_or(false)) settle(batch, outcome);

@@ -196,7 +196,7 @@ Result<Json> Planner::explain(std::string_view op_id) {
         return because("origin", why, again > now_ms_ ? std::optional(again) : std::nullopt);
     }
     const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
-    if (static_cast<int>(batches_.size()) >= requests_at_once(link)) return because("busy", "Requests under way are waited for");
+    if (requests_open() >= requests_at_once(link)) return because("busy", "Requests under way are waited for");
     if (!goes_next(*op, g)) return because("order", "Others go first");
     return because("ready", "It goes with the next batch");
 }
