@@ -211,6 +211,33 @@ TEST_CASE("what is saved shortly after each other goes in one request: the first
     CHECK(sent[0] == again + 50);
 }
 
+TEST_CASE("while a save waits for what is saved with it the status is scheduled, for when it goes, and says of no retry; a wait after a failure is shown as one") {
+    World w;
+    const Json saved = {{"event", {{"type", "accept"}, {"trigger", "data-change"}}}};
+    const std::string id = w.accept("FORM", "a", "create", "{}");
+    const double goes = w.now + 50;
+    w.run(saved, 1);   // and the time has gone on to when it wakes
+    w.now = goes - 50;
+    REQUIRE(w.status);
+    CHECK((*w.status)["state"] == "scheduled");
+    CHECK((*w.status)["reason"] == "Waiting for what is saved with it");
+    CHECK_FALSE(w.status->contains("nextRetryTime"));
+    CHECK((*w.status)["currentProgress"]["nextScheduledSync"] == goes);
+    CHECK(w.planner.explain(id).value()["untilMs"] == goes);
+    CHECK(w.wake == goes);
+
+    World failing;
+    failing.network = [](const Json&) -> Json { return {{"status", 503}, {"headers", Json::object()}}; };
+    failing.accept("FORM", "a", "create", "{}");
+    failing.run({{"event", {{"type", "push"}}}});
+    failing.accept("FORM", "b", "create", "{}");
+    failing.run(saved, 1);
+    REQUIRE(failing.status);
+    CHECK((*failing.status)["state"] == "waiting");
+    CHECK((*failing.status)["reason"] == "The server needs time");
+    CHECK(failing.status->contains("nextRetryTime"));
+}
+
 TEST_CASE("nothing is gathered for a critical op, for a person who asks, nor while there is no way to send") {
     const auto sent_after = [](const Json& first, const char* priority) {
         World w;

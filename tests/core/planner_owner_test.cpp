@@ -354,6 +354,45 @@ TEST_CASE("status and metrics count for him who is signed in; sessions and the a
     CHECK(of_bob > 0);
 }
 
+TEST_CASE("consent withdrawn and granted, and each sign-out, stand in the audit trail once, in the commit that stores them, without anything else of the owner") {
+    World w;
+    const double began = w.now;
+    std::vector<std::string> stored;   // with each entry: what else of the state its commit writes
+    w.on_commit = [&](const Json& commit) {
+        std::string states, audits;
+        for (const Json& write : commit["writes"]) {
+            if (write["store"] == "state") states += write["key"].get<std::string>() + " ";
+            if (write["store"] == "history" && write["key"].get<std::string>().rfind("audit/", 0) == 0) audits += write["value"]["kind"].get<std::string>() + " with ";
+        }
+        if (!audits.empty()) stored.push_back(audits + states);
+        return "";
+    };
+    const auto consent = [&w](const char* word) { CHECK(w.command({{"type", "settings"}, {"value", {{"consent", word}, {"minimumBatteryLevel", 30}}}})["ok"] == true); };
+    consent("withdrawn");   // nobody is signed in yet
+    sign(w, "signIn", "ann");
+    sign(w, "signIn", "ann");
+    accept(w, "ann", "secret", "{\"name\":\"secret\"}");
+    consent("granted");
+    consent("granted");
+    sign(w, "signOut", "bob");   // it is not he
+    sign(w, "signIn", "bob");    // which signs ann out
+    sign(w, "signOut", "bob");
+    sign(w, "signOut", "bob");
+    CHECK(w.command({{"type", "settings"}, {"value", {{"consent", "perhaps"}}}}).contains("error"));
+    CHECK(stored == std::vector<std::string>{"consent with settings core ", "consent with settings core ", "signed-out with core ", "signed-out with core "});
+    std::vector<Json> entries;
+    for (auto [key, value] : w.values["history"]) {
+        if (key.rfind("audit/", 0) != 0) continue;
+        CHECK(value["at"].get<double>() >= began);
+        value.erase("at");
+        entries.push_back(value);
+    }
+    CHECK(entries == std::vector<Json>{{{"kind", "consent"}, {"consent", "withdrawn"}},
+                                       {{"kind", "consent"}, {"consent", "granted"}, {"owner", "ann"}},
+                                       {{"kind", "signed-out"}, {"owner", "ann"}},
+                                       {{"kind", "signed-out"}, {"owner", "bob"}}});
+}
+
 TEST_CASE("a sign-in without a name is refused, and changes nothing") {
     World w;
     sign(w, "signIn", "ann");

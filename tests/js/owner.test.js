@@ -95,6 +95,27 @@ test('sessions, audit and events of another owner are not shown', async (t) => {
   assert.deepEqual((await bob.history({ limit: 1, prefix: 'session/' })).length, 1, 'a page is filled past what is not shown');
 });
 
+test('consent and sign-outs stand in the audit trail of whom they concern, and go with him', async (t) => {
+  const { open } = await world(t);
+  const ann = await open('ann');
+  await ann.settings({ consent: 'withdrawn' });
+  await ann.settings({ consent: 'granted', minimumBatteryLevel: 10 });
+  await ann.signOut();
+  await ann.signIn();
+  const trail = async (client) => (await client.history({ prefix: 'audit/' })).map(({ value: { at: _, ...entry } }) => entry);
+  assert.deepEqual(await trail(ann), [
+    { kind: 'consent', consent: 'withdrawn', owner: 'ann' }, { kind: 'consent', consent: 'granted', owner: 'ann' }, { kind: 'signed-out', owner: 'ann' },
+  ]);
+  const bob = await open('bob');
+  await bob.settings({ consent: 'withdrawn' });
+  assert.deepEqual(await trail(bob), [{ kind: 'consent', consent: 'withdrawn', owner: 'bob' }]);
+  await bob.erase();
+  await ann.signIn();
+  assert.equal((await trail(ann)).length, 4);   // bob signed her out
+  await bob.signIn();
+  assert.deepEqual(await trail(bob), []);
+});
+
 test('signOut() resolves when the last request of the owner has ended', async (t) => {
   const { open, path, effects } = await world(t);
   let asked = () => {}, answer = () => {};

@@ -422,6 +422,10 @@ Json Planner::named(const Op& op) {
 void Planner::audit(const Op& op, Json entry, CommitSpec& spec) {
     entry["opId"] = op.id;
     entry["owner"] = op.lane->owner;
+    audit(std::move(entry), spec);
+}
+
+void Planner::audit(Json entry, CommitSpec& spec) {
     entry["at"] = now_ms_;
     append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, std::move(entry));
 }
@@ -549,7 +553,7 @@ std::optional<double> Planner::next_wake() {
     if (!failed_commits_.empty()) at(storage_retry_ms_);
     if (outbox_.tally().unfinished == 0 && pulls_.empty()) return wake;
     const GateResult g = gate();
-    const double earliest = std::max(origin_again_ms(), due_ms(storage_retry_ms_, now_ms_, kStorageRetryMs));
+    const double earliest = std::max({origin_again_ms(), due_ms(storage_retry_ms_, now_ms_, kStorageRetryMs), due_ms(gather_until_ms_, now_ms_, kGatherMs)});
     if (const auto pull = pull_wake(g, earliest)) at(*pull);
     if (outbox_.tally().unfinished == 0) return wake;
     if (!g.min_band) {

@@ -52,6 +52,7 @@ inline constexpr std::size_t kSnapshotFromOps = 256;          // fewer rows are 
 inline constexpr double kAuthRetryMs = 60000;                 // an owner's lanes after a 401, unless somebody resumes them
 inline constexpr double kEventMarginMs = 2000;                // what a request of an event needs besides its time on the wire: to be stored before and after
 inline constexpr double kGatherMs = 50;                       // what is saved within so long of the first save goes with it, unless it is critical
+inline constexpr std::string_view kGathering = "Waiting for what is saved with it";
 inline constexpr double kLongStepMs = 50;                     // a long task (W3C Long Tasks): the device is busy
 inline constexpr double kLateTimerMs = 250;
 // In the record of a base: the id that the server knows the entity by; in one under that id: the lane it has here.
@@ -233,6 +234,7 @@ private:
     Json signed_in() const { return outbox_.owner() ? Json(*outbox_.owner()) : Json(); }
     static Json named(const Op& op);
     void audit(const Op& op, Json entry, CommitSpec& spec);
+    void audit(Json entry, CommitSpec& spec);
     Session* session_of(const std::string& owner);
     void flush_notices();
     void retry_commits();

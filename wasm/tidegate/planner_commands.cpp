@@ -70,13 +70,15 @@ Json Planner::sign_in(const std::optional<Json>& value, bool in) {
     }
     auth_paused_.clear();
     const bool as_it_was = outbox_.away(*owner) ? !in : in && outbox_.told_owner();
+    CommitSpec spec;
     if (!as_it_was) {
         if (session_ && session_->requests > 0) end_session();
         last_error_.reset();
         pulls_due(true);
+        if (outbox_.owner()) audit(object().set("kind", "signed-out").set("owner", signed_in()), spec);
         outbox_.sign_in(in ? owner : nullptr);
     }
-    emit_commit(CommitSpec{});   // the answer waits for it, and so does whatever is sent
+    emit_commit(std::move(spec));   // the answer waits for it, and so does whatever is sent
     if (!as_it_was) emit_notify("sync.owner", object().set("signedIn", signed_in()).set("ticket", in_order ? ticket_ : 0));   // 0: whoever hears it is meant
     return fine();
 }
@@ -184,11 +186,16 @@ Json Planner::set_settings(const std::optional<Json>& value) {
     std::vector<std::string> unknown;
     const auto next = patch_settings(settings_, *value, unknown);
     if (!next) return failure(next.error());
+    CommitSpec spec;
+    if (next.value().consent != settings_.consent) {
+        Json entry = object().set("kind", "consent").set("consent", next.value().consent);
+        if (outbox_.owner()) entry["owner"] = signed_in();
+        audit(std::move(entry), spec);
+    }
     settings_ = next.value();
     for (const std::string& key : unknown) other_settings_[key] = (*value)[key];
     Json stored = settings_to_json(settings_);
     for (auto it = other_settings_.begin(); it != other_settings_.end(); ++it) stored[it.key()] = *it;
-    CommitSpec spec;
     add_write(spec.writes, "state", "settings").value = stored;
     emit_commit(std::move(spec));
     Json answer = fine(settings_to_json(settings_));

@@ -62,9 +62,9 @@ bool Planner::may_send(std::string* why) const {
     };
     if (session_ && session_->cancelled) return no("It was cancelled");
     if (!failed_commits_.empty() || remaining_ms(storage_retry_ms_, now_ms_, kStorageRetryMs) > 0) return no("The device could not store a change");
-    if (remaining_ms(gather_until_ms_, now_ms_, kGatherMs) > 0) return no("Waiting for what is saved with it");
     if (origin_again_ms() > now_ms_) return no(origin_wait_is_network_ ? "Waiting to try the network again" : "The server needs time");
     if (time_left_ms() < least_time_ms()) return no("The browser's time for this event is over");
+    if (remaining_ms(gather_until_ms_, now_ms_, kGatherMs) > 0) return no(kGathering.data());
     return true;
 }
 
@@ -84,11 +84,10 @@ double Planner::least_time_ms() const {
 
 double Planner::request_timeout_ms(double bytes) const { return std::max(kSecondMs, std::min(timeout_ms(link_, bytes), time_left_ms())); }
 
-// From when on the origin may be asked again: our own backoff with the Retry-After under it, the breaker, the pace its rate limit sets, and what is saved together.
+// From when on the origin may be asked again: our own backoff with the Retry-After under it, the breaker, and the pace its rate limit sets.
 double Planner::origin_again_ms() const {
-    const double waits[] = {due_ms(origin_retry_ms_, now_ms_), due_ms(asked_until_ms_, now_ms_), due_ms(pace_until_ms_, now_ms_), send_again_ms(breaker_, now_ms_),
-                            due_ms(gather_until_ms_, now_ms_, kGatherMs)};
-    return *std::max_element(waits, waits + 5);
+    const double waits[] = {due_ms(origin_retry_ms_, now_ms_), due_ms(asked_until_ms_, now_ms_), due_ms(pace_until_ms_, now_ms_), send_again_ms(breaker_, now_ms_)};
+    return *std::max_element(waits, waits + 4);
 }
 
 // A wait that only guessed at the network is over; one that the server asked for is not. An open breaker lets its probe go.

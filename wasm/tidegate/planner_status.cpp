@@ -30,6 +30,7 @@ EngineState Planner::engine_state(std::string& reason) const {
         std::string why;
         if (!may_send(&why)) {
             reason = why;
+            if (why == kGathering) return EngineState::scheduled;   // nothing has failed
             return last_error_ && (last_error_->error_class == ErrorClass::storage || last_error_->error_class == ErrorClass::quota) ? EngineState::failed
                                                                                                                                   : EngineState::waiting;
         }
@@ -192,7 +193,7 @@ Result<Json> Planner::explain(std::string_view op_id) {
         if (const Op* member = outbox_.find(seq); member != op && held(*member, g)) return because("group", say("Op ", member->id, " of its group cannot go yet"));
     std::string why;
     if (!may_send(&why)) {
-        const double again = std::max(origin_again_ms(), storage_retry_ms_);
+        const double again = std::max({origin_again_ms(), storage_retry_ms_, due_ms(gather_until_ms_, now_ms_, kGatherMs)});
         return because("origin", why, again > now_ms_ ? std::optional(again) : std::nullopt);
     }
     const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
