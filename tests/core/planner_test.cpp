@@ -452,6 +452,84 @@ TEST_CASE("what a newer release put into the core's state and into the settings 
     CHECK((*w.status)["warnings"].size() == 1);
 }
 
+TEST_CASE("what a newer release put into a row stays in it, however often it is written: marked, failed, changed, restarted from rows and from a snapshot, refused") {
+    World w;
+    const Json future = {{"futureThing", {{"since", "N"}, {"more", {1, nullptr, "é"}}}}, {"later", false}};
+    int written = 0;
+    w.on_commit = [&](const Json& commit) {
+        for (const Json& write : commit["writes"]) {
+            if (write["store"] != "ops" || !write.contains("value") || write["value"]["entityId"] != "a") continue;
+            ++written;
+            for (const auto& item : future.items()) CHECK(write["value"][item.key()] == item.value());
+        }
+        return "";
+    };
+    const std::string id = w.accept("FORM", "a", "create", R"({"n":1})", future);
+    for (int i = 0; i < 300; ++i) w.accept("FORM", "e" + std::to_string(i), "create", form(i), {{"dependsOn", Json::array({id})}});
+    int status = 500;
+    w.network = [&](const Json&) -> Json { return {{"status", status}, {"headers", Json::object()}}; };
+    w.run(kSync);
+    CHECK(w.row(1)["sends"] == 1);
+    CHECK(w.row(1)["state"] == "unknown");
+    CHECK(written == 2);   // marked, and failed
+    REQUIRE(w.bytes["state"].count("snapshot"));
+    w.restart();
+    REQUIRE(w.given == 301);
+    CHECK(w.command({{"type", "setPriority"}, {"id", id}, {"priority", "high"}})["ok"] == true);
+    CHECK(written == 3);
+    w.now += 600000;
+    w.run({{"event", {{"type", "manual"}}}});
+    CHECK(w.row(1)["sends"].get<int>() >= 2);
+    const int before = written;
+    CHECK(before >= 5);
+    w.bytes["state"].erase("snapshot");
+    w.restart();
+    REQUIRE(w.given == 0);
+    w.network = nullptr;
+    w.server.refuse = [](const Json& op) { return op["entityId"] == "a" ? 403 : 0; };
+    w.now += 600000;
+    w.run({{"event", {{"type", "manual"}}}});
+    CHECK(w.row(1)["state"] == "dead");
+    CHECK(written > before);
+    for (const auto& item : future.items()) CHECK(w.row(1)[item.key()] == item.value());
+}
+
+TEST_CASE("an op that a newer release put something into is not folded with another") {
+    World w;
+    w.accept("FORM", "a", "create", R"({"n":1})", {{"futureThing", 1}});
+    w.accept("FORM", "a", "update", R"({"n":2})");
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects.size() == 2);
+    CHECK(w.doc("FORM", "a") == R"({"n":2})");
+}
+
+TEST_CASE("a row with more from a newer release than is kept here is refused by name and stays as it is, also where there are enough ops for a snapshot: the newer one reads it") {
+    World w;
+    w.readings = {{"online", false}};
+    const Json most = {{"more", std::string(kMaxOtherBytes - 11, 'x')}}, more = {{"more", std::string(kMaxOtherBytes - 10, 'x')}};
+    w.accept("FORM", "most", "create", form(1), most);
+    w.accept("FORM", "more", "create", form(2), more);
+    for (int i = 0; i < 300; ++i) w.accept("FORM", "e" + std::to_string(i), "create", form(i));
+    const Json row = w.row(2);
+    for (int start = 1; start <= 2; ++start) {
+        w.rejected.clear();
+        w.run(kSync);
+        REQUIRE(w.rejected.size() == 1);
+        CHECK(w.rejected[0]["seq"] == 2);
+        CHECK(w.rejected[0]["code"] == "limit");
+        CHECK(w.rejected[0]["message"].get<std::string>().find("256 bytes") != std::string::npos);
+        CHECK_FALSE(w.bytes["state"].count("snapshot"));
+        w.restart();
+        CHECK(w.given == 0);
+    }
+    w.readings = {{"online", true}};
+    w.run(kSync);
+    CHECK(w.queued() == 1);
+    CHECK(w.row(2) == row);
+    CHECK(w.server.effects.size() == 301);
+}
+
 TEST_CASE("a snapshot restores the same queue; a damaged one is refused") {
     World w;
     w.readings = {{"online", false}};

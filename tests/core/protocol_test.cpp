@@ -21,6 +21,25 @@ TEST_CASE("absent, null and unknown fields are harmless") {
     CHECK_FALSE(input.value().event);
 }
 
+TEST_CASE("a row keeps what only a newer release knows, and nothing that is known here, whatever it says") {
+    const Json row = parse_json(R"({"seq":1,"id":"a","lane":":E/a","entity":"E","entityId":"a","action":"create","createdAt":1,
+        "attempts":0,"reason":"","fields":null,"refs":null,"score":null,"error":{"class":"network","message":"m","status":null,"later":1},"state":"queued"})").value();
+    CHECK(row_from_json(row).value().others.empty());
+    Json newer = row;
+    newer["futureThing"] = {{"since", "N"}, {"more", {1, nullptr}}};
+    newer["aPlain"] = nullptr;
+    auto read = row_from_json(newer);
+    CHECK(read.value().others == R"({"aPlain":null,"futureThing":{"more":[1,null],"since":"N"}})");
+    read.value().attempts = 2;
+    const Json back = row_to_json(read.value());
+    CHECK(back["futureThing"] == newer["futureThing"]);
+    CHECK(back.contains("aPlain"));
+    CHECK(back["attempts"] == 2);
+    CHECK(row_from_json(back).value().others == read.value().others);
+    newer["createdAt"] = "today";
+    CHECK(row_from_json(newer).error().path == "/createdAt");
+}
+
 TEST_CASE("settings: defaults are those of the documentation") {
     const Json s = settings_to_json(Settings{});
     CHECK(s["minimumBatteryLevel"] == 20);

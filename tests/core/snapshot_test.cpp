@@ -23,6 +23,7 @@ std::string three_rows() {
     Snapshot snapshot;
     snapshot.known_seq = 300;   // two bytes as a varint
     for (std::uint64_t seq = 1; seq <= 3; ++seq) snapshot.rows.push_back(row(seq));
+    snapshot.rows[1].others = R"({"futureThing":{"since":"N"}})";
     return write_snapshot(snapshot);
 }
 
@@ -47,6 +48,8 @@ TEST_CASE("snapshot: what was written is read") {
     CHECK(read.value().known_seq == 300);
     REQUIRE(read.value().rows.size() == 3);
     CHECK(read.value().rows[2].id == "op-3");
+    CHECK(read.value().rows[1].others == R"({"futureThing":{"since":"N"}})");
+    CHECK(read.value().rows[2].others.empty());
     Snapshot none;
     const auto empty = read_snapshot(write_snapshot(none));
     REQUIRE(empty.ok());

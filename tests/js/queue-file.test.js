@@ -2,18 +2,23 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { buildRow } from '../../sw/accept.js';
+import { clock } from '../../sw/clock.js';
 import { openClient } from '../../sw/node.js';
+import { random } from '../../sw/random.js';
+import { openSqliteStore } from '../../sw/sqlite-store.js';
 import { rowsOf, startServer, temporaryDirectory } from './server-harness.js';
 
 async function world(t) {
   const server = await startServer(t);
   const directory = temporaryDirectory(t);
+  const path = (name) => join(directory, `${name}.db`);
   const open = async (name, options = {}) => {
-    const client = await openClient({ path: join(directory, `${name}.db`), endpoint: server.api, autoSync: false, ...options });
+    const client = await openClient({ path: path(name), endpoint: server.api, autoSync: false, ...options });
     t.after(() => client.close());
     return client;
   };
-  return { ...server, open, effects: () => rowsOf(server.file, 'SELECT op_id FROM effects').map(({ op_id }) => op_id) };
+  return { ...server, path, open, effects: () => rowsOf(server.file, 'SELECT op_id FROM effects').map(({ op_id }) => op_id) };
 }
 
 test('what waits on one device goes from another, in order, with its priority and its ids; a second import adds nothing', async (t) => {
@@ -53,6 +58,27 @@ test('an op whose answer was lost is not applied a second time by the device tha
   assert.deepEqual(await found.ops(), []);
   assert.equal(effects().length, before, 'no second effect');
   assert.equal(JSON.parse((await get('NOTE/a')).text).n, 2);
+});
+
+test('what a newer release put into an op is there after a drain that failed, in the file, and on the device that takes it over', async (t) => {
+  const { open, path, effects, server } = await world(t);
+  const futureThing = { since: 'N', more: [1, null] };
+  const { row, bytes } = await buildRow({ entity: 'NOTE', entityId: 'a', doc: { n: 1 } }, { owner: '', maxOpBytes: 1e6, schemaVersion: 0, fieldNames: () => [], clock, random }, '');
+  const [lost, found] = await Promise.all(['lost', 'found'].map(async (name) => {
+    const store = await openSqliteStore({ path: path(name) });
+    t.after(() => store.close());
+    return { store, client: await open(name) };
+  }));
+  await lost.store.accept([{ row: /** @type {any} */ ({ ...row, futureThing }), bytes }], { maxOps: 100, maxBytes: 1e6 });
+  server.demandFaults(['resetBefore']);
+  await lost.client.sync();
+  const [failed] = await lost.store.rows(0, 10);
+  assert.deepEqual([failed.sends, failed.state, failed.futureThing], [1, 'unknown', futureThing]);
+  await found.client.importQueue(await lost.client.exportQueue());
+  assert.deepEqual((await found.store.rows(0, 10)).map(({ id, futureThing }) => [id, futureThing]), [[row.id, futureThing]]);
+  await found.client.sync();
+  assert.deepEqual(await found.client.ops(), []);
+  assert.deepEqual(effects(), [row.id]);
 });
 
 test('another owner\'s file, a cut one, a foreign lane and anything else are refused, and nothing of them is stored', async (t) => {

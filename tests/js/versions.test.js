@@ -21,13 +21,24 @@ const release = { around: (/** @type {any} */ store) => new Proxy(store, { get: 
   },
 })[name] ?? target[name] }) };
 
-/** The store as release N-1 uses it, which is this one; what of N it was handed is counted. */
-const found = { rows: 0, core: 0, settings: 0 };
+/** The store as release N-1 uses it, which is this one; what of N it was handed is counted. Rows go back with it. */
+const found = { rows: 0, core: 0, settings: 0, again: 0 };
+const handed = new Set();
 const before = { around: (/** @type {any} */ store) => new Proxy(store, { get: (target, name) => ({
   rows: async (...asked) => {
     const rows = await target.rows(...asked);
-    found.rows += rows.filter(({ future }) => future).length;
+    const newer = rows.filter(({ future }) => future);
+    found.rows += newer.length;
+    for (const { id } of newer) handed.add(id);
     return rows;
+  },
+  commit: (commit) => {
+    for (const { store, value } of commit.writes)
+      if (store === 'ops' && handed.has(value?.id)) {
+        assert.deepEqual(value.future, kFuture);
+        found.again++;
+      }
+    return target.commit(commit);
   },
   acquireLease: async (ask) => {
     const granted = await target.acquireLease(ask);
@@ -51,7 +62,7 @@ for (const [claim, dying, others, last] of [['N that is relieved by N-1', releas
       assert.equal(settings.maxBatchOps, 3, `${when}: settings`);
     },
     atEnd: () => {
-      for (const part of dying === release ? ['rows', 'core'] : ['rows', 'core', 'settings']) assert.ok(found[part] > 0, `N-1 found members of N: ${JSON.stringify(found)}`);
+      for (const part of dying === release ? ['rows', 'core', 'again'] : ['rows', 'core', 'settings', 'again']) assert.ok(found[part] > 0, `N-1 found members of N: ${JSON.stringify(found)}`);
       for (const part of Object.keys(found)) found[part] = 0;
     },
   });

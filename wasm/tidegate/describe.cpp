@@ -6,6 +6,10 @@ void Decoder::take(const char* name, void* out, Reader reader, Need need) {
     if (error_) return;
     if (!here_->is_object()) return fail("wrong-type", "an object", *here_);
     const auto it = here_->find(name);
+    if (path_.empty() && it != here_->end()) {
+        ++known_;
+        if (others_) others_->erase(name);
+    }
     if (it != here_->end() && (!it->is_null() || need == Need::required)) return descend(name, *it, out, reader);
     if (need == Need::keeps_default) return;
     if (need == Need::required) {

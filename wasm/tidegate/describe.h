@@ -53,8 +53,11 @@ struct IsVector<std::vector<T>> : std::true_type {};
 // Reads one JSON value into `out`. On failure the first error (with its JSON Pointer) is kept and the rest is skipped.
 class Decoder {
 public:
-    explicit Decoder(const Json& root) : here_(&root) {}
+    // From `others`, a copy of the root, the members that are described are taken out.
+    explicit Decoder(const Json& root, Json* others = nullptr) : here_(&root), others_(others) {}
     const std::optional<Error>& error() const { return error_; }
+    // So many members of the root are described.
+    std::size_t known() const { return known_; }
 
     void type(const char*, const char*) {}
 
@@ -147,8 +150,10 @@ private:
     void fail_text(const char* code, const std::string& sentence);
 
     const Json* here_;
+    Json* others_;
     std::vector<std::string> path_;
     std::optional<Error> error_;
+    std::size_t known_ = 0;
 };
 
 template <class T>

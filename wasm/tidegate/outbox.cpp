@@ -83,6 +83,8 @@ Result<Op*> Outbox::add(OpRow row) {
     if (band > 3) return refuse(row, "wrong-value", "/priority", say("priority: expected critical, high, normal or low, got \"", row.priority, "\""));
     if (row.depends_on.size() > kMaxDependencies)
         return refuse(row, "limit", "/dependsOn", say("dependsOn: at most ", kMaxDependencies, " ops"));
+    if (row.others.size() > kMaxOtherBytes)
+        return refuse(row, "limit", "", say("at most ", kMaxOtherBytes, " bytes that only a newer version knows"));
     if (row.refs && !row.refs->is_object()) return refuse(row, "wrong-type", "/refs", "refs: expected {JSON Pointer: lane}");
     if (ops_.count(row.seq)) return refuse(row, "duplicate", "/seq", say("seq ", row.seq, " is already in the outbox"));
     if (find_id(row.id)) return refuse(row, "duplicate", "/id", "this id is already in the outbox");
@@ -117,7 +119,7 @@ Result<Op*> Outbox::add(OpRow row) {
     if (row.fields) op.make_rare().fields = dump_json(*row.fields);
     if (row.refs) op.make_rare().refs = std::move(*row.refs);
     if (row.content_type == "application/json") row.content_type.clear();
-    const bool usual = row.depends_on.empty() && row.group.empty() && row.reason.empty() && row.key.empty() && row.content_type.empty() && row.upload.empty() && !row.error &&
+    const bool usual = row.depends_on.empty() && row.group.empty() && row.reason.empty() && row.key.empty() && row.content_type.empty() && row.upload.empty() && row.others.empty() && !row.error &&
                        row.expires_at == 0;
     if (!usual) static_cast<OpRare&>(op.make_rare()) = std::move(row);
     if (op.rare().expires_at > 0) expiries_.emplace(op.rare().expires_at, op.seq);
@@ -387,7 +389,7 @@ void Outbox::wake(double now_ms) {
 
 std::optional<FoldRun> Outbox::fold_run(Op& first) {
     const auto foldable = [&](const Op& op) {
-        return op.schema_version == first.schema_version && op.state == OpState::queued && op.fresh() && !op.no_fold && op.rare().group.empty() && op.rare().depends_on.empty() &&
+        return op.schema_version == first.schema_version && op.state == OpState::queued && op.fresh() && !op.no_fold && op.rare().others.empty() && op.rare().group.empty() && op.rare().depends_on.empty() &&
                !has_dependents(op);
     };
     if (!foldable(first)) return std::nullopt;

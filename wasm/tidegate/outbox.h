@@ -21,6 +21,7 @@ namespace tidegate {
 // Limits (docs/limits.md). The store refuses more before we do.
 inline constexpr std::size_t kMaxQueuedOps = 100000;
 inline constexpr std::size_t kMaxDependencies = 64;
+inline constexpr std::size_t kMaxOtherBytes = 256;   // of members that only a newer release knows, as JSON text
 inline constexpr std::size_t kMaxFoldsAtOnce = 500;
 inline constexpr std::int32_t kMaxSchemaVersion = 2147483647;
 // A lane's head inherits the priority of this many ops behind it (so that a touch is O(1) in the length of the lane).

@@ -174,7 +174,7 @@ Result<Plan> Planner::step(const Json& json) {
 void Planner::take_rows(const std::vector<Json>& rows) {
     CommitSpec spec;
     for (const Json& json : rows) {
-        auto row = decode<OpRow>(json);
+        auto row = row_from_json(json);
         const std::uint64_t seq =
             json.is_object() && json.contains("seq") && json["seq"].is_number_unsigned() ? json["seq"].get<std::uint64_t>() : 0;
         outbox_.know(seq);
@@ -186,6 +186,7 @@ void Planner::take_rows(const std::vector<Json>& rows) {
             if (added.value()->undo != Undo::none) undos_.insert(seq);
             continue;
         }
+        rows_refused_ = true;
         Rejected rejected{std::nullopt, std::nullopt, added.error().code, added.error().path, added.error().message};
         if (seq) rejected.seq = seq;
         if (const std::string* id = text_at(json, "id")) rejected.id = *id;
@@ -439,7 +440,7 @@ void Planner::flush_notices() {
 Write& Planner::write_row(const Op& op, CommitSpec& spec) const {
     OpRow row = outbox_.row_of(op);
     Write& write = add_write(spec.writes, "ops", op.seq);
-    write.value = encode(row);
+    write.value = row_to_json(row);
     return write;
 }
 
@@ -634,7 +635,7 @@ void Planner::finish_turn(Plan& plan) {
     } else if (!busy && !stay && core_dirty_) {
         emit_commit(CommitSpec{});
         busy = true;
-    } else if (!busy && !stay && !snapshot_stored_ && outbox_.size() >= kSnapshotFromOps && outbox_.size() <= kSnapshotMostOps && failed_commits_.empty()) {
+    } else if (!busy && !stay && !snapshot_stored_ && !rows_refused_ && outbox_.size() >= kSnapshotFromOps && outbox_.size() <= kSnapshotMostOps && failed_commits_.empty()) {
         CommitSpec spec;
         Write& write = add_write(spec.writes, "state", "snapshot");
         write.value = object().set("seq", outbox_.known_seq());

@@ -453,6 +453,7 @@ private:
     std::uint64_t next_effect_ = 1, next_slot_ = 1, next_batch_ = 1;
     int tasks_open_ = 0;
     bool snapshot_stored_ = false, core_dirty_ = false;
+    bool rows_refused_ = false;   // a newer release may know what they are, and reads them only while no snapshot says that they were read
     bool manual_ = false;
     int restraint_ = 0, busy_steps_ = 0, calm_steps_ = 0;
     double event_ms_ = 0;       // how long the event may last in all

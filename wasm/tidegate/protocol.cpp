@@ -118,6 +118,27 @@ Json settings_to_json(const Settings& settings) {
     return encoder.take();
 }
 
+Json row_to_json(OpRow& row) {
+    Json out = encode(row);
+    if (row.others.empty()) return out;
+    if (const auto others = parse_json(row.others))
+        for (const auto& [key, value] : others.value().items()) out[key] = value;
+    return out;
+}
+
+Result<OpRow> row_from_json(const Json& json) {
+    OpRow row;
+    Decoder decoder(json);
+    decoder.read(row);
+    if (decoder.error()) return *decoder.error();
+    if (decoder.known() == json.size()) return row;
+    Json others = json;   // of few rows: once more, to take out what is known
+    Decoder again(json, &others);
+    again.read(row);
+    row.others = dump_json(others);
+    return row;
+}
+
 // One place builds them: spelled out at every use, a write costs a hundred bytes of code.
 static Write& add_write(std::vector<Write>& writes, const char* store, Json key) {
     Write& write = writes.emplace_back();

@@ -101,6 +101,7 @@ struct OpFacts {
 struct OpRare {
     std::vector<std::string> depends_on;
     std::string group, reason, key, content_type, upload;
+    std::string others;  // JSON text of the members that only a newer release knows; empty: there are none
     std::optional<OpError> error;
     double expires_at = 0;
 };
@@ -153,6 +154,10 @@ void describe(V& v, OpRow& r) {
     v.field("score", r.score, "Effective score when last planned.");
     v.field("error", r.error);
 }
+
+// A row as it is stored, and back. Two releases may take turns on one database, so what a newer one added to a row goes back with it.
+Json row_to_json(OpRow& row);
+Result<OpRow> row_from_json(const Json& json);
 
 // --- input ------------------------------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ std::string write_snapshot(Snapshot& snapshot) {
     append_varint(body, snapshot.known_seq);
     append_varint(body, snapshot.rows.size());
     for (OpRow& row : snapshot.rows) {
-        const std::string text = dump_json(encode(row));
+        const std::string text = dump_json(row_to_json(row));
         append_varint(body, text.size());
         body += text;
     }
@@ -66,7 +66,7 @@ Result<Snapshot> read_snapshot(std::string_view bytes) {
         const auto json = parse_json(body.substr(0, length));
         body.remove_prefix(length);
         if (!json) return damaged("a row is no JSON");
-        auto row = decode<OpRow>(json.value());
+        auto row = row_from_json(json.value());
         if (!row) return damaged("a row does not decode");
         out.rows.push_back(std::move(row.value()));
     }
