@@ -19,7 +19,7 @@ const die = () => {
   throw new WebAssembly.RuntimeError('unreachable');
 };
 
-/** The real core, but for poison. A row kills by its name, a document by its text, and only in the next step. */
+/** The real core, but for poison. A row kills by its name and a document by its text, only in the next step; what the server had acknowledged of one kills as it is taken in. */
 async function deadly() {
   const planner = await createPlanner(wasm);
   let poisoned = false;
@@ -28,7 +28,9 @@ async function deadly() {
     snapshot: () => planner.snapshot(),
     bytes: (slot) => planner.bytes(slot),
     put(slot, bytes) {
-      poisoned ||= how === 'payload' && Buffer.from(bytes).includes(kPoison);
+      const poison = Buffer.from(bytes).includes(kPoison);
+      if (poison && how === 'base') die();
+      poisoned ||= poison && how === 'payload';
       planner.put(slot, bytes);
     },
     step(input) {
