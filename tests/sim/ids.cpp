@@ -64,13 +64,9 @@ void Server::names_as_there(const Known& op, const Entity& entity) {
     const Json& document = entity.current()->json;
     const auto saved = parse(op.text);
     each_named(document, [&](const Place& place, const Json& id) {
-        // Known and open (docs/simulator.md): what came there from an earlier change, and what is deleted here and was never there.
+        // Known and open (docs/simulator.md): what came there from an earlier change.
         const Json::json_pointer at(place.pointer);
-        const Entity* named = find(name_there(place.entity, id.get<std::string>()));
-        const bool deleted = !named && std::any_of(ledger_.ops().begin(), ledger_.ops().end(), [&](const auto& other) {
-            return other.second.entity == place.entity && other.second.entity_id == id && other.second.action == "delete";
-        });
-        if (deleted || !saved || !saved->contains(at) || saved->at(at) != id) return;
+        if (!saved || !saved->contains(at) || saved->at(at) != id) return;
         if (!here_.count(std::string(place.entity) + "/" + id.get<std::string>()))
             ledger_.fail(25, "what op " + op.id + " left at " + place.pointer + " is " + dump(id) + ", an id that the server never gave: " + dump(document));
     });
