@@ -2,6 +2,7 @@
 // Own is what the planner does otherwise: its rules read an op's JSON once, when it is accepted, and an index keeps the best ops apart; here five rules over
 // columns are evaluated for all ops and the best keys are found anew with every call. All ops are lanes of their own.
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
@@ -15,6 +16,7 @@ namespace {
 
 using namespace tidegate;
 
+constexpr std::uint32_t kSideBySide = 256;
 constexpr std::size_t kBlock = 2048;   // as many keys are gathered before all but the best are dropped
 
 struct Columns {
@@ -30,16 +32,30 @@ struct Keyed {
     friend bool operator<(const Keyed& a, const Keyed& b) { return a.key < b.key || (a.key == b.key && a.op < b.op); }
 };
 std::vector<Keyed> keyed;
+std::vector<double> keys;
 std::vector<std::uint32_t> result;
 
-double points(std::uint32_t i) {
-    const Columns& c = columns;
-    return (c.severity[i] >= 4 ? 25 : 0) + (c.people[i] >= 1000 ? 20 : 0) + (c.kind[i] == 3 ? 15 : 0) + (c.photos[i] > 8 ? -10 : 0) + (c.urgent[i] ? 30 : 0);
-}
+// A key is when an op was made less a head start, and that is a matter of its band and its points alone.
+constexpr int kLeast = -10, kMost = 90;
+const auto head_start = [] {
+    std::array<std::array<double, kMost - kLeast + 1>, 4> all{};
+    for (std::size_t band = 0; band < all.size(); ++band)
+        for (int points = kLeast; points <= kMost; ++points)
+            all[band][static_cast<std::size_t>(points - kLeast)] = -order_key(static_cast<Band>(band), score(static_cast<Band>(band), points), 0, AgingOptions{});
+    return all;
+}();
 
-double key_of(std::uint32_t i) {
-    const Band band = static_cast<Band>(columns.band[i]);
-    return order_key(band, score(band, points(i)), columns.created[i], AgingOptions{});
+// The keys of ops side by side; the rules in a loop that the compiler makes SIMD of.
+void keys_of(std::uint32_t first, std::uint32_t count, double* keys) {
+    const Columns c = columns;
+    std::uint8_t points[kSideBySide];
+    for (std::uint32_t i = 0; i < count; ++i) points[i] = c.people[first + i] >= 1000 ? 20 : 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const std::uint32_t op = first + i;
+        const auto if_so = [](bool so, int more) { return static_cast<std::uint8_t>(so ? more : 0); };
+        points[i] = static_cast<std::uint8_t>(points[i] + if_so(c.severity[op] >= 4, 25) + if_so(c.kind[op] == 3, 15) + if_so(c.photos[op] <= 8, 10) + if_so(c.urgent[op] != 0, 30));
+    }
+    for (std::uint32_t i = 0; i < count; ++i) keys[i] = c.created[first + i] - head_start[c.band[first + i]][points[i]];
 }
 
 // The `count` best, in order. REQUIRES: count < kBlock.
@@ -51,11 +67,15 @@ void find_best(std::size_t count) {
         keyed.resize(count);
         limit = keyed.back().key;
     };
-    for (std::uint32_t i = 0; i < columns.count; ++i) {
-        const double key = key_of(i);
-        if (!(key < limit)) continue;
-        keyed.push_back({key, i});
-        if (keyed.size() == kBlock) keep();
+    double some[kSideBySide];
+    for (std::uint32_t first = 0; first < columns.count; first += kSideBySide) {
+        const std::uint32_t side = std::min(kSideBySide, columns.count - first);
+        keys_of(first, side, some);
+        for (std::uint32_t i = 0; i < side; ++i) {
+            if (!(some[i] < limit)) continue;
+            keyed.push_back({some[i], first + i});
+            if (keyed.size() == kBlock) keep();
+        }
     }
     if (keyed.size() > count) keep();
     sort_all(keyed.begin(), keyed.end());
@@ -67,6 +87,10 @@ extern "C" {
 
 // Columns for so many ops, one after the other; `column` says where the n-th begins.
 __attribute__((export_name("room"))) void room(std::uint32_t count) {
+    if (columns.count == count) return;
+    for (void* column : {static_cast<void*>(columns.created), static_cast<void*>(columns.bytes), static_cast<void*>(columns.people), static_cast<void*>(columns.band),
+                         static_cast<void*>(columns.severity), static_cast<void*>(columns.kind), static_cast<void*>(columns.photos), static_cast<void*>(columns.urgent)})
+        std::free(column);
     columns.count = count;
     columns.created = static_cast<double*>(std::malloc(count * 8));
     for (std::uint32_t** column : {&columns.bytes, &columns.people}) *column = static_cast<std::uint32_t*>(std::malloc(count * 4));
@@ -99,10 +123,8 @@ __attribute__((export_name("choose"))) std::uint32_t choose(std::uint32_t max_op
 
 // All ops, best first.
 __attribute__((export_name("order"))) void order() {
-    keyed.resize(columns.count);
-    for (std::uint32_t i = 0; i < columns.count; ++i) keyed[i] = {key_of(i), i};
-    sort_all(keyed.begin(), keyed.end());
-    result.resize(columns.count);
-    for (std::uint32_t i = 0; i < columns.count; ++i) result[i] = keyed[i].op;
+    keys.resize(columns.count);
+    for (std::uint32_t first = 0; first < columns.count; first += kSideBySide) keys_of(first, std::min(kSideBySide, columns.count - first), &keys[first]);
+    result = order_of(keys);
 }
 }
