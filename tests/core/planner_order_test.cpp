@@ -141,6 +141,17 @@ TEST_CASE("what a critical op waits for goes as early as the critical op itself"
     CHECK(w.server.effects == std::vector<std::string>{"op-4", "op-5", "op-6", "op-7", "op-1", "op-2", "op-3"});
 }
 
+TEST_CASE("what has expired is not sent, however much of it there is") {
+    World w;
+    for (int i = 0; i < 400; ++i) w.accept("FORM", "f" + std::to_string(i), "create", "{}", {{"expiresAt", w.now + 1000}});
+    w.accept("FORM", "stays", "create", "{}");
+    w.now += 2000;
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects == std::vector<std::string>{"op-401"});
+    CHECK(records(w, "expired") == 400);
+}
+
 TEST_CASE("a group is refused, retried and dropped as one") {
     World w;
     const char* bad = "b";

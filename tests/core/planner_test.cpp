@@ -337,6 +337,26 @@ TEST_CASE("413 halves the batch until it fits; one op that never fits is a dead 
     CHECK(w.server.effects.size() == 40);
 }
 
+TEST_CASE("what no batch takes goes by itself, as in REST mode, and others go on in batches") {
+    World w;
+    std::string alone;
+    w.network = [&](const Json& send) -> Json {
+        if (send["url"] == "batch") return nullptr;
+        alone = std::string(send["method"]) + " " + std::string(send["url"]);
+        REQUIRE(w.planner.bytes(send["slot"]));
+        CHECK(*w.planner.bytes(send["slot"]) == w.bytes["payloads"]["2:next"]);
+        return {{"status", 201}, {"headers", {{"etag", "\"1\""}}}, {"body", ""}};
+    };
+    w.accept("FORM", "small", "create", form(1));
+    w.accept("FORM", "big", "create", "{\"x\":\"" + std::string(700'000, 'y') + "\"}");
+    w.accept("FORM", "small too", "create", form(2));
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    CHECK(alone == "PUT entities/FORM/big");
+    CHECK(w.server.effects == std::vector<std::string>{"op-1", "op-3"});
+    CHECK(w.server.requests.size() == 1);
+}
+
 TEST_CASE("while a commit is stale nothing is sent, and the new rows are decided with the old") {
     World w;
     w.accept("FORM", "a", "create", form(1));

@@ -42,3 +42,26 @@ test('an op that was not sent by its time leaves the outbox, and get() shows wha
   assert.deepEqual((await client.history({ prefix: 'audit/' })).map(({ value }) => value.kind), ['expired']);
   await assert.rejects(client.save('A', '2', {}, { expiresAt: 'soon' }), { code: 'out-of-range', path: '/expiresAt' });
 });
+
+test('of what has expired nothing is sent, however much of it there is', async (t) => {
+  const { client, get } = await pair(t);
+  await client.saveAll(Array.from({ length: 400 }, (_, n) => ({ entity: 'A', entityId: `${n}`, doc: { n }, expiresAt: 1 })));
+  await client.save('A', 'stays', { n: 1 });
+  await client.sync();
+  assert.deepEqual(await client.ops(), []);
+  assert.equal((await get('A/stays')).status, 200);
+  for (const n of [0, 150, 250, 399]) assert.equal((await get(`A/${n}`)).status, 404);
+});
+
+test('a document larger than any batch arrives, with the defaults on both sides', async (t) => {
+  const { client, get } = await pair(t);
+  const doc = { text: 'x'.repeat(700_000) };
+  await client.saveAll([{ entity: 'A', entityId: 'small', doc: { n: 1 } }, { entity: 'A', entityId: 'large', doc }]);
+  await client.sync();
+  assert.deepEqual(await client.ops(), []);
+  assert.deepEqual(JSON.parse((await get('A/large')).text), doc);
+  assert.equal((await get('A/small')).status, 200);
+  await client.save('A', 'large', { ...doc, n: 2 });   // its delta is small
+  await client.sync();
+  assert.equal(JSON.parse((await get('A/large')).text).n, 2);
+});

@@ -536,13 +536,21 @@ void Planner::withdraw(const std::vector<std::uint64_t>& seqs, const char* kind,
 void Planner::expire_ops() {
     for (const auto& [at, seq] : outbox_.expiries()) {
         if (at > now_ms_ || pending_.size() > kMaxExpiredAtOnce) break;
-        const std::vector<std::uint64_t> unit = outbox_.unit(*outbox_.find(seq));
-        const bool free = std::all_of(unit.begin(), unit.end(), [this](std::uint64_t member) {
-            const Op& op = *outbox_.find(member);
-            return !op.lane->reserved_by && !op.unknown && op.state == OpState::queued;
-        });
-        if (free) withdraw(unit, "expired", "expiresAt");
+        const Op& op = *outbox_.find(seq);
+        const std::vector<std::uint64_t> unit = outbox_.unit(op);
+        const bool free = std::none_of(unit.begin(), unit.end(), [this](std::uint64_t member) { return outbox_.find(member)->lane->reserved_by; });
+        if (free && expired(op)) withdraw(unit, "expired", "expiresAt");
     }
+}
+
+// It is not sent any more, also while others are taken out before it. With its group, of which the server has seen nothing either.
+bool Planner::expired(const Op& op) const {
+    if (op.rare().expires_at <= 0 || op.rare().expires_at > now_ms_) return false;
+    const std::vector<std::uint64_t> unit = outbox_.unit(op);
+    return std::all_of(unit.begin(), unit.end(), [this](std::uint64_t member) {
+        const Op& one = *outbox_.find(member);
+        return !one.unknown && one.state == OpState::queued;
+    });
 }
 
 // --- the end of a turn ------------------------------------------------------------------------------------------------------------

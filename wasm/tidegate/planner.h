@@ -247,6 +247,7 @@ private:
     void withdraw(const std::vector<std::uint64_t>& seqs, const char* kind, const char* by);
     void write_shown(const Lane& lane, const std::vector<std::uint64_t>& without, CommitSpec& spec);
     void expire_ops();
+    bool expired(const Op& op) const;
     void check_row(Op& op, CommitSpec& spec);
     void score_op(Op& op);
     void rescore_all();
@@ -285,6 +286,7 @@ private:
     Effect batch_request(Batch& batch);
     Effect single_request(Batch& batch);
     double estimated_bytes(const Op& op) const;
+    bool too_large(const Op& op) const;
     void upload_request(const Batch& batch, Effect& send) const;
 
     // planner_settle.cpp

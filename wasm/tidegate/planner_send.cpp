@@ -141,6 +141,7 @@ bool Planner::held(const Op& op, const GateResult& gate, Json* why) const {
     if (op.state == OpState::sending) return no("sending", "It is being sent");
     if (op.lane->away) return no("signed-out", "Its owner is not signed in");
     if (op.state == OpState::conflict) return no("conflict", "The server has another version; it is being resolved or waits for a decision");
+    if (expired(op)) return no("expired", "It has expired, and is taken out");
     if (outdated(op)) return no("schema", why ? say("It is of schemaVersion ", op.schema_version, ". ", op.rare().reason) : "");
     if (const Op* parent = outbox_.blocked_by(op)) return no("blocked", why ? say("It waits for op ", parent->id) : "");
     if (op.lane->reserved_by) return no("lane", "A change of the same entity is being worked on");
@@ -181,6 +182,12 @@ double Planner::estimated_bytes(const Op& op) const {
     if (op.action == Action::remove) return kLineBytes;
     const bool delta = op.action == Action::update && op.is_json() && settings_.delta && delta_ok_;
     return kLineBytes + (delta ? std::clamp(op.size_bytes * delta_ratio_, 64.0, kLargestDeltaGuess) : op.size_bytes);
+}
+
+// No batch takes it, even alone: by itself, as in REST mode, it may be as large as an op is. What a 413 taught may be less than any op has.
+bool Planner::too_large(const Op& op) const {
+    const double most = link_.server_batch_bytes > 0 ? std::max(kMinBatchBytes, link_.server_batch_bytes) : kMaxBatchBytes;
+    return op.rare().group.empty() && estimated_bytes(op) > most;
 }
 
 // Adds the ops of a lane that may go in one batch: its head, and what follows as long as each can rest on the result of the one before.
@@ -228,7 +235,7 @@ void Planner::collect(const GateResult& gate, Choice& choice, Batch& batch) {
         if (choice.owner && *choice.owner != head.lane->owner) continue;  // one request carries one owner's credentials
         const bool asked = forgotten(head);
         if (asked && tasks_open_ >= kMaxAskedAtOnce) continue;
-        const bool single = !batch.preview && (settings_.mode == "rest" || !head.is_json() || head.lane->runs || asked);
+        const bool single = !batch.preview && (settings_.mode == "rest" || !head.is_json() || head.lane->runs || asked || too_large(head));
         if (single) {
             if (!choice.candidates.empty() || !batch.folds.empty()) continue;
             batch.single = true;
