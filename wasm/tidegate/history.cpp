@@ -29,8 +29,8 @@ Json Session::to_json(std::optional<double> end_ms, std::optional<double> batter
         .set("networkUsage", network_bytes)
         .set("batteryUsed", nullptr)
         .set("errors", errors);
-    if (end_ms) out["endTime"] = *end_ms;
-    if (battery_at_start && battery_now) out["batteryUsed"] = *battery_at_start > *battery_now ? *battery_at_start - *battery_now : 0;
+    if (end_ms) set(out, "endTime", *end_ms);
+    if (battery_at_start && battery_now) set(out, "batteryUsed", *battery_at_start > *battery_now ? *battery_at_start - *battery_now : 0);
     return out;
 }
 

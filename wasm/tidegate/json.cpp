@@ -179,15 +179,12 @@ std::string dump_json(const Json& value) {
     return out;
 }
 
-ObjectBuilder& ObjectBuilder::set(const char* key, Json value) {
-    object_[key] = std::move(value);
-    return *this;
-}
-ObjectBuilder& ObjectBuilder::set(const char* key, double value) { return set(key, Json(value)); }
-ObjectBuilder& ObjectBuilder::set(const char* key, bool value) { return set(key, Json(value)); }
-ObjectBuilder& ObjectBuilder::set(const char* key, std::int64_t value) { return set(key, Json(value)); }
-ObjectBuilder& ObjectBuilder::set(const char* key, std::uint64_t value) { return set(key, Json(value)); }
-ObjectBuilder& ObjectBuilder::set(const char* key, std::string_view value) { return set(key, Json(std::string(value))); }
+void set(Json& object, const char* key, Json value) { object[key] = std::move(value); }
+void set(Json& object, const char* key, double value) { set(object, key, Json(value)); }
+void set(Json& object, const char* key, bool value) { set(object, key, Json(value)); }
+void set(Json& object, const char* key, std::int64_t value) { set(object, key, Json(value)); }
+void set(Json& object, const char* key, std::uint64_t value) { set(object, key, Json(value)); }
+void set(Json& object, const char* key, std::string_view value) { set(object, key, Json(std::string(value))); }
 
 std::string quote_value(const Json& value) {
     std::string text = dump_json(value);

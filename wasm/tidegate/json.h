@@ -25,19 +25,26 @@ Result<Json> parse_json(std::string_view text, int max_depth = kMaxJsonDepth);
 // Writes compact JSON. Bytes of strings go out as they are: what is no UTF-8 is replaced by whoever decodes it. Numbers that are none become null.
 std::string dump_json(const Json& value);
 
+// Puts a member into an object, or into what is null: `set(object, "a", 1)`. What an assignment to `object["a"]` does, with its code in one place.
+void set(Json& object, const char* key, Json value);
+void set(Json& object, const char* key, double value);
+void set(Json& object, const char* key, bool value);
+void set(Json& object, const char* key, std::int64_t value);
+void set(Json& object, const char* key, std::uint64_t value);
+void set(Json& object, const char* key, std::string_view value);
+inline void set(Json& object, const char* key, int value) { set(object, key, static_cast<std::int64_t>(value)); }
+inline void set(Json& object, const char* key, std::nullptr_t) { set(object, key, Json()); }
+inline void set(Json& object, const char* key, const char* value) { set(object, key, std::string_view(value)); }
+inline void set(Json& object, const char* key, const std::string& value) { set(object, key, std::string_view(value)); }
+
 // Builds an object member by member: `object().set("a", 1).set("b", "x")`. The same in an initializer list costs a hundred bytes of code per member.
 class ObjectBuilder {
 public:
-    ObjectBuilder& set(const char* key, Json value);
-    ObjectBuilder& set(const char* key, double value);
-    ObjectBuilder& set(const char* key, bool value);
-    ObjectBuilder& set(const char* key, std::int64_t value);
-    ObjectBuilder& set(const char* key, std::uint64_t value);
-    ObjectBuilder& set(const char* key, int value) { return set(key, static_cast<std::int64_t>(value)); }
-    ObjectBuilder& set(const char* key, std::string_view value);
-    ObjectBuilder& set(const char* key, std::nullptr_t) { return set(key, Json()); }
-    ObjectBuilder& set(const char* key, const char* value) { return set(key, std::string_view(value)); }
-    ObjectBuilder& set(const char* key, const std::string& value) { return set(key, std::string_view(value)); }
+    template <class T>
+    ObjectBuilder& set(const char* key, T&& value) {
+        tidegate::set(object_, key, std::forward<T>(value));
+        return *this;
+    }
     operator Json() { return std::move(object_); }
 
 private:

@@ -95,15 +95,15 @@ const Json& Planner::core_state() {
     persist_core(members);
     Json owners = Json::object();
     for (const auto& [owner, until] : auth_paused_) owners[owner] = until;
-    core_["version"] = 1;
-    core_["marks"] = to_json(marks_);
-    core_["authPaused"] = std::move(owners);
-    core_["abandoned"] = abandoned_;
-    core_["pulls"] = pulls_state();
+    set(core_, "version", 1);
+    set(core_, "marks", to_json(marks_));
+    set(core_, "authPaused", std::move(owners));
+    set(core_, "abandoned", abandoned_);
+    set(core_, "pulls", pulls_state());
     core_.erase("owner");
     core_.erase("lastError");
-    if (outbox_.told_owner()) core_["owner"] = signed_in();
-    if (last_error_) core_["lastError"] = encode(*last_error_);
+    if (outbox_.told_owner()) set(core_, "owner", signed_in());
+    if (last_error_) set(core_, "lastError", encode(*last_error_));
     return core_;
 }
 
@@ -206,8 +206,8 @@ void Planner::score_op(Op& op) {
     Json fields = Json::object();
     if (!op.rare().fields.empty())
         if (auto parsed = parse_json(op.rare().fields); parsed && parsed.value().is_object()) fields = std::move(parsed.value());
-    fields["entity"] = op.lane->entity;
-    fields["action"] = name_of(op.action);
+    set(fields, "entity", op.lane->entity);
+    set(fields, "action", name_of(op.action));
     const Band band = static_cast<Band>(op.band);
     outbox_.change(op, [&](Op& o) {
         o.score = score(band, rules_.points(fields));
@@ -421,13 +421,13 @@ Json Planner::named(const Op& op) {
 
 // An entry of the audit trail.
 void Planner::audit(const Op& op, Json entry, CommitSpec& spec) {
-    entry["opId"] = op.id;
-    entry["owner"] = op.lane->owner;
+    set(entry, "opId", op.id);
+    set(entry, "owner", op.lane->owner);
     audit(std::move(entry), spec);
 }
 
 void Planner::audit(Json entry, CommitSpec& spec) {
-    entry["at"] = now_ms_;
+    set(entry, "at", now_ms_);
     append_record(spec.writes, "audit", ++totals_.audit_entries, kMaxAuditEntries, std::move(entry));
 }
 
@@ -611,7 +611,7 @@ void Planner::end_session() {
     average_session_ms_ = average_session_ms_ == 0 ? length : 0.8 * average_session_ms_ + 0.2 * length;
     if (session_->requests > 0) last_session_end_ms_ = now_ms_;
     Json record = session_->to_json(now_ms_, battery);
-    if (outbox_.owner()) record["owner"] = *outbox_.owner();
+    if (outbox_.owner()) set(record, "owner", *outbox_.owner());
     const bool failed = session_->failed > 0 || (session_->processed == 0 && !session_->errors.empty());
     CommitSpec spec;
     expire_records(marks_, now_ms_, session_->number, totals_.audit_entries + 1, settings_.retention_days * kDayMs, spec.writes);

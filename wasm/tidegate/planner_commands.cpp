@@ -199,7 +199,7 @@ Json Planner::set_settings(const std::optional<Json>& value) {
     add_write(spec.writes, "state", "settings").value = stored;
     emit_commit(std::move(spec));
     Json answer = fine(settings_to_json(settings_));
-    if (!unknown.empty()) answer["unknown"] = unknown;
+    if (!unknown.empty()) set(answer, "unknown", unknown);
     return answer;
 }
 

@@ -134,8 +134,8 @@ void Planner::end_task(const TaskPtr& task) {
 void Planner::write_base(const Lane& lane, const Task& task, std::optional<std::string> text, CommitSpec& spec) {
     Write& base = add_write(spec.writes, "bases", lane.name());
     base.value = base_record(task.etag, task.server_id);
-    if (task.missing) (*base.value)["deleted"] = true;
-    if (task.unseen) (*base.value)[kUnseen] = true;
+    if (task.missing) set(*base.value, "deleted", true);
+    if (task.unseen) set(*base.value, kUnseen, true);
     stamp_base(lane, *base.value);
     if (text) {
         base.slot = keep(std::move(*text));
@@ -149,7 +149,7 @@ void Planner::write_doc(const Op& op, std::string text, CommitSpec& spec, bool d
     Write& doc = add_write(spec.writes, "docs", op.lane->name());
     doc.value = doc_record(op.lane->entity, op.lane->entity_id, op.lane->owner, op.rare().content_type, &op);
     if (deleted) {
-        (*doc.value)["deleted"] = true;
+        set(*doc.value, "deleted", true);
         return;
     }
     doc.slot = keep(std::move(text));
@@ -221,7 +221,7 @@ void Planner::ask_app(const TaskPtr& task) {
         .set("theirs", text(task->theirs_slot));
     task->slots.push_back(task->answer_slot = new_slot());
     ask.answer_slot = task->answer_slot;
-    if (outdated(op)) (*ask.detail)["from"] = op.schema_version;   // it is no conflict (planner_migrate.cpp)
+    if (outdated(op)) set(*ask.detail, "from", op.schema_version);   // it is no conflict (planner_migrate.cpp)
     emit_send(std::move(ask), [this, task](const OutcomeIn& outcome) {
         task->asked = !outcome.skipped.value_or(false);
         resolve_conflict(task, outcome);

@@ -272,7 +272,7 @@ void Planner::apply_page(const PullPtr& run) {
         if (known) {
             Write& stamp = add_write(spec.writes, "bases", item.lane);
             stamp.value = item.base;
-            (*stamp.value)["pull"] = pulls.generation;
+            set(*stamp.value, "pull", pulls.generation);
             stamp.from = StoreRef{"bases", item.lane};
             continue;
         }
@@ -286,7 +286,7 @@ void Planner::apply_page(const PullPtr& run) {
             write_pulled(*run, item, spec);
         }
         Json entry = object().set("entity", item.change.entity).set("entityId", item.change.entity_id);
-        if (item.change.deleted) entry["deleted"] = true;
+        if (item.change.deleted) set(entry, "deleted", true);
         told.push_back(std::move(entry));
     }
     commit_page(run, std::move(spec), std::move(told));
@@ -305,8 +305,8 @@ void Planner::write_pulled(const PullRun& run, const Pulled& item, CommitSpec& s
     if (change.body) spec.slots.push_back(slot = keep(std::string(*change.body)));
     Write& base = add_write(spec.writes, "bases", item.lane);
     base.value = base_record(change.etag, server_id);
-    (*base.value)["pull"] = pulls_[run.owner].generation;
-    if (!change.content_type.empty()) (*base.value)["contentType"] = change.content_type;
+    set(*base.value, "pull", pulls_[run.owner].generation);
+    if (!change.content_type.empty()) set(*base.value, "contentType", change.content_type);
     base.slot = slot;
     Write& doc = add_write(spec.writes, "docs", item.lane);
     doc.value = doc_record(change.entity, change.entity_id, run.owner, change.content_type, nullptr);
@@ -453,7 +453,7 @@ void Planner::end_pull(const PullPtr& run) {
 // A base that did not come with a pull: newer than any page that is on its way, and known to the server.
 void Planner::stamp_base(const Lane& lane, Json& value) {
     if (pull_) pull_->acked.insert(lane.name());
-    if (const auto it = pulls_.find(lane.owner); it != pulls_.end()) value["pull"] = it->second.generation;
+    if (const auto it = pulls_.find(lane.owner); it != pulls_.end()) set(value, "pull", it->second.generation);
 }
 
 Json Planner::pulls_state() const {

@@ -40,7 +40,7 @@ std::string_view value_at(std::string_view text, std::string_view pointer) {
 
 Json Planner::base_record(const std::string& etag, const std::string& server_id) {
     Json record = object().set("etag", etag);
-    if (!server_id.empty()) record[kServerId] = server_id;
+    if (!server_id.empty()) set(record, kServerId, server_id);
     return record;
 }
 

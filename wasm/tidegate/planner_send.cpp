@@ -132,9 +132,9 @@ int Planner::requests_at_once(const Profile& link) const {
 bool Planner::held(const Op& op, const GateResult& gate, Json* why) const {
     const auto no = [why](const char* reason, std::string_view sentence, std::optional<double> until = std::nullopt) {
         if (!why) return true;
-        (*why)["reason"] = reason;
-        (*why)["sentence"] = sentence;
-        if (until) (*why)["untilMs"] = *until;
+        set(*why, "reason", reason);
+        set(*why, "sentence", sentence);
+        if (until) set(*why, "untilMs", *until);
         return true;
     };
     if (op.parked()) return no(name_of(op.state), op.rare().reason);
@@ -416,7 +416,7 @@ void Planner::quarantine(Op& op, const std::string& reason, CommitSpec& spec) {
         });
         write_row(member, spec);
         Json told = named(member);
-        told["reason"] = reason;
+        set(told, "reason", reason);
         emit_notify("op.quarantined", std::move(told));
     }
 }
@@ -507,14 +507,14 @@ void Planner::append_folds(const Batch& batch, CommitSpec& spec) {
         for (const std::uint64_t seq : run.folded) {
             const Op& op = *outbox_.find(seq);
             Json record = object().set("kind", survivor ? "folded" : "cancelled");
-            if (survivor) record["into"] = survivor->id;
-            else record["by"] = outbox_.find(run.folded.back())->id;
+            if (survivor) set(record, "into", survivor->id);
+            else set(record, "by", outbox_.find(run.folded.back())->id);
             audit(op, std::move(record), spec);
             let_go(op, spec);
         }
         const bool sent_now = std::any_of(batch.items.begin(), batch.items.end(), [&run](const Item& item) { return item.seq == run.survivor; });
         if (!survivor || sent_now) continue;
-        (*write_row(*survivor, spec).value)["action"] = name_of(run.action);
+        set(*write_row(*survivor, spec).value, "action", name_of(run.action));
     }
 }
 

@@ -360,9 +360,9 @@ void Planner::op_done(Item& item, const WireResult& result, CommitSpec& spec) {
     take_server_id(item, op, result.entity_id, spec);
     Write& base = add_write(spec.writes, "bases", op.lane->name());
     base.value = base_record(result.etag, item.server_id);
-    if (!op.is_json()) (*base.value)["contentType"] = op.rare().content_type;
+    if (!op.is_json()) set(*base.value, "contentType", op.rare().content_type);
     stamp_base(*op.lane, *base.value);
-    if (op.action == Action::remove) (*base.value)["deleted"] = true;
+    if (op.action == Action::remove) set(*base.value, "deleted", true);
     else if (!op.uploads()) base.from = StoreRef{"payloads", payload_key(op.seq, "next")};
     let_go(op, spec);
     if (Session* session = session_of(op.lane->owner)) {
@@ -397,7 +397,7 @@ void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const s
             ++session->failed;
         }
         Json told = named(member);
-        told["reason"] = member.rare().reason;
+        set(told, "reason", member.rare().reason);
         emit_notify("op.dead", std::move(told));
     }
 }

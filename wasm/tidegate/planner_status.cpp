@@ -132,7 +132,7 @@ ConnectivityShown Planner::connectivity() const {
 
 Json Planner::metrics() const {
     Json out = totals_.to_json();
-    out["current"] = session_ ? session_->to_json(std::nullopt, readings_.battery_level) : Json();
+    set(out, "current", session_ ? session_->to_json(std::nullopt, readings_.battery_level) : Json());
     return out;
 }
 
@@ -152,14 +152,14 @@ Json Planner::shown(const Op& op) const {
         .set("attempts", op.attempts)
         .set("sends", op.sends)
         .set("sizeBytes", op.size_bytes);
-    if (op.state == OpState::queued && op.until_ms > now_ms_) out["state"] = "waiting";
-    if (op.state == OpState::queued && outbox_.blocked_by(op)) out["state"] = "blocked";
-    if (op.last_attempt > 0) out["lastAttempt"] = op.last_attempt;
-    if (op.until_ms > now_ms_) out["nextAttempt"] = op.until_ms;
-    if (!op.rare().reason.empty()) out["reason"] = op.rare().reason;
+    if (op.state == OpState::queued && op.until_ms > now_ms_) set(out, "state", "waiting");
+    if (op.state == OpState::queued && outbox_.blocked_by(op)) set(out, "state", "blocked");
+    if (op.last_attempt > 0) set(out, "lastAttempt", op.last_attempt);
+    if (op.until_ms > now_ms_) set(out, "nextAttempt", op.until_ms);
+    if (!op.rare().reason.empty()) set(out, "reason", op.rare().reason);
     if (op.rare().error) {
         OpError copy = *op.rare().error;
-        out["error"] = encode(copy);
+        set(out, "error", encode(copy));
     }
     return out;
 }
@@ -179,9 +179,9 @@ Result<Json> Planner::explain(std::string_view op_id) {
     if (!op) return Error{"unknown-op", "/id", say("no op ", op_id.substr(0, 128), " is in the outbox")};
     Json out = object().set("id", op->id).set("state", name_of(op->state));
     const auto because = [&out](const char* reason, std::string_view sentence, std::optional<double> until = std::nullopt) {
-        out["reason"] = reason;
-        out["sentence"] = sentence;
-        if (until) out["untilMs"] = *until;
+        set(out, "reason", reason);
+        set(out, "sentence", sentence);
+        if (until) set(out, "untilMs", *until);
         return out;
     };
     const GateResult g = gate();
@@ -239,8 +239,8 @@ Json Planner::preview(const std::optional<Json>& options) {
     }
     Json out = object().set("items", std::move(items)).set("bytes", bytes).set("seconds", (at - start) / 1000.0);
     if (!g.open) {
-        out["closedBy"] = g.closed_by;
-        out["sentence"] = g.sentence;
+        set(out, "closedBy", g.closed_by);
+        set(out, "sentence", g.sentence);
     }
     return out;
 }

@@ -62,19 +62,19 @@ void append_head(std::string& frame) {
 
 void append_op(std::string& frame, const WireOp& op) {
     Json line = Json::object();
-    line["id"] = op.id;
-    if (!op.key.empty() && op.key != op.id) line["key"] = op.key;
-    line["action"] = name_of(op.action);
-    line["entity"] = op.entity;
-    line["entityId"] = op.entity_id;
-    if (!op.after.empty()) line["after"] = op.after;
-    else if (op.if_none_match) line["ifNoneMatch"] = "*";
-    else if (!op.if_match.empty()) line["ifMatch"] = op.if_match;
-    if (!op.group.empty()) line["group"] = op.group;
+    set(line, "id", op.id);
+    if (!op.key.empty() && op.key != op.id) set(line, "key", op.key);
+    set(line, "action", name_of(op.action));
+    set(line, "entity", op.entity);
+    set(line, "entityId", op.entity_id);
+    if (!op.after.empty()) set(line, "after", op.after);
+    else if (op.if_none_match) set(line, "ifNoneMatch", "*");
+    else if (!op.if_match.empty()) set(line, "ifMatch", op.if_match);
+    if (!op.group.empty()) set(line, "group", op.group);
     const bool has_body = op.action != Action::remove;
     if (has_body) {
-        line["codec"] = name_of(op.codec);
-        line["body"] = true;
+        set(line, "codec", name_of(op.codec));
+        set(line, "body", true);
     }
     frame += dump_json(line);
     frame += '\n';
