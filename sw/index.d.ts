@@ -72,7 +72,9 @@ export interface StorageLoss {
   foundMs: number;
 }
 /** `sync.documents` tells what the app should read anew: {owner, documents: [{entity, entityId, deleted?}]}, changed by the server or by another page. */
-export type SyncEvent = { type: 'status'; status: CoreStatus } | { type: 'sync.documents'; detail: Documents } | { type: string; detail: any };
+export type SyncEvent = { type: 'status'; status: CoreStatus } | { type: 'sync.documents'; detail: Documents } | { type: 'sync.lost-write'; detail: LostWrite } | { type: string; detail: any };
+/** The server has version `etag` ('' for none) of what it acknowledged as `expected`. restore(key) saves the lost document again. */
+export interface LostWrite { owner: string; entity: string; entityId: string; etag: string; expected: string; key: string }
 export interface Documents { owner: string; documents: { entity: string; entityId: string; deleted?: true }[] }
 export type Listener = (event: any) => void;
 

@@ -287,6 +287,21 @@ export interface Progress {
   averageSyncDuration?: number;
 }
 
+export type Phase = "validate" | "prepare" | "execute" | "verify" | "cleanup";
+
+/** Where the oldest batch under way is, and what a kill would leave of it. */
+export interface Checkpoint {
+  /** `seq` of its first op, which a restart does not change. */
+  id: number;
+  phase: Phase;
+  /** Since when, ms since epoch. */
+  timestamp: number;
+  /** Ops of the batch that are done. */
+  completedOperations: number;
+  /** What the rows of its ops say. unknown: `execute` was cut, and the same request goes again. */
+  state: OpState;
+}
+
 /** Connectivity as shown. */
 export interface ConnectivityShown {
   isOnline: boolean;
@@ -313,6 +328,8 @@ export interface Status {
   /** Why nothing moves, one sentence. */
   reason?: string;
   currentProgress: Progress;
+  /** Absent while nothing is under way. */
+  checkpoint?: Checkpoint;
   connectivity: ConnectivityShown;
   /** Unfinished ops that can still go by themselves. */
   queueSize: number;

@@ -1,5 +1,6 @@
 // The other direction, whole: two headless clients, the real core, real SQLite files and the real server on loopback.
 import assert from 'node:assert/strict';
+import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openClient } from '../../sw/node.js';
@@ -102,6 +103,44 @@ test('410: a server restored under a new epoch is pulled from the start; pending
   assert.deepEqual(await a.ops(), []);
   const [row] = rowsOf(file, "SELECT body FROM documents WHERE entity = 'NOTE'");
   assert.deepEqual(JSON.parse(Buffer.from(row.body).toString()), { n: 2, m: 7 });
+});
+
+test('an older copy of the server: what it acknowledged since is told and goes again by restore(), a pending edit carries it by itself', async (t) => {
+  const { open, file, server } = await world(t);
+  const a = await open('a');
+  const bodies = () => Object.fromEntries(rowsOf(file, 'SELECT entity_id, body FROM documents WHERE deleted = 0').map((row) => [row.entity_id, JSON.parse(Buffer.from(row.body).toString())]));
+  for (const id of ['kept', 'edited', 'pending']) await a.save('NOTE', id, { n: 1, m: 1 });
+  await a.sync({ direction: 'both' });
+  const { default: Database } = await import('libsql');
+  const copying = new Database(file);
+  copying.exec(`VACUUM INTO '${file}.copy'`);
+  copying.close();
+  for (const id of ['edited', 'pending', 'new']) await a.save('NOTE', id, { n: 2, m: 1 });
+  await a.sync({ direction: 'both' });
+  await a.save('NOTE', 'pending', { n: 2, m: 2 });
+  await server.close();
+  for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
+  renameSync(`${file}.copy`, file);
+  const db = new Database(file);
+  db.exec("UPDATE meta SET value = 'zzzz' WHERE name = 'epoch'");   // docs/server.md
+  db.close();
+  const { createServer, openSqliteStore: openServerStore } = await import('../../server/index.js');
+  const again = await createServer({ store: await openServerStore({ file }), port: Number(new URL(server.url).port) });
+  t.after(() => again.close());
+  await until(async () => (await a.pull()).itemsPulled > 0, 'the pull');
+  const lost = () => a.events.filter(({ type }) => type === 'sync.lost-write').map(({ detail }) => detail);
+  assert.deepEqual(lost().map(({ owner, entity, entityId }) => [owner, entity, entityId]), [['', 'NOTE', 'edited'], ['', 'NOTE', 'new']]);
+  assert.ok(lost()[0].etag && lost()[0].expected && lost()[0].etag !== lost()[0].expected);
+  assert.deepEqual([await a.get('NOTE', 'edited'), await a.get('NOTE', 'new')], [{ n: 1, m: 1 }, undefined]);
+  assert.deepEqual(await a.get('NOTE', 'pending'), { n: 2, m: 2 });
+  await a.pull();
+  assert.equal(lost().length, 2);
+  for (const { key } of lost()) await a.restore(key);
+  await a.sync({ direction: 'both' });
+  assert.deepEqual(await a.ops(), []);
+  assert.deepEqual(bodies(), { kept: { n: 1, m: 1 }, edited: { n: 2, m: 1 }, pending: { n: 2, m: 2 }, new: { n: 2, m: 1 } });
+  assert.deepEqual(await a.get('NOTE', 'edited'), { n: 2, m: 1 });
+  assert.deepEqual([lost().length, a.events.filter(({ type }) => type === 'sync.conflict').length], [2, 0]);
 });
 
 test('a page that was cut off counts for nothing, and comes again', async (t) => {

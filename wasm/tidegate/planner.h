@@ -7,7 +7,7 @@
 // is planned for it until the commit that ends it is known to be stored, so nothing is ever decided twice.
 //
 // Parts: planner.cpp (step, restore, rows, the end of a turn), planner_send.cpp (choosing, forming, sending), planner_settle.cpp (answers),
-// planner_upload.cpp (a large blob, piece by piece), planner_conflict.cpp (412), planner_refs.cpp (ids that the server gives),
+// planner_verify.cpp (does the server still have what it acknowledged), planner_upload.cpp (a large blob, piece by piece), planner_conflict.cpp (412), planner_refs.cpp (ids that the server gives),
 // planner_migrate.cpp (documents of another version of the app), planner_commands.cpp (what people ask), planner_status.cpp (what people see).
 #pragma once
 
@@ -29,10 +29,12 @@
 #include "tidegate/gate.h"
 #include "tidegate/history.h"
 #include "tidegate/outbox.h"
+#include "tidegate/phases.h"
 #include "tidegate/priority.h"
 #include "tidegate/protocol.h"
 #include "tidegate/random.h"
 #include "tidegate/say.h"
+#include "tidegate/time.h"
 #include "tidegate/verdict.h"
 #include "tidegate/wire.h"
 
@@ -59,6 +61,12 @@ inline constexpr double kLateTimerMs = 250;
 inline constexpr const char* kServerId = "serverId";
 inline constexpr const char* kAlias = "alias";
 inline constexpr const char* kUnseen = "unseen";              // in that of a base: its document is not here, so a pull that names this version fetches it
+// Of what the server acknowledged: the ETags of the versions that lay under it, one behind the other, the newest at the end (more than kMaxUnderBytes of them: that one
+// alone); and when that was.
+inline constexpr const char* kUnder = "before";
+inline constexpr const char* kAckedAt = "ackedAt";
+inline constexpr double kVerifyMs = kDayMs;                   // so long a server is held to what it acknowledged
+inline constexpr std::size_t kMaxUnderBytes = 512;
 inline constexpr std::size_t kMaxServerIdBytes = 512;         // 128 characters
 inline constexpr Ruling kInvalid{Verdict::dead, true, false, ErrorClass::validation, "Validation failed"};
 inline constexpr int kMaxRestraint = 4;                       // work per step is halved this often at most
@@ -107,6 +115,7 @@ private:
         bool base_missing = false, base_deleted = false, chained = false, frozen_now = false, bound_now = false;
         bool twin = false;  // its lane bears the id that the server gave an entity, which here goes by server_id
         std::string base_etag;
+        std::string under;      // the ETags of its base and of what lay under that (kUnder)
         std::string server_id;  // the entity's, where it is not that of the lane
         std::string_view base, next, body;
         Codec codec = Codec::full;
@@ -132,7 +141,9 @@ private:
         bool gzip = false;
         bool retried = false;
         double body_bytes = 0;
-        enum { loading, sent, answered } stage = loading;
+        Phase phase = Phase::validate;
+        double since_ms = 0;   // in this phase
+        bool freed = false;    // its connection: what the answer says is being stored, and nobody waits for that
         int in_flight = 1;
     };
     using BatchPtr = std::shared_ptr<Batch>;
@@ -282,6 +293,7 @@ private:
     void take_back(Batch& batch);
     void append_folds(const Batch& batch, CommitSpec& spec);
     void release_batch(Batch& batch);
+    void next_phase(Batch& batch) const;
     int requests_open() const;
     Effect batch_request(Batch& batch);
     Effect single_request(Batch& batch);
@@ -330,7 +342,13 @@ private:
     void write_base(const Lane& lane, const Task& task, std::optional<std::string> bytes, CommitSpec& spec);
     Strategy strategy_for(const Op& op) const;
     void ask_app(const TaskPtr& task);
+    static Json shown_clash(const Clash& clash);
     void write_audit(const Task& task, const Op& op, const Resolution& made, CommitSpec& spec);
+
+    // planner_verify.cpp
+    bool went_back(const Json& base, const std::string& etag) const;
+    void note_acked(Item& item, const std::string& etag, Json& base) const;
+    void tell_lost(const PullRun& run, const Pulled& item, std::string_view document, CommitSpec& spec);
 
     // planner_undo.cpp
     void mark_undo(Op& op, Undo undo);

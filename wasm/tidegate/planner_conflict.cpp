@@ -122,7 +122,11 @@ bool Planner::arrived(const Task& task) {
 void Planner::load_conflict(const TaskPtr& task) {
     std::vector<LoadItem> items;
     want_task(task, items);
-    emit_load(std::move(items), [this, task](const OutcomeIn& outcome) { resolve_conflict(task, outcome); });
+    emit_load(std::move(items), [this, task](const OutcomeIn& loaded) {
+        const Json* base = record_in(loaded, static_cast<double>(task->base_slot));
+        if (base && !task->etag.empty() && went_back(*base, task->etag)) task->base_slot = task->theirs_slot;
+        resolve_conflict(task, loaded);
+    });
 }
 
 void Planner::end_task(const TaskPtr& task) {
@@ -162,19 +166,22 @@ Strategy Planner::strategy_for(const Op& op) const {
     return parse_strategy(own ? own->get<std::string>() : settings_.conflict_strategy).value_or(Strategy::merge);
 }
 
+// The losing value whole, so that it can be put back.
+Json Planner::shown_clash(const Clash& clash) {
+    const bool ours_won = clash.winner == Side::ours;
+    return object()
+        .set("path", clash.path)
+        .set("base", audit_text(clash.base, false))
+        .set("ours", audit_text(clash.ours, !ours_won))
+        .set("theirs", audit_text(clash.theirs, ours_won))
+        .set("winner", ours_won ? "ours" : "theirs");
+}
+
 // Everything that `resolve` was given, and what it made of it.
 void Planner::write_audit(const Task& task, const Op& op, const Resolution& made, CommitSpec& spec) {
     static constexpr const char* kStrategies[] = {"merge", "last-write-wins", "field-level", "client-wins", "server-wins", "custom"};
     Json clashes = Json::array();
-    for (const Clash& clash : made.clashes) {
-        const bool ours_won = clash.winner == Side::ours;
-        clashes.push_back(object()
-            .set("path", clash.path)
-            .set("base", audit_text(clash.base, false))
-            .set("ours", audit_text(clash.ours, !ours_won))
-            .set("theirs", audit_text(clash.theirs, ours_won))
-            .set("winner", ours_won ? "ours" : "theirs"));
-    }
+    for (const Clash& clash : made.clashes) clashes.push_back(shown_clash(clash));
     const std::size_t count = clashes.size();
     Json entry = object()
         .set("kind", "conflict")

@@ -281,6 +281,7 @@ void Planner::apply_page(const PullPtr& run) {
             item.task->server_id = text_field(item.base, kServerId);
             item.task->missing = item.change.deleted;
             if (item.change.body) spec.slots.push_back(item.task->theirs_slot = keep(std::string(*item.change.body)));
+            if (went_back(item.base, item.change.etag)) item.task->base_slot = item.task->theirs_slot;
             decide_conflict(item.task, spec);
         } else {
             write_pulled(*run, item, spec);
@@ -295,9 +296,12 @@ void Planner::apply_page(const PullPtr& run) {
 void Planner::write_pulled(const PullRun& run, const Pulled& item, CommitSpec& spec) {
     const Change& change = item.change;
     const std::string server_id = text_field(item.base, kServerId);
+    const bool lost = went_back(item.base, change.etag);
+    const bool blob = !text_field(item.base, "contentType").empty();
+    if (lost) tell_lost(run, item, blob ? "" : view(item.base_slot), spec);
     if (change.deleted) {
         add_write(spec.writes, "bases", item.lane).remove = true;
-        add_write(spec.writes, "docs", item.lane).remove = true;
+        if (!lost || !blob) add_write(spec.writes, "docs", item.lane).remove = true;
         if (!server_id.empty()) add_write(spec.writes, "bases", lane_of(run.owner, change.entity, server_id)).remove = true;
         return;
     }
@@ -308,6 +312,7 @@ void Planner::write_pulled(const PullRun& run, const Pulled& item, CommitSpec& s
     set(*base.value, "pull", pulls_[run.owner].generation);
     if (!change.content_type.empty()) set(*base.value, "contentType", change.content_type);
     base.slot = slot;
+    if (lost && blob) return;
     Write& doc = add_write(spec.writes, "docs", item.lane);
     doc.value = doc_record(change.entity, change.entity_id, run.owner, change.content_type, nullptr);
     doc.slot = slot;

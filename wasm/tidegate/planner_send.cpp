@@ -111,7 +111,7 @@ void Planner::plan_sends() {
     const auto loading = [this] {
         std::size_t ops = 0;
         for (const auto& [id, batch] : batches_)
-            if (batch->stage == Batch::loading) ops += batch->items.size();
+            if (batch->phase == Phase::validate) ops += batch->items.size();
         return ops;
     };
     while (requests_open() < requests_at_once(link) && loading() < kLoadingAtOnce)
@@ -119,7 +119,7 @@ void Planner::plan_sends() {
 }
 
 int Planner::requests_open() const {
-    return static_cast<int>(std::count_if(batches_.begin(), batches_.end(), [](const auto& entry) { return entry.second->stage != Batch::answered; }));
+    return static_cast<int>(std::count_if(batches_.begin(), batches_.end(), [](const auto& entry) { return !entry.second->freed; }));
 }
 
 // While the origin fails, or names its limits, one request at a time: the next one waits for what it answers.
@@ -303,6 +303,7 @@ void Planner::choose(const GateResult& gate, const Profile& link, Batch& batch) 
 bool Planner::start_batch(const GateResult& gate, const Profile& link) {
     auto batch = std::make_shared<Batch>();
     batch->id = next_batch_++;
+    batch->since_ms = now_ms_;
     choose(gate, link, *batch);
     if (batch->items.empty() && batch->folds.empty()) return false;
     if (!session_) session_.emplace();
@@ -384,6 +385,7 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
         if (!base) continue;
         item.base_missing = false;
         item.base_etag = text_field(*base, "etag");
+        item.under = text_field(*base, kUnder) + item.base_etag;
         item.base_deleted = bool_field(*base, "deleted", false);
         item.server_id = text_field(*base, kServerId);
         item.twin = base->contains(kAlias);
@@ -547,6 +549,7 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
         release_batch(*batch);
         return;
     }
+    next_phase(*batch);
     append_folds(*batch, spec);
     for (Item& item : batch->items) mark_sending(*batch, item, spec);
     spec.lanes.assign(batch->lanes.begin(), batch->lanes.end());
@@ -574,6 +577,7 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
             totals_.folded += static_cast<std::int64_t>(run.folded.size());
         }
         batch->folds.clear();
+        next_phase(*batch);
         if (!sends) release_batch(*batch);
     };
     spec.failed = [this, batch, breaker_before, retries_before](bool) {
@@ -584,7 +588,6 @@ void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
     };
     emit_commit(std::move(spec));
     if (!sends) return;
-    batch->stage = Batch::sent;
     batch->in_flight = requests_open();
     last_attempt_ms_ = now_ms_;
     emit_send(std::move(request), [this, batch](const OutcomeIn& outcome) {
@@ -605,6 +608,11 @@ void Planner::take_back(Batch& batch) {
         });
         item.marked = false;
     }
+}
+
+void Planner::next_phase(Batch& batch) const {
+    batch.phase = edges_of(batch.phase).next;
+    batch.since_ms = now_ms_;
 }
 
 void Planner::release_batch(Batch& batch) {

@@ -46,7 +46,8 @@ void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
         const Op& op = *outbox_.find(item.seq);
         return op.lane->ops.back() != op.seq || outbox_.has_dependents(op);
     };
-    if (std::none_of(batch->items.begin(), batch->items.end(), waited_for)) batch->stage = Batch::answered;
+    batch->freed = std::none_of(batch->items.begin(), batch->items.end(), waited_for);
+    next_phase(*batch);
     CommitSpec spec;
     std::vector<TaskPtr> tasks;
     const double moved = outcome.sent_bytes + outcome.body_bytes;
@@ -76,6 +77,7 @@ void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
     } else {
         settle_request(*batch, rule_on(status, parse_problem(view(batch->answer_slot)).type), outcome, status, spec);
     }
+    next_phase(*batch);
     // Lanes with a conflict stay reserved, by the task that works on it.
     for (const TaskPtr& task : tasks) {
         ++tasks_open_;
@@ -234,7 +236,10 @@ void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec&
     std::set<const Lane*> held_back;
     const Item* before = nullptr;
     for (Item& item : batch.items) {
-        if (item.chained) item.server_id = before->server_id;   // perhaps given a moment ago
+        if (item.chained) {
+            item.server_id = before->server_id;   // perhaps given a moment ago
+            item.under = before->under;
+        }
         before = &item;
         Op& op = *outbox_.find(item.seq);
         if (op.parked()) continue;   // with its group
@@ -362,6 +367,7 @@ void Planner::op_done(Item& item, const WireResult& result, CommitSpec& spec) {
     base.value = base_record(result.etag, item.server_id);
     if (!op.is_json()) set(*base.value, "contentType", op.rare().content_type);
     stamp_base(*op.lane, *base.value);
+    note_acked(item, result.etag, *base.value);
     if (op.action == Action::remove) set(*base.value, "deleted", true);
     else if (!op.uploads()) base.from = StoreRef{"payloads", payload_key(op.seq, "next")};
     let_go(op, spec);

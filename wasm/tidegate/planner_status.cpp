@@ -74,7 +74,15 @@ Status Planner::status() const {
     if (session_ && tally.unfinished > 0)
         eta = eta_of(eta_, tally.bytes + static_cast<double>(tally.unfinished) * kEtaOpBytes, now_ms_);
     if (!batches_.empty() && !batches_.begin()->second->items.empty()) {
-        if (const Op* op = outbox_.find(batches_.begin()->second->items.front().seq); op && !op->lane->away) {
+        const Batch& batch = *batches_.begin()->second;
+        Checkpoint& at = s.checkpoint.emplace();
+        at.id = batch.items.front().seq;
+        at.phase = batch.phase;
+        at.timestamp = batch.since_ms;
+        for (const Item& item : batch.items) at.completed_operations += !outbox_.find(item.seq);
+        const Op* op = outbox_.find(at.id);
+        if (!op || !op->unknown || edges_of(at.phase).rows == OpState::sending) at.state = edges_of(at.phase).rows;
+        if (op && !op->lane->away) {
             CurrentOperation current;
             current.type = say(name_of(op->action), " ", op->lane->entity);
             current.entity_id = op->lane->entity_id;
@@ -84,6 +92,12 @@ Status Planner::status() const {
             if (eta) current.estimated_time_remaining = eta->seconds;
             p.current_operation = std::move(current);
         }
+    } else if (tally.of(OpState::unknown) > 0) {   // cut, as the rows say
+        auto cut = outbox_.ops().begin();
+        while (cut->second.state != OpState::unknown || cut->second.lane->away) ++cut;
+        Checkpoint& at = s.checkpoint.emplace();
+        at.id = cut->first;
+        at.timestamp = cut->second.last_attempt;
     }
     if (eta) {
         s.estimated_completion_time = now_ms_ + eta->seconds * 1000.0;

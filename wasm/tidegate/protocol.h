@@ -57,6 +57,14 @@ struct EnumNames<ErrorClass> {
     static constexpr const char* values[] = {"network", "server", "validation", "auth", "conflict", "storage", "quota", "internal"};
 };
 
+// What a batch passes through (phases.h).
+enum class Phase : std::uint8_t { validate, prepare, execute, verify, cleanup };
+template <>
+struct EnumNames<Phase> {
+    static constexpr const char* name = "Phase";
+    static constexpr const char* values[] = {"validate", "prepare", "execute", "verify", "cleanup"};
+};
+
 enum class EngineState { idle, scheduled, running, completed, paused, waiting, offline, failed };
 template <>
 struct EnumNames<EngineState> {
@@ -447,11 +455,29 @@ void describe(V& v, ConnectivityShown& c) {
     v.field("isCharging", c.is_charging);
 }
 
+struct Checkpoint {
+    std::uint64_t id = 0;
+    Phase phase = Phase::execute;
+    double timestamp = 0;
+    std::int64_t completed_operations = 0;
+    OpState state = OpState::unknown;
+};
+template <class V>
+void describe(V& v, Checkpoint& c) {
+    v.type("Checkpoint", "Where the oldest batch under way is, and what a kill would leave of it.");
+    v.field("id", c.id, "`seq` of its first op, which a restart does not change.");
+    v.field("phase", c.phase);
+    v.field("timestamp", c.timestamp, "Since when, ms since epoch.");
+    v.field("completedOperations", c.completed_operations, "Ops of the batch that are done.");
+    v.field("state", c.state, "What the rows of its ops say. unknown: `execute` was cut, and the same request goes again.");
+}
+
 struct Status {
     EngineState state = EngineState::idle;
     bool is_active = false;
     std::optional<std::string> reason;
     Progress current_progress;
+    std::optional<Checkpoint> checkpoint;
     ConnectivityShown connectivity;
     std::int64_t queue_size = 0, high_priority = 0, dead_letters = 0, conflicts = 0, unknown = 0;
     std::optional<double> average_wait, rate_per_minute, estimated_completion_time, eta_low_ms, eta_high_ms;
@@ -467,6 +493,7 @@ void describe(V& v, Status& s) {
     v.field("isActive", s.is_active, "A session is running.");
     v.field("reason", s.reason, "Why nothing moves, one sentence.");
     v.field("currentProgress", s.current_progress);
+    v.field("checkpoint", s.checkpoint, "Absent while nothing is under way.");
     v.field("connectivity", s.connectivity);
     v.field("queueSize", s.queue_size, "Unfinished ops that can still go by themselves.");
     v.field("highPriority", s.high_priority);
