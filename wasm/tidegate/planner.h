@@ -114,8 +114,9 @@ private:
         std::uint64_t base_slot = 0, next_slot = 0, body_slot = 0;
         bool base_missing = false, base_deleted = false, chained = false, frozen_now = false, bound_now = false;
         bool twin = false;  // its lane bears the id that the server gave an entity, which here goes by server_id
-        std::string base_etag;
-        std::string under;      // the ETags of its base and of what lay under that (kUnder)
+        std::string base_etag;  // … behind those of what lay under it (kUnder), which end at …
+        std::size_t etag_at = 0;
+        std::string etag() const { return base_etag.substr(etag_at); }
         std::string server_id;  // the entity's, where it is not that of the lane
         std::string_view base, next, body;
         Codec codec = Codec::full;

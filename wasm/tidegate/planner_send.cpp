@@ -384,8 +384,9 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
         const Json* base = record_in(loaded, static_cast<double>(item.base_slot));
         if (!base) continue;
         item.base_missing = false;
-        item.base_etag = text_field(*base, "etag");
-        item.under = text_field(*base, kUnder) + item.base_etag;
+        item.base_etag = text_field(*base, kUnder);
+        item.etag_at = item.base_etag.size();
+        item.base_etag += text_field(*base, "etag");
         item.base_deleted = bool_field(*base, "deleted", false);
         item.server_id = text_field(*base, kServerId);
         item.twin = base->contains(kAlias);
@@ -441,6 +442,7 @@ void Planner::form_item(Batch& batch, std::size_t index, const OutcomeIn& loaded
         // A delta whose base is gone, or was refused: nothing has the empty tag, so unless the server knows the key already, the answer is a conflict.
         if (item.body_slot && !item.chained && (item.base_missing || item.base_deleted || on_refused(outbox_, op))) {
             item.base_etag = "\"\"";
+            item.etag_at = 0;
             item.base_missing = item.base_deleted = false;
         }
         return;
@@ -644,7 +646,7 @@ Effect Planner::batch_request(Batch& batch) {
             wire.action = Action::create;
             wire.if_none_match = true;
         } else {
-            wire.if_match = item.base_etag;
+            wire.if_match = item.etag();
         }
         append_op(frame, wire);
         batch.body_bytes += static_cast<double>(item.body.size());
@@ -681,7 +683,7 @@ Effect Planner::single_request(Batch& batch) {
     Json headers = object().set("idempotency-key", say("\"", op.key(), "\"")).set("accept", "application/json, application/problem+json");
     const bool unseen = op.action == Action::create || (op.action == Action::update && (item.base_missing || item.base_deleted));
     if (unseen) headers["if-none-match"] = "*";
-    else if (!item.base_etag.empty()) headers["if-match"] = item.base_etag;
+    else if (!item.base_etag.empty()) headers["if-match"] = item.etag();
     if (op.action == Action::remove) {
         send.method = "DELETE";
     } else if (!op.uploads()) {

@@ -238,7 +238,7 @@ void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec&
     for (Item& item : batch.items) {
         if (item.chained) {
             item.server_id = before->server_id;   // perhaps given a moment ago
-            item.under = before->under;
+            item.base_etag = before->base_etag;
         }
         before = &item;
         Op& op = *outbox_.find(item.seq);

@@ -23,11 +23,10 @@ bool Planner::went_back(const Json& base, const std::string& etag) const {
 // The op is done, and its version is the base.
 void Planner::note_acked(Item& item, const std::string& etag, Json& base) const {
     if (etag.empty()) return;   // of what has no version nothing could be told
-    std::string& under = item.under;
-    if (under.size() > kMaxUnderBytes) under = item.base_etag;
-    base[kUnder] = under;
+    if (item.base_etag.size() > kMaxUnderBytes) item.base_etag = item.etag();
+    base[kUnder] = item.base_etag;
     base[kAckedAt] = now_ms_;
-    under += etag;   // under what follows it in its batch
+    item.base_etag += etag;   // under what follows it in its batch
 }
 
 void Planner::tell_lost(const PullRun& run, const Pulled& item, std::string_view document, CommitSpec& spec) {
