@@ -562,3 +562,22 @@ TEST_CASE("Simulated: what was made on top of a change that is refused late does
     CHECK(parse_json(world.doc("NOTE", "a")).value() == parse_json(note("one", 3)).value());
     CHECK(parse_json(world.bytes["bases"][":NOTE/a"]).value() == parse_json(note("one", 3)).value());
 }
+
+TEST_CASE("Simulated: of two changes that are refused at once both are taken out, and the one after them keeps what it changed") {
+    World world;
+    synced_note(world);
+    world.server.refuse = [](const Json& line) { return line["id"] == "op-2" || line["id"] == "op-3" ? 422 : 0; };
+    const Json apart = {{"noFold", true}};
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":1})", apart);
+    world.accept("NOTE", "a", "update", R"({"title":"three","n":1})", apart);
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":2})", apart);   // back to what the first of them made of it
+    for (int i = 0; i < 5 && world.queued() > 2; ++i) {
+        world.run(message());
+        world.now += 400000;
+    }
+    CHECK(world.row(2)["state"] == "dead");
+    CHECK(world.row(3)["state"] == "dead");
+    CHECK(world.queued() == 2);
+    CHECK(world.doc("NOTE", "a") == R"({"title":"two","n":2})");
+    CHECK(world.shown("NOTE/a") == R"({"title":"two","n":2})");
+}

@@ -23,6 +23,9 @@ Json audit_text(std::string_view text, bool whole) {
     return std::string(text);
 }
 
+// Refused, and not taken out yet: what follows was made on top of it, and comes to rest on what lies under it.
+bool leaves_next(const Op& op) { return op.parked() && op.undo == Undo::take_out && op.action == Action::update; }
+
 // How long ago the other side wrote, by its own clock; nullopt where it does not say.
 std::optional<double> age_of_theirs(const OutcomeIn& outcome, double now_ms) {
     const auto now = parse_http_date(header(outcome, "date"), now_ms), modified = parse_http_date(header(outcome, "last-modified"), now_ms);
@@ -101,8 +104,11 @@ void Planner::want_task(const TaskPtr& task, std::vector<LoadItem>& items) {
     task->known_seq = outbox_.known_seq();
     task->nexts.clear();
     task->base_slot = want("bases", task->lane);
-    for (Op* op = outbox_.find(task->seq); op; op = outbox_.after(*op))
-        if (op->action != Action::remove && op->is_json()) task->nexts.emplace_back(op->seq, want("payloads", payload_key(op->seq, "next")));
+    for (const std::uint64_t seq : outbox_.find(task->seq)->lane->ops) {
+        const Op& op = *outbox_.find(seq);
+        const bool wanted = seq == task->seq || !op.parked() || leaves_next(op);
+        if (seq >= task->seq && wanted && op.action != Action::remove && op.is_json()) task->nexts.emplace_back(seq, want("payloads", payload_key(seq, "next")));
+    }
 }
 
 // Ops of the lane came since. They were made on top of what is about to change, so they are wanted too.
@@ -114,8 +120,10 @@ bool Planner::outgrown(const Task& task) {
 // What is there is what came of it, or of one that was sent on top of it.
 bool Planner::arrived(const Task& task) {
     auto next = task.nexts.begin();
-    for (const Op* op = outbox_.find(task.seq); op && op->unknown; op = outbox_.after(*op))
-        if (op->action == Action::remove ? task.missing : op->is_json() && task.theirs_slot && same_document(view(next++->second), view(task.theirs_slot))) return true;
+    for (const Op* op = outbox_.find(task.seq); op && op->unknown; op = outbox_.after(*op)) {
+        while (next != task.nexts.end() && next->first < op->seq) ++next;
+        if (op->action == Action::remove ? task.missing : op->is_json() && task.theirs_slot && same_document(view(next->second), view(task.theirs_slot))) return true;
+    }
     return false;
 }
 
@@ -246,6 +254,10 @@ bool Planner::rebase_later(const TaskPtr& task, std::string under_old, std::stri
         const auto [seq, slot] = task->nexts[i];
         Op* later = outbox_.find(seq);
         if (!later) continue;
+        if (leaves_next(*later)) {
+            if (bytes(slot)) under_old = view(slot);
+            continue;
+        }
         if (later->action == Action::create) break;   // behind a delete, on top of nothing
         if ((later->unknown && !refused_too) || !bytes(slot)) return false;
         const std::string old_next(view(slot));
