@@ -302,6 +302,8 @@ test('the browser is asked to keep the storage, unless it does already or the ap
 test('messages beyond the rate are refused with "limit", and what they ask for does not happen', async (t) => {
   const { world, worker, client } = await browser(t);
   await client.status();
+  const toldAtMs = Date.now();
+  await until(() => Date.now() > toldAtMs + 20, 'what that took from the rate to have come back');
   const idle = fromPage(world, {});
   const work = [];
   for (let n = 0; n < 1_000; n++) work.push(worker.fire('message', idle.message));

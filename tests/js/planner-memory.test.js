@@ -1,4 +1,4 @@
-// Out of memory in the planner, really: a Node whose Wasm memory may not grow beyond 32 MB, and an op whose bytes need more. The core traps, is replaced,
+// Out of memory in the planner, really: a Node whose Wasm memory may not grow beyond 24 MB, and an op whose bytes need more. The core traps, is replaced,
 // and nothing that was accepted is lost.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { startServer, temporaryDirectory } from './server-harness.js';
 
-const kPages = 512;   // of 64 KiB
+const kPages = 384;   // of 64 KiB
 const kBigBytes = 12 * 2 ** 20;
 
 /** Runs `body` in a process of its own with a client of `api` on the file `path`; what it answers. @param {{api: string, path: string, cap?: boolean}} where @param {string} body */
