@@ -1,6 +1,8 @@
 // Histories that the simulator found (docs/simulator.md), each cut down to the few steps it needs.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "world.h"
 
 using namespace tidegate;
@@ -580,4 +582,19 @@ TEST_CASE("Simulated: of two changes that are refused at once both are taken out
     CHECK(world.queued() == 2);
     CHECK(world.doc("NOTE", "a") == R"({"title":"two","n":2})");
     CHECK(world.shown("NOTE/a") == R"({"title":"two","n":2})");
+}
+
+TEST_CASE("Simulated: what names an entity waits when that turns out to be gone from the server, also while its bytes are being loaded") {
+    World world;
+    synced_note(world);
+    world.command({{"type", "settings"}, {"value", {{"batching", false}, {"maximumConcurrentOperations", 1}}}});
+    world.server.docs["NOTE/a"] = {"", 2, true};
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":1})");
+    world.accept("NOTE", "a", "update", R"({"title":"two","n":2})", {{"noFold", true}});
+    world.accept("NOTE", "b", "create", "{}", {{"dependsOn", Json::array({":NOTE/a"})}});
+    world.run(message());
+    CHECK(world.queued() == 0);
+    const auto at = [&world](const char* key) { return std::find(world.server.effects.begin(), world.server.effects.end(), key) - world.server.effects.begin(); };
+    CHECK(at("op-2.2") < at("op-4"));
+    CHECK(world.server.effects.size() == 4);
 }

@@ -379,6 +379,9 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
     }
     // What was open when the bytes were asked for may be closed by now: a pause, a 429 or 401 to another request, no network, a sign-out.
     if (!may_send() || !gate().min_band || shut_out(outbox_.find_lane(*batch->lanes.begin())->owner)) return release_batch(*batch);
+    // Or what one of them names is to be created anew: it was gone from the server, as a conflict said meanwhile.
+    const auto blocked = [this](const Item& item) { return outbox_.blocked_by(*outbox_.find(item.seq)) != nullptr; };
+    if (std::any_of(batch->items.begin(), batch->items.end(), blocked)) return release_batch(*batch);
     for (Item& item : batch->items) {
         item.base_missing = true;   // a base without bytes is one: of a blob that lost a conflict the version alone is known
         const Json* base = record_in(loaded, static_cast<double>(item.base_slot));
