@@ -23,7 +23,7 @@ export const kPriorities = ['critical', 'high', 'normal', 'low'];
 const kActions = ['save', 'create', 'update', 'delete'];
 const kBytes = 'application/octet-stream';
 const kJson = 'application/json';   // written as "" in rows and docs, because nearly all are
-
+const kJsonTypes = ['boolean', 'string', 'number', 'object'];
 
 /**
  * @typedef {object} AcceptContext
@@ -154,11 +154,13 @@ function noBody(item, path) {
 function largeBlob({ doc, contentType }, maxBytes) {
   if (contentType === kJson) return undefined;
   checkContentType(contentType);
-  if (typeof Blob !== 'undefined' && doc instanceof Blob)
-    return doc.size <= maxBytes ? undefined : { source: doc, sizeBytes: doc.size, contentType: contentType ?? (doc.type || kBytes), bytes: null, json: undefined };
-  if (!(doc instanceof ArrayBuffer || ArrayBuffer.isView(doc)) || doc.byteLength <= maxBytes) return undefined;
-  return { source: viewOf(doc), sizeBytes: doc.byteLength, contentType: contentType ?? kBytes, bytes: null, json: undefined };
+  const source = doc instanceof Blob ? doc : viewOf(doc);
+  const sizeBytes = source instanceof Blob ? source.size : source?.length ?? 0;
+  return source && sizeBytes > maxBytes ? { source, sizeBytes, contentType: contentType ?? typeOf(doc), bytes: null, json: undefined } : undefined;
 }
+
+/** Of a document that is no JSON. @param {any} doc */
+const typeOf = (doc) => (doc instanceof Blob && doc.type) || kBytes;
 
 /** @param {number} sizeBytes @param {AcceptContext} context @param {string} path @param {string} [group] */
 function checkUpload(sizeBytes, { maxOpBytes, maxUploadBytes }, path, group) {
@@ -168,8 +170,8 @@ function checkUpload(sizeBytes, { maxOpBytes, maxUploadBytes }, path, group) {
   if (sentence) throw new TidegateError('limit', path, `${path}: ${sentence}, got ${sizeBytes}`);
 }
 
-/** @param {ArrayBuffer | ArrayBufferView} bytes */
-const viewOf = (bytes) => (bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+/** The bytes that a document is, where it is bytes. @param {any} doc */
+const viewOf = (doc) => (doc instanceof ArrayBuffer ? new Uint8Array(doc) : ArrayBuffer.isView(doc) ? new Uint8Array(doc.buffer, doc.byteOffset, doc.byteLength) : undefined);
 
 /** @param {unknown} contentType */
 function checkContentType(contentType) {
@@ -179,12 +181,11 @@ function checkContentType(contentType) {
 
 /** JSON becomes UTF-8 once, here; bytes are copied, so that the caller may go on using theirs. @param {SaveItem} item @param {string} path */
 async function encodeBody({ doc, contentType }, path) {
-  if (typeof Blob !== 'undefined' && doc instanceof Blob)
-    return { bytes: new Uint8Array(await doc.arrayBuffer()), json: undefined, contentType: contentType ?? (doc.type || kBytes) };
-  if (doc instanceof ArrayBuffer || ArrayBuffer.isView(doc)) {
-    const bytes = new Uint8Array(viewOf(doc));   // a copy, and never of shared memory
-    if (contentType === kJson) return { bytes, json: parseJson(bytes, path), contentType: '' };
-    return { bytes, json: undefined, contentType: contentType ?? kBytes };
+  const isBlob = doc instanceof Blob;
+  const view = viewOf(isBlob ? await doc.arrayBuffer() : doc);
+  if (view) {
+    const bytes = new Uint8Array(view);   // a copy, and never of shared memory
+    return contentType === kJson && !isBlob ? { bytes, json: parseJson(bytes, path), contentType: '' } : { bytes, json: undefined, contentType: contentType ?? typeOf(doc) };
   }
   if (contentType !== undefined && contentType !== kJson) throw wrongType(path, doc, `bytes or a Blob, because contentType is ${contentType}`);
   checkJson(doc, path, 1, Number.isFinite);
@@ -209,18 +210,10 @@ function parseJson(bytes, path) {
  * @param {any} value @param {string} path @param {number} depth @param {(value: number) => boolean} isNumber
  */
 function checkJson(value, path, depth, isNumber) {
-  switch (typeof value) {
-    case 'boolean': return;
-    case 'string':
-      if (!isWellFormed(value)) throw outOfRange(path, value, 'text without half surrogates');
-      return;
-    case 'number':
-      if (!isNumber(value)) throw outOfRange(path, value, 'a finite number');
-      return;
-    case 'object': break;
-    default: throw wrongType(path, value, 'a JSON value');
-  }
-  if (value === null) return;
+  if (typeof value === 'string' && !isWellFormed(value)) throw outOfRange(path, value, 'text without half surrogates');
+  if (typeof value === 'number' && !isNumber(value)) throw outOfRange(path, value, 'a finite number');
+  if (!kJsonTypes.includes(typeof value)) throw wrongType(path, value, 'a JSON value');
+  if (value === null || typeof value !== 'object') return;
   if (typeof value.toJSON === 'function') return checkJson(value.toJSON(), path, depth, isNumber);
   if (depth > kMaxDepth)
     throw new TidegateError('limit', path, `${shorten(path)}: expected at most ${kMaxDepth} levels of nesting (cycles have no end)`);
@@ -257,9 +250,12 @@ function pickFields(doc, names) {
   return fields.length > 0 ? Object.fromEntries(fields) : undefined;
 }
 
+/** Of a JSON Pointer. @param {string} pointer */
+export const stepsOf = (pointer) => pointer.split('/').slice(1).map((step) => step.replace(/~1/g, '/').replace(/~0/g, '~'));
+
 /** @param {any} doc @param {string} name */
 function valueAt(doc, name) {
-  const steps = name.startsWith('/') ? name.slice(1).split('/').map((step) => step.replace(/~1/g, '/').replace(/~0/g, '~')) : name.split('.');
+  const steps = name.startsWith('/') ? stepsOf(name) : name.split('.');
   let value = doc;
   for (const step of steps) {
     if (value === null || typeof value !== 'object' || !Object.hasOwn(value, step)) return undefined;

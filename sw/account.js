@@ -25,14 +25,10 @@ export class Account {
 
   /** Whether news is for this client: of another account it hears nothing, but that it is signed in now. @param {string} type @param {any} detail */
   hears(type, detail) {
-    if (type === 'sync.owner' && this.#concerns(detail)) this.is(detail.signedIn === this.owner);
-    if (this.away && kOfSignedIn.includes(type)) return false;
-    return detail?.owner === undefined || detail.owner === this.owner;
-  }
-
-  /** Not who signed in before this client opened, and was late: it comes after him. @param {{signedIn: string | null, ticket?: number}} detail */
-  #concerns({ ticket = this.ticket }) {
-    return ticket === 0 || ticket >= this.ticket;
+    const { owner = this.owner, ticket = this.ticket, signedIn } = detail ?? {};
+    // Not who signed in before this client opened, and was late: it comes after him.
+    if (type === 'sync.owner' && (ticket === 0 || ticket >= this.ticket)) this.is(signedIn === this.owner);
+    return owner === this.owner && !(this.away && kOfSignedIn.includes(type));
   }
 
   /** What is known from now on. @param {boolean} here */

@@ -4,7 +4,7 @@
 
 /** @param {Client} client @returns {Background} */
 export function backgroundOf({ start, pause, resume, cancelSync, metrics, history }) {
-  const list = async ({ after = /** @type {string | undefined} */ (undefined), limit = /** @type {number | undefined} */ (undefined) } = {}) => {
+  const list = async (/** @type {{after?: string, limit?: number}} */ { after, limit } = {}) => {
     const past = (await history({ prefix: 'session/', after, limit })).map(({ value }) => value);
     const { current } = await metrics();
     return current?.startTime > 0 && past.length < (limit ?? Infinity) ? [...past, current] : past;

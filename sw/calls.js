@@ -3,13 +3,14 @@ import { ticketOf } from './account.js';
 import { Appender } from './append.js';
 import {
   buildRow, checkEntity, checkEntityId, checkOwner, fieldsOfRules, kDefaultOpBytes, kMaxAtomicOps, kMaxOpBytes, kMaxQueuedBytes, kMaxQueuedOps,
-  kPriorities, kTaskEntity, laneOf, lanePrefix, oneOf, quote,
+  kPriorities, kTaskEntity, laneOf, lanePrefix, oneOf, quote, stepsOf,
 } from './accept.js';
 import { backgroundOf } from './background.js';
 import { TidegateError, closedError } from './errors.js';
 import { subscribe } from './listeners.js';
 import { answerManagement } from './management.js';
 import { eraseOwner, finishErasure, writeOwnerData } from './owner-data.js';
+import { isOf, opsOf, pagesOf } from './paging.js';
 import { readQueue, writeQueue } from './queue-file.js';
 import { checkSchemaVersion } from './schema-version.js';
 import { kListLimit } from './store-rules.js';
@@ -24,13 +25,13 @@ import { kListLimit } from './store-rules.js';
 
 const kImportAtOnce = 200;
 const kOpsPage = 100;
-const kOpsScan = 500;
 const kDirections = ['push', 'pull', 'both'];
 const kOperations = ['delta', 'full'];
 const kTriggers = ['periodic', 'connectivity', 'data-change', 'manual', 'push', 'start'];
 /** The core remembers the ids of the ops of this many commits (kMaxLeftRecords). */
 const kLeftRecords = 500;
-const kCeilings = { maxOpBytes: kMaxOpBytes, maxQueuedOps: kMaxQueuedOps, maxQueuedBytes: kMaxQueuedBytes };
+/** The default, and the ceiling where it is another. */
+const kLimits = { maxOpBytes: [kDefaultOpBytes, kMaxOpBytes], maxQueuedOps: [kMaxQueuedOps], maxQueuedBytes: [kMaxQueuedBytes] };
 
 /**
  * @typedef {{event?: EventIn, commands?: CommandIn[]}} Request
@@ -78,10 +79,10 @@ export async function createCalls(options, deps) {
   /** What the core cannot know of a status. */
   const realm = () => ({ supported: supported(), storage: marker.loss });
 
-  /** One command and its answer. @param {CommandIn} command */
-  const command = async (command) => {
+  /** One command and its answer. @param {CommandIn} command @param {EventIn} [event] */
+  const command = async (command, event) => {
     if (closed) throw closedError();
-    const [answer] = await ask({ commands: [command] }, 'answers');
+    const [answer] = await ask({ event, commands: [command] }, 'answers');
     if (answer?.error) throw refusal(answer.error);
     return answer;
   };
@@ -132,9 +133,7 @@ export async function createCalls(options, deps) {
   const flush = async (options, event, type = 'flush') => {
     checkSync(options);
     account.mustBeHere();
-    if (closed) throw closedError();
-    const [answer] = await ask({ event, commands: [{ type, value: { ...options, owner } }] }, 'answers');
-    if (answer?.error) throw refusal(answer.error);
+    await command({ type, value: { ...options, owner } }, event);
   };
 
   /** @param {Record<string, unknown>} [options] */
@@ -217,40 +216,40 @@ export async function createCalls(options, deps) {
     op: async (id) => {
       account.mustBeHere();
       const row = await store.rowById(id);
-      return row && (row.owner ?? '') === owner ? shownOp(row) : undefined;
+      return row && isOf(row, owner) ? shownOp(row) : undefined;
     },
     history: async (options = {}) => {
       account.mustBeHere();
       return listHistory(store, owner, options);
     },
 
-    cancel: async (id) => { await commandOf('cancel', id); },
-    retry: async (id) => { await commandOf('retry', id); },
+    cancel: (id) => commandOf('cancel', id),
+    retry: (id) => commandOf('retry', id),
     restore: async (key) => {
       const entry = await store.get('history', key);
       if (entry?.kind !== 'conflict' || entry.owner !== owner) throw new TidegateError('unknown-conflict', '/key', `key: expected that of a conflict in the audit trail, got ${quote(key)}`);
       const { entity, entityId, clashes } = entry;
       let doc = shownDoc(await store.get('docs', laneFor(entity, entityId)))?.doc;
-      for (const { path, ours, theirs, winner } of clashes) doc = withValue(doc, path.split('/').slice(1), winner === 'ours' ? theirs : ours);
+      for (const { path, ours, theirs, winner } of clashes) doc = withValue(doc, stepsOf(path), winner === 'ours' ? theirs : ours);
       return (await append([{ entity, entityId, doc }], ''))[0];
     },
-    drop: async (id) => { await commandOf('drop', id); },
-    setPriority: async (id, priority) => { await commandOf('setPriority', id, priority); },
+    drop: (id) => commandOf('drop', id),
+    setPriority: (id, priority) => commandOf('setPriority', id, priority),
     explain: (id) => commandOf('explain', id),
     preview: async (options = {}) => {
       account.mustBeHere();
       return (await command({ type: 'preview', value: options })).value;
     },
     isSyncRecommended: async (weight) => (await command({ type: 'isSyncRecommended', value: weight })).value,
-    start: async (options) => { await flush(options, { type: 'manual', trigger: 'manual' }); },
+    start: (options) => flush(options, { type: 'manual', trigger: 'manual' }),
     scheduleSync: async (options = {}, trigger = 'data-change', priority = 'low') => {
       oneOf(trigger, kTriggers, '/trigger');
       oneOf(priority, kPriorities, '/priority');
       await flush({ minPriority: priority, ...options }, { type: 'message', trigger }, 'schedule');
     },
-    cancelSync: async (sessionId = '') => { await command({ type: 'cancelSync', session: String(sessionId) }); },
-    pause: async () => { await command({ type: 'pause' }); },
-    resume: async () => { await command({ type: 'resume' }); },
+    cancelSync: async (sessionId = '') => (await command({ type: 'cancelSync', session: String(sessionId) })).value,
+    pause: async () => (await command({ type: 'pause' })).value,
+    resume: async () => (await command({ type: 'resume' })).value,
 
     sync,
     pull: (options) => sync({ ...options, direction: 'pull' }),
@@ -263,7 +262,7 @@ export async function createCalls(options, deps) {
       account.mustBeHere();
       return (await command({ type: 'metrics' })).value;
     },
-    settings: async (changes) => (await command(changes === undefined ? { type: 'settings' } : { type: 'settings', value: changes })).value,
+    settings: async (changes) => (await command({ type: 'settings', value: changes })).value,
     rules: async () => (await command({ type: 'rules' })).value,
     setRules: async (rules) => {
       await command({ type: 'rules', value: rules });
@@ -340,9 +339,8 @@ async function checkParents(store, row, before, path) {
  * A document with the value at a JSON Pointer replaced; `text` is JSON, or null to take it out.
  * @param {any} doc @param {string[]} steps @param {string | null} text @returns {any}
  */
-function withValue(doc, [step, ...rest], text) {
-  if (step === undefined) return text === null ? doc : JSON.parse(text);
-  const name = step.replace(/~1/g, '/').replace(/~0/g, '~');
+function withValue(doc, [name, ...rest], text) {
+  if (name === undefined) return text === null ? doc : JSON.parse(text);
   const copy = Array.isArray(doc) ? [...doc] : { ...doc };
   const at = Array.isArray(copy) && name === '-' ? copy.length : name;
   if (rest.length > 0 || text !== null) copy[at] = withValue(copy[at], rest, text);
@@ -353,15 +351,12 @@ function withValue(doc, [step, ...rest], text) {
 
 /** Limits a caller may lower, or raise up to the ceiling. @param {any} options */
 function readLimits(options) {
-  const limits = { maxOpBytes: kDefaultOpBytes, maxQueuedOps: kMaxQueuedOps, maxQueuedBytes: kMaxQueuedBytes };
-  for (const [name, ceiling] of Object.entries(kCeilings)) {
-    const value = options[name];
-    if (value === undefined) continue;
+  return Object.fromEntries(Object.entries(kLimits).map(([name, [limit, ceiling = limit]]) => {
+    const { [name]: value = limit } = options;
     if (!Number.isInteger(value) || value < 1 || value > ceiling)
       throw new TidegateError('out-of-range', `/${name}`, `${name}: expected a whole number from 1 to ${ceiling}, got ${quote(value)}`);
-    limits[/** @type {keyof typeof limits} */ (name)] = value;
-  }
-  return limits;
+    return [name, value];
+  }));
 }
 
 /** What an app sees of a document: JSON parsed, anything else as a Blob; nothing where it is deleted. @param {any} doc */
@@ -399,33 +394,21 @@ function shownOp(row) {
   return op;
 }
 
-/** The core leaves an empty owner out. @param {OpRow} row @param {string} owner */
-const isOf = (row, owner) => (row.owner ?? '') === owner;
-
 /** Records without a name are nobody's in particular. @param {Store} store @param {string} owner @param {{prefix?: string, after?: string, limit?: number}} options */
 async function listHistory(store, owner, { prefix, after, limit = kListLimit }) {
   const found = [];
-  for (let from = after; ;) {
-    const page = await store.list('history', { prefix, after: from, limit });
+  for await (const page of pagesOf(store, 'history', { prefix, after, limit }))
     for (const record of page) {
-      if (record.value.owner !== undefined && record.value.owner !== owner) continue;
-      if (found.push(record) === limit) return found;
+      const { owner: whose = owner } = record.value;
+      if (whose === owner && found.push(record) === limit) return found;
     }
-    if (page.length < limit) return found;
-    from = page[page.length - 1].key;
-  }
+  return found;
 }
 
 /** @param {Store} store @param {string} owner @param {string | undefined} state @param {number} limit @param {number} after */
 async function listOps(store, owner, state, limit, after) {
   const found = [];
-  for (let from = after; ;) {
-    const rows = await store.rows(from, kOpsScan);
-    for (const row of rows) {
-      if ((row.owner ?? '') !== owner || (state !== undefined && (row.state ?? 'queued') !== state)) continue;
-      if (found.push(shownOp(row)) === limit) return found;
-    }
-    if (rows.length < kOpsScan) return found;
-    from = rows[rows.length - 1].seq;
-  }
+  for await (const rows of opsOf(store, owner, after))
+    for (const row of rows) if ((row.state ?? 'queued') === (state ?? row.state ?? 'queued') && found.push(shownOp(row)) === limit) return found;
+  return found;
 }

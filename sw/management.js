@@ -13,17 +13,18 @@ const kNotJson = 'not-json';
 const kStatus = 'status';
 const kTest = 'connectivity-test';
 
-/** @type {Record<string, Record<string, (body: any, reached: any) => {event?: any, command: any}>>} */
-const kRoutes = {
-  [kStatus]: { GET: () => ({ command: { type: kStatus } }) },
-  start: { POST: () => ({ event: { type: 'manual', trigger: 'manual' }, command: { type: 'flush' } }) },
-  pause: { POST: () => ({ command: { type: 'pause' } }) },
-  resume: { POST: () => ({ command: { type: 'resume' } }) },
-  settings: { GET: () => ({ command: { type: 'settings' } }), PUT: (value) => ({ command: { type: 'settings', value } }) },
-  metrics: { GET: () => ({ command: { type: 'metrics' } }) },
-  // Where the server answered, the core hears what it hears of a browser that is online again.
-  [kTest]: { POST: (_, { reachable }) => ({ ...(reachable && { event: { type: 'online', trigger: 'connectivity' } }), command: { type: kStatus } }) },
-};
+/** What may be done with each. @type {Record<string, string[]>} */
+const kMethods = { [kStatus]: ['GET'], start: ['POST'], pause: ['POST'], resume: ['POST'], settings: ['GET', 'PUT'], metrics: ['GET'], [kTest]: ['POST'] };
+
+/**
+ * What is asked of the core: the command of that name, but for these. Where the server answered, the core hears what it hears of a browser that is online again.
+ * @param {string} name @param {any} value @param {{reachable: boolean} | undefined} reached
+ */
+function askingOf(name, value, reached) {
+  if (name === 'start') return { event: { type: /** @type {const} */ ('manual'), trigger: 'manual' }, commands: [{ type: 'flush' }] };
+  if (reached) return { ...(reached.reachable && { event: { type: /** @type {const} */ ('online'), trigger: 'connectivity' } }), commands: [{ type: kStatus }] };
+  return { commands: [{ type: name, value }] };
+}
 
 /** The name of the management call a request is for, or null. @param {Request} request @param {URL} endpoint */
 export function managementCall(request, endpoint) {
@@ -39,15 +40,12 @@ export function managementCall(request, endpoint) {
  * @param {() => any} realm  what a status says besides what the core says @returns {Promise<Response>}
  */
 export async function answerManagement(name, request, ask, reach, realm) {
-  const methods = Object.hasOwn(kRoutes, name) ? kRoutes[name] : undefined;
+  const methods = Object.hasOwn(kMethods, name) && kMethods[name];
   if (!methods) return problem(404, 'urn:tidegate:not-found', `no such management call: ${name.slice(0, 40)}`);
-  const route = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
-  const allowed = Object.keys(methods);
-  if (!route) return problem(405, kBadRequest, `${name}: expected ${allowed.join(' or ')}, got ${request.method}`, { allow: allowed.join(', ') });
+  if (!methods.includes(request.method)) return problem(405, kBadRequest, `${name}: expected ${methods.join(' or ')}, got ${request.method}`, { allow: methods.join(', ') });
   try {
     const reached = name === kTest ? await reach() : undefined;
-    const { event, command } = route(request.method === 'PUT' ? await readJson(request) : undefined, reached);
-    const [answer] = await ask({ event, commands: [command] }, 'answers');
+    const [answer] = await ask(askingOf(name, request.method === 'PUT' ? await readJson(request) : undefined, reached), 'answers');
     if (answer?.error) return problem(400, kBadRequest, answer.error.message, {}, answer.error.path);
     const value = answer?.value ?? { ok: true };
     return json(200, 'application/json', reached ? { ...value.connectivity, ...reached } : name === kStatus ? { ...value, ...(await realm()) } : value);

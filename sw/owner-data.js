@@ -5,6 +5,7 @@
 // him leaves from then on; it ends with one that takes the mark away. A mark that is there when a client opens is an erasure that was cut off, and is carried on.
 import { lanePrefix } from './accept.js';
 import { TidegateError } from './errors.js';
+import { opsOf, pagesOf } from './paging.js';
 import { toBase64 } from './queue-file.js';
 import { bytesOf, metaOf, piecesOf } from './store-rules.js';
 import { kCodeVersion, kLeaseMs } from './turn.js';
@@ -12,10 +13,9 @@ import { kCodeVersion, kLeaseMs } from './turn.js';
 /** @import { Clock } from './clock.js' */
 /** @import { Locks } from './locks.js' */
 /** @import { Random } from './random.js' */
-/** @import { Granted, KeyedStore, Store, Write } from './store-contract.d.ts' */
+/** @import { Granted, Store, Write } from './store-contract.d.ts' */
 
 const kVersion = 1;
-const kPage = 200;
 /** Payloads of one op that are in memory at a time. */
 const kPieces = 4;
 /** How long an erasure waits for a drain that is under way. */
@@ -25,27 +25,12 @@ const kPollMs = 100;
 /** What every lane of an owner starts with. @param {string} owner */
 const ownerPrefix = (owner) => lanePrefix(owner, '').slice(0, -1);
 
-/** All records of a store, a page at a time. @param {Store} store @param {KeyedStore} name @param {string} [prefix] @param {number} [limit] */
-async function* pagesOf(store, name, prefix, limit = kPage) {
-  for (let after; ;) {
-    const page = await store.list(name, { prefix, after, limit, loose: true });
-    yield page;
-    if (page.length < limit) return;
-    after = page[page.length - 1].key;
-  }
-}
-
 /** What the keys of an op's payloads begin with; an upload has its bytes in pieces. @param {import('../wasm/protocol.js').OpRow} row */
 const payloadsOf = ({ seq, id, upload }) => [`${seq}:`, ...(upload ? [piecesOf(id)] : [])];
 
-/** The ops of an owner, a page at a time. @param {Store} store @param {string} owner */
-async function* opsOf(store, owner) {
-  for (let after = 0; ;) {
-    const rows = await store.rows(after, kPage);
-    yield rows.filter((row) => (row.owner ?? '') === owner && !(/** @type {any} */ (row).foreign));   // the core leaves an empty owner out
-    if (rows.length < kPage) return;
-    after = rows[rows.length - 1].seq;
-  }
+/** His ops, a page at a time. @param {Store} store @param {string} owner */
+async function* hisOps(store, owner) {
+  for await (const rows of opsOf(store, owner)) yield rows.filter((row) => !(/** @type {any} */ (row).foreign));
 }
 
 /** NDJSON: a head, then a line {store, key, value, bytes (base64)} per record. @param {Store} store @param {string} owner @param {number} nowMs */
@@ -55,14 +40,14 @@ export async function writeOwnerData(store, owner, nowMs) {
     const bytes = bytesOf(record);
     parts.push(`${JSON.stringify({ store: name, key, value: metaOf(record), ...(bytes && { bytes: toBase64(bytes) }) })}\n`);
   };
-  for await (const rows of opsOf(store, owner))
+  for await (const rows of hisOps(store, owner))
     for (const row of rows) {
       add('ops', row.seq, row);
-      for (const prefix of payloadsOf(row)) for await (const page of pagesOf(store, 'payloads', prefix, kPieces)) for (const { key, value } of page) add('payloads', key, value);
+      for (const prefix of payloadsOf(row)) for await (const page of pagesOf(store, 'payloads', { prefix, limit: kPieces, loose: true })) for (const { key, value } of page) add('payloads', key, value);
     }
   for (const name of /** @type {const} */ (['docs', 'bases']))
-    for await (const page of pagesOf(store, name, ownerPrefix(owner))) for (const { key, value } of page) add(name, key, value);
-  for await (const page of pagesOf(store, 'history')) for (const { key, value } of page) if (value.owner === owner) add('history', key, value);
+    for await (const page of pagesOf(store, name, { prefix: ownerPrefix(owner), loose: true })) for (const { key, value } of page) add(name, key, value);
+  for await (const page of pagesOf(store, 'history', { loose: true })) for (const { key, value } of page) if (value.owner === owner) add('history', key, value);
   return new Blob(parts, { type: 'application/x-ndjson' });
 }
 
@@ -91,9 +76,9 @@ async function erase(store, core, owner, commit) {
   const others = abandoned.filter((/** @type {string} */ upload) => upload.slice(upload.indexOf('\n') + 1) !== owner);   // planner_upload.cpp
   const left = { ...rest, pulls: without(pulls), authPaused: without(authPaused), abandoned: others, owner: signedIn === owner ? null : signedIn };
   await commit([{ store: 'state', key: 'erasing', value: { owner } }, { store: 'state', key: 'core', value: left }, { ...gone, key: 'snapshot' }]);
-  for await (const rows of opsOf(store, owner))
+  for await (const rows of hisOps(store, owner))
     if (rows.length > 0) await commit(rows.flatMap((row) => [{ store: 'ops', key: row.seq, remove: true }, ...payloadsOf(row).map((prefix) => ({ store: 'payloads', prefix, remove: true }))]));
-  for await (const page of pagesOf(store, 'history')) {
+  for await (const page of pagesOf(store, 'history', { loose: true })) {
     const his = page.filter(({ value }) => value.owner === owner);
     if (his.length > 0) await commit(his.map(({ key }) => ({ store: 'history', key, remove: true })));
   }

@@ -13,7 +13,7 @@ export const supportedBy = (scope, known) => ({
 });
 
 /** Whether the browser keeps what is stored here until a person clears it. @param {any} navigator @returns {Promise<boolean>} */
-export const persisted = async (navigator) => (await navigator?.storage?.persisted?.().catch(() => false)) ?? false;
+export const persisted = async (navigator) => Boolean(await navigator?.storage?.persisted?.().catch(() => false));
 
 /**
  * Watches what asking comes to: whether the core could be loaded when somebody last needed it. Until then it counts as there.

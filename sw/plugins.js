@@ -7,7 +7,7 @@
 
 /** How long a plugin may hold a request up. */
 const kPluginMs = 5_000;
-const kHooks = /** @type {const} */ ({ 'sync.started': 'beforeSync', 'sync.completed': 'afterSync', 'sync.failed': 'afterSync' });
+const kHooks = new Map(/** @type {[string, keyof Plugin][]} */ ([['sync.started', 'beforeSync'], ['sync.completed', 'afterSync'], ['sync.failed', 'afterSync']]));
 
 /**
  * The plugins of a drain: their say in a conflict, and what stands around its transport and its publisher.
@@ -43,10 +43,11 @@ export function withPlugins(plugins, clock, publish) {
     }
   };
 
-  const around = (/** @type {Transport} */ transport) => (plugins.length === 0 ? { transport, publish } : {
+  const around = (/** @type {Transport} */ transport) => ({
     publish: (/** @type {string} */ type, /** @type {any} */ detail) => {
       publish(type, detail);
-      if (Object.hasOwn(kHooks, type)) call(kHooks[/** @type {keyof typeof kHooks} */ (type)], detail);
+      const hook = kHooks.get(type);
+      if (hook) call(hook, detail);
     },
     transport: /** @type {Transport} */ ({
       ...transport,
@@ -63,7 +64,7 @@ export function withPlugins(plugins, clock, publish) {
       },
     }),
   });
-  return { around, resolveConflict: plugins.length === 0 ? undefined : resolveConflict };
+  return { around, resolveConflict };
 }
 
 /** @param {any} value */

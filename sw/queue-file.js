@@ -5,12 +5,12 @@
 // A frozen delta does not travel, because what it rests on does not: such an op goes as a whole document under its next key, and its precondition guards it.
 import { kMaxOpBytes, kMaxQueuedBytes, kMaxQueuedOps, laneOf, quote } from './accept.js';
 import { TidegateError } from './errors.js';
+import { opsOf, pagesOf } from './paging.js';
 import { bytesOf, piecesOf } from './store-rules.js';
 
 /** @import { AcceptItem, Store } from './store-contract.d.ts' */
 
 const kVersion = 1;
-const kPage = 200;
 /** What is stored of an op and is true only where it was stored, or of a send that is over. */
 const kLocal = ['seq', 'score', 'untilMs', 'waitMs', 'undo', 'bodyBytes', 'upload'];
 
@@ -18,28 +18,22 @@ const kLocal = ['seq', 'score', 'untilMs', 'waitMs', 'undo', 'bodyBytes', 'uploa
 export async function writeQueue(store, owner, nowMs) {
   /** @type {any[]} */
   const parts = [`${JSON.stringify({ tidegate: 'queue', version: kVersion, owner, exportedAt: nowMs })}\n`];
-  for (let after = 0; ;) {
-    const rows = await store.rows(after, kPage);
-    const mine = rows.filter((row) => (row.owner ?? '') === owner && !(/** @type {any} */ (row).unreadable));
+  for await (const rows of opsOf(store, owner)) {
+    const mine = rows.filter((row) => !(/** @type {any} */ (row).unreadable));
     const documents = await store.getMany('payloads', mine.map(({ seq }) => `${seq}:next`));
     for (const [i, row] of mine.entries()) {
       const pieces = row.upload && await piecesIn(store, row.id);
       parts.push(new Blob([`${JSON.stringify({ row: without(row, kLocal), ...(documents[i] && { bytes: toBase64(documents[i]) }), ...(pieces && { pieces }) })}\n`]));
     }
-    if (rows.length < kPage) return new Blob(parts, { type: 'application/x-ndjson' });
-    after = rows[rows.length - 1].seq;
   }
+  return new Blob(parts, { type: 'application/x-ndjson' });
 }
 
 /** @param {Store} store @param {string} id @returns {Promise<string[]>} */
 async function piecesIn(store, id) {
   const pieces = [];
-  for (let after; ;) {
-    const [found] = await store.list('payloads', { prefix: piecesOf(id), after, limit: 1 });
-    if (!found) return pieces;
-    pieces.push(toBase64(/** @type {Uint8Array} */ (bytesOf(found.value))));
-    after = found.key;
-  }
+  for await (const page of pagesOf(store, 'payloads', { prefix: piecesOf(id), limit: 1 })) for (const { value } of page) pieces.push(toBase64(/** @type {Uint8Array} */ (bytesOf(value))));
+  return pieces;
 }
 
 /**
@@ -72,7 +66,7 @@ function itemOf(line, owner, at, uploads) {
   const frozen = row.codec && row.codec !== 'none' && row.codec !== 'full';
   const moved = frozen ? { ...without(row, ['codec', 'unknown']), key: `${row.id}.${Number(row.key?.slice(row.id.length + 1) || 1) + 1}` } : row;
   const defaults = { owner, priority: 'normal', schemaVersion: 0, contentType: '', state: 'queued', createdAt: 0 };
-  const sizeBytes = source?.length ?? bytes?.length ?? 0;
+  const sizeBytes = source?.size ?? bytes?.length ?? 0;
   return { row: /** @type {any} */ ({ ...defaults, ...without(moved, kLocal), sizeBytes, ...(source && { upload: 'new' }) }), bytes: source ? null : bytes, ...(source && { source }) };
 }
 
@@ -80,11 +74,8 @@ function itemOf(line, owner, at, uploads) {
 function joined(pieces, at, uploads) {
   if (!Array.isArray(pieces)) throw refusal(at, 'expected pieces in base64');
   if (!uploads) throw refusal(at, 'it is an upload, which needs the option uploads');
-  const parts = pieces.map((piece) => fromBase64(piece, at));
-  const size = parts.reduce((sum, { length }) => sum + length, 0);
-  if (size > kMaxQueuedBytes) throw refusal(at, `expected at most ${kMaxQueuedBytes} bytes, got ${size}`);
-  const bytes = new Uint8Array(size);
-  parts.reduce((to, part) => { bytes.set(part, to); return to + part.length; }, 0);
+  const bytes = new Blob(pieces.map((piece) => fromBase64(piece, at)));
+  if (bytes.size > kMaxQueuedBytes) throw refusal(at, `expected at most ${kMaxQueuedBytes} bytes, got ${bytes.size}`);
   return bytes;
 }
 

@@ -18,15 +18,10 @@ export const random = {
 
   /** UUID version 7 (RFC 9562, section 5.7): 48 bits of time, 74 random bits. Order within a millisecond is left to the store's sequence. */
   uuid(nowMs) {
-    const bytes = crypto.getRandomValues(new Uint8Array(16));
-    let time = Math.floor(nowMs);
-    for (let i = 5; i >= 0; i--) {
-      bytes[i] = time % 256;
-      time = Math.floor(time / 256);
-    }
-    bytes[6] = 0x70 | (bytes[6] & 0x0f);
-    bytes[8] = 0x80 | (bytes[8] & 0x3f);
-    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+    const bytes = randomBytes(10);
+    bytes[0] = 0x70 | (bytes[0] & 0x0f);
+    bytes[2] = 0x80 | (bytes[2] & 0x3f);
+    const time = Math.floor(nowMs).toString(16).padStart(12, '0');
+    return [time, ...Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0'))].join('').replace(/(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
   },
 };

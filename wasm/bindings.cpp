@@ -60,12 +60,6 @@ bool step(std::uintptr_t input, unsigned length) {
     return answer(tidegate::encode(plan.value()));
 }
 
-bool explain(std::uintptr_t id, unsigned length) {
-    const auto found = door().planner.explain(text_at(id, length));
-    if (!found) return refuse(found.error());
-    return answer(found.value());
-}
-
 void put(double slot, std::uintptr_t bytes, unsigned length) {
     door().planner.put(static_cast<std::uint64_t>(slot), std::string(text_at(bytes, length)));
 }
@@ -77,12 +71,6 @@ bool take(double slot) {
     return bytes != nullptr;
 }
 
-void snapshot() {
-    door().out = door().planner.snapshot();
-    door().shown = door().out;
-}
-
-double known_seq() { return static_cast<double>(door().planner.known_seq()); }
 std::uintptr_t out_ptr() { return reinterpret_cast<std::uintptr_t>(door().shown.data()); }
 unsigned out_len() { return static_cast<unsigned>(door().shown.size()); }
 int boundary_version() { return tidegate::kBoundaryVersion; }
@@ -99,11 +87,8 @@ EMSCRIPTEN_BINDINGS(tidegate) {
     emscripten::internal::_embind_register_integer(TypeID<std::uintptr_t>::get(), "", sizeof(std::uintptr_t), 0, UINTPTR_MAX);
     function("restore", &restore);
     function("step", &step);
-    function("explain", &explain);
     function("put", &put);
     function("take", &take);
-    function("snapshot", &snapshot);
-    function("knownSeq", &known_seq);
     function("outPtr", &out_ptr);
     function("outLen", &out_len);
     function("boundaryVersion", &boundary_version);

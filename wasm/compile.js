@@ -18,9 +18,9 @@ async function compileNow(given) {
   try {
     const source = await given;
     if (source instanceof WebAssembly.Module) return source;
-    if (typeof Response !== 'function' || !(source instanceof Response)) return await WebAssembly.compile(/** @type {BufferSource} */ (source));
+    if (!(source instanceof Response)) return await WebAssembly.compile(/** @type {BufferSource} */ (source));
     if (!source.ok) throw new Error(`the server answered ${source.status} for ${source.url || 'the Wasm file'}`);
-    const streams = (source.headers.get('content-type') ?? '').startsWith('application/wasm') && WebAssembly.compileStreaming;
+    const streams = source.headers.get('content-type')?.startsWith('application/wasm') && WebAssembly.compileStreaming;
     return await (streams ? WebAssembly.compileStreaming(source) : WebAssembly.compile(await source.arrayBuffer()));
   } catch (error) {
     throw new CoreUnavailable(`the core could not be loaded: ${/** @type {Error} */ (error).message}`, error);

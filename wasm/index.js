@@ -46,12 +46,12 @@ export class Planner {
 
   /** @param {Input} input @returns {Plan} @throws {InputError} */
   step(input) {
-    return this.#call('step', JSON.stringify(input));
-  }
-
-  /** Why an op is not moving. @param {string} opId @returns {{id: string, state: string, reason: string, sentence: string, untilMs?: number}} @throws {InputError} */
-  explain(opId) {
-    return this.#call('explain', opId);
+    const [at, length] = this.#text(JSON.stringify(input));
+    const ok = this.#core.step(at, length);
+    this.#core._free(at);
+    const out = this.#json();
+    if (!ok) throw new InputError(out);
+    return out;
   }
 
   /** Hands payload bytes in. @param {number} slot @param {Uint8Array} bytes */
@@ -64,32 +64,12 @@ export class Planner {
   /** A copy of bytes the core holds. @param {number} slot @returns {Uint8Array} */
   bytes(slot) {
     if (!this.#core.take(slot)) throw new InputError({ code: 'unknown-slot', path: '', message: `slot ${slot} holds no bytes` });
-    return this.#out();
-  }
-
-  /** @returns {Uint8Array} */
-  snapshot() {
-    this.#core.snapshot();
-    return this.#out();
-  }
-
-  get knownSeq() {
-    return this.#core.knownSeq();
+    return this.#view().slice();
   }
 
   /** Bytes of Wasm memory in use by this instance. */
   get heapBytes() {
     return this.#core.HEAPU8.length;
-  }
-
-  /** @param {'step' | 'explain'} name @param {string} text @returns {any} */
-  #call(name, text) {
-    const [at, length] = this.#text(text);
-    const ok = this.#core[name](at, length);
-    this.#core._free(at);
-    const out = this.#json();
-    if (!ok) throw new InputError(out);
-    return out;
   }
 
   /** @param {number} length @returns {number} where there is room for so many bytes */
@@ -115,10 +95,6 @@ export class Planner {
   #view() {
     const at = this.#core.outPtr();
     return this.#core.HEAPU8.subarray(at, at + this.#core.outLen());
-  }
-
-  #out() {
-    return this.#view().slice();
   }
 
   #json() {

@@ -105,7 +105,7 @@ export async function connect(options) {
     },
   });
 
-  for (const type of ['freeze', 'resume']) document.addEventListener(type, () => listening.freeze(type === 'freeze'), { signal });
+  for (const type of ['freeze', 'resume']) document.addEventListener(type, () => { listening.freeze(type === 'freeze'); }, { signal });
   const tick = () => { if ((queued || pull) && navigator.onLine) poke('page', 'periodic'); };
   addEventListener('online', () => { poke('online', 'connectivity'); }, { signal });
   document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') tick(); }, { signal });

@@ -25,7 +25,6 @@ async function deadly() {
   let poisoned = false;
   return {
     restore: (...args) => planner.restore(...args),
-    snapshot: () => planner.snapshot(),
     bytes: (slot) => planner.bytes(slot),
     put(slot, bytes) {
       const poison = Buffer.from(bytes).includes(kPoison);
