@@ -9,7 +9,7 @@ const kMaxCommands = 100;
 const kEventTypes = ['message', 'page', 'accept', 'manual', 'start', 'online', 'timer'];
 const kReadings = {
   online: 'boolean', saveData: 'boolean', metered: 'boolean', charging: 'boolean', idle: 'boolean', foreground: 'boolean', connectionType: 'string',
-  effectiveType: 'string', downlink: 'number', rtt: 'number', batteryLevel: 'number', atMs: 'number', utcOffsetMinutes: 'number',
+  pressure: 'string', effectiveType: 'string', downlink: 'number', rtt: 'number', batteryLevel: 'number', atMs: 'number', utcOffsetMinutes: 'number',
 };
 
 /**

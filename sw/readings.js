@@ -22,5 +22,8 @@ export const batteryReadings = (battery, clock) =>
 export const idleReadings = (detector, clock) =>
   (detector ? { idle: detector.userState === 'idle' || detector.screenState === 'locked', atMs: clock.now() } : {});
 
+/** How busy the processor is, as a pressure observer said last. It says so to a page with the focus; of any other what it said is old. @param {{state?: string}} seen @param {{hasFocus(): boolean}} document @returns {ReadingsIn} */
+export const pressureReadings = ({ state }, document) => (state && document.hasFocus() ? { pressure: state } : {});
+
 /** The entries that are there. @template {object} T @param {T} readings @returns {T} */
 const present = (readings) => /** @type {T} */ (Object.fromEntries(Object.entries(readings).filter(([, value]) => value !== undefined && value !== null)));

@@ -10,7 +10,7 @@ import { webLocks } from '../sw/locks.js';
 import { Marker, markInCache } from '../sw/marker.js';
 import { noPlatform, persisted, supportedBy, watchingCore } from '../sw/platform.js';
 import { random } from '../sw/random.js';
-import { batteryReadings, idleReadings, networkReadings } from '../sw/readings.js';
+import { batteryReadings, idleReadings, networkReadings, pressureReadings } from '../sw/readings.js';
 import { openStore } from '../sw/store.js';
 import { fetchAsset, reaching } from '../sw/transport.js';
 import { Tasks } from '../sw/task-runs.js';
@@ -25,6 +25,8 @@ import { WorkerLink } from './worker-link.js';
 const kPatienceMs = 1_000;
 /** Who did nothing for this long is away; the shortest that browsers grant. */
 const kIdleMs = 60_000;
+/** How often the processor's load is looked at; what is told is a change of it. */
+const kPressureMs = 1_000;
 
 /**
  * Opens the outbox, and registers `options.worker` where one is given. A worker that cannot be registered is no error: the page drains, and
@@ -39,7 +41,8 @@ export async function connect(options) {
   const stop = new AbortController();
   const battery = await /** @type {any} */ (navigator).getBattery?.().catch(() => null);
   const idle = await idleDetector(stop.signal).catch(() => null);
-  const readings = () => ({ ...networkReadings(navigator, clock), ...batteryReadings(battery, clock), ...idleReadings(idle, clock) });
+  const pressure = watchPressure(stop.signal);
+  const readings = () => ({ ...networkReadings(navigator, clock), ...batteryReadings(battery, clock), ...idleReadings(idle, clock), ...pressureReadings(pressure, document) });
   const { storage } = navigator;
   let kept = await persisted(navigator);
   if (!kept && options.persist !== false) storage?.persist?.().then((granted) => { kept = granted; }, () => {});
@@ -127,6 +130,19 @@ function openTabs(hear) {
     tell: (/** @type {string} */ type, /** @type {any} */ detail) => channel?.postMessage({ tidegate: 1, type, detail }),
     close: () => channel?.close(),
   };
+}
+
+/** What is known of the processor's load from now on; nothing where the engine does not tell it, or the page's policy refuses it. @param {AbortSignal} signal */
+function watchPressure(signal) {
+  /** @type {{state?: string}} */
+  const seen = {};
+  const { PressureObserver } = /** @type {any} */ (globalThis);
+  if (PressureObserver) {
+    const observer = new PressureObserver((/** @type {any[]} */ records) => { seen.state = records[records.length - 1].state; });
+    signal.addEventListener('abort', () => observer.disconnect());
+    observer.observe('cpu', { sampleInterval: kPressureMs }).catch(() => {});
+  }
+  return seen;
 }
 
 /** Where the person was asked before and agreed; nobody is asked here. Rejects where the engine knows nothing of it. @param {AbortSignal} signal */

@@ -176,6 +176,32 @@ for (const worker of ['sw.js', 'none'])
     assert.equal(scene.gateway.batches, 0);
   });
 
+test('how busy the processor is goes with what a page asks of the worker, as the browser observes it', async (t) => {
+  const scene = await openScene(t);
+  const page = await scene.open();
+  const override = (method, params) => page.send(`Emulation.setPressure${method}`, { source: 'cpu', ...params });
+  await override('SourceOverrideEnabled', { enabled: true });
+  await page.goto(scene.origin);   // the client that opens now is told by the override
+  await page.send('Page.bringToFront');
+  await page.run(async () => {
+    await client;
+    await navigator.serviceWorker.ready;
+    const { postMessage } = ServiceWorker.prototype;
+    ServiceWorker.prototype.postMessage = function (message, ...rest) {
+      window.told = message.readings?.pressure;
+      return postMessage.call(this, message, ...rest);
+    };
+  });
+  for (const state of ['critical', 'nominal']) {
+    await override('StateOverride', { state });
+    await until(() => page.run(async (wanted) => {
+      await (await client).status();
+      return window.told === wanted;
+    }, state), `the reading "${state}" in a message to the worker`);
+  }
+  await override('SourceOverrideEnabled', { enabled: false });
+});
+
 test('the policy is strict, and its violations would be seen', async (t) => {
   const scene = await openScene(t);
   const page = await scene.open();

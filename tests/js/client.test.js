@@ -287,6 +287,41 @@ test('a person at the device is a reading where the browser was permitted to tel
   assert.deepEqual(started, [60_000]);
 });
 
+test('how busy the processor is goes with the readings where the browser tells it, while the page has the focus; a refusal is none', async (t) => {
+  const observed = [];
+  const pressure = {
+    focus: true, refused: false,
+    Observer: class {
+      constructor(tell) { this.tell = tell; }
+      async observe(source) {
+        if (pressure.refused) throw new DOMException('by policy', 'NotAllowedError');
+        observed.push({ observer: this, source });
+      }
+      disconnect() { this.ended = true; }
+    },
+  };
+  await t.test('told', async (t) => {
+    const { world, client } = await browser(t, { page: { pressure } });
+    const said = async () => { await client.status(); return world.messages[world.messages.length - 1].readings.pressure; };
+    assert.equal(await said(), undefined, 'nothing was told yet');
+    const [{ observer, source }] = observed;
+    assert.equal(source, 'cpu');
+    observer.tell([{ state: 'serious' }, { state: 'critical' }]);
+    assert.equal(await said(), 'critical');
+    pressure.focus = false;
+    assert.equal(await said(), undefined, 'the browser would not tell that it fell');
+    await client.close();
+    assert.equal(observer.ended, true);
+  });
+  await t.test('refused', async (t) => {
+    Object.assign(pressure, { focus: true, refused: true });
+    const { client } = await browser(t, { page: { pressure } });
+    assert.equal((await client.status()).queueSize, 0);
+  });
+  const { readings } = readRequest({ tidegate: 1, id: 1, request: {}, readings: { pressure: 'serious' } });
+  assert.deepEqual(readings, { pressure: 'serious' }, 'the worker takes it');
+});
+
 test('the browser is asked to keep the storage, unless it does already or the app says no', async (t) => {
   for (const [persisted, granted, options, asked] of [[false, true, {}, 1], [false, false, {}, 1], [true, true, {}, 0], [false, true, { persist: false }, 0]])
     await t.test(JSON.stringify({ persisted, granted, options }), async (t) => {

@@ -124,7 +124,7 @@ export async function startWorker(world, options) {
 }
 
 /** The globals of a page of this origin, and its line to `worker`. Returns what takes them away again. */
-export function openPage(world, { worker, battery, storage, visible = true, idle } = {}) {
+export function openPage(world, { worker, battery, storage, visible = true, idle, pressure } = {}) {
   const container = new EventTarget();
   const page = { type: 'window', url: world.base, visibilityState: visible ? 'visible' : 'hidden', postMessage: (data, ports = []) => setImmediate(() => container.dispatchEvent(Object.assign(new Event('message'), { data: structuredClone(data), ports }))) };
   world.pages.push(page);
@@ -145,7 +145,7 @@ export function openPage(world, { worker, battery, storage, visible = true, idle
     options.signal.addEventListener('abort', () => { listeners -= 1; });
     events.addEventListener(type, listener, options);
   };
-  const globals = { navigator, location: new URL(world.base), addEventListener, document: Object.assign(new EventTarget(), { visibilityState: visible ? 'visible' : 'hidden' }), ...(idle && { IdleDetector: idle.Detector }) };
+  const globals = { navigator, location: new URL(world.base), addEventListener, document: Object.assign(new EventTarget(), { visibilityState: visible ? 'visible' : 'hidden', hasFocus: () => pressure?.focus ?? visible }), ...(idle && { IdleDetector: idle.Detector }), ...(pressure && { PressureObserver: pressure.Observer }) };
   const before = Object.fromEntries(Object.keys(globals).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
   for (const [name, value] of Object.entries(globals)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   return {
