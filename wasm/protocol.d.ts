@@ -408,7 +408,7 @@ export interface Settings {
   syncIntervalSeconds?: number;
   /** Worker without a page: default 5. */
   syncIntervalMinutes?: number;
-  /** 1–16 requests at once, default 3. */
+  /** 1–6 requests at once, default 3. */
   maximumConcurrentOperations?: number;
   /** 1–100, default 5: answers about one op alone. */
   maxRetryAttempts?: number;
@@ -444,9 +444,9 @@ export interface Settings {
   conflictStrategy?: string;
   /** {entity: strategy}. */
   conflictStrategies?: any;
-  /** 1 kB – 16 MiB, default 512000. */
+  /** 1 kB – 512 KiB, default 512000. */
   maxBatchBytes?: number;
-  /** 1–1000, default 200. */
+  /** 1–200, default 200. */
   maxBatchOps?: number;
 }
 

@@ -454,6 +454,17 @@ TEST_CASE("settings are validated with path and value, unknown keys are kept and
     CHECK(w.command({{"type", "settings"}})["value"]["requiresCharging"] == true);
 }
 
+TEST_CASE("settings that another release stored beyond what this one takes are read with the rest, and shown as they are used") {
+    World w;
+    w.values["state"]["settings"] = {{"maximumConcurrentOperations", 16}, {"maxBatchOps", 1000}, {"maxBatchBytes", 16777216}, {"jitter", "none"}};
+    w.restart();
+    const Json read = w.command({{"type", "settings"}})["value"];
+    CHECK(read["maximumConcurrentOperations"] == 6);
+    CHECK(read["maxBatchOps"] == 200);
+    CHECK(read["maxBatchBytes"] == 524288);
+    CHECK(read["jitter"] == "none");
+}
+
 TEST_CASE("what a newer release put into the core's state and into the settings is still there after this one wrote them") {
     World w;
     w.accept("FORM", "a", "create", R"({"n":1})");

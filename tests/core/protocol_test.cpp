@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "tidegate/connectivity.h"
+
 using namespace tidegate;
 
 TEST_CASE("decode names the field, the value and what was expected") {
@@ -72,6 +74,31 @@ TEST_CASE("settings: every wrong type and range is refused by path, and nothing 
     CHECK_FALSE(patch_settings(Settings{}, Json{{"quietHours", {{"fromMinute", 0}, {"toMinute", 2000}}}}, unknown).ok());
     CHECK_FALSE(patch_settings(Settings{}, Json{{"conflictStrategies", {{"E", "coin-toss"}}}}, unknown).ok());
     CHECK(unknown.empty());
+}
+
+TEST_CASE("settings: what would have no effect is refused with its range when it is set, and comes as near as this release goes when it was stored") {
+    const Json most = {{"maximumConcurrentOperations", kConcurrencyCeiling}, {"maxBatchOps", kMaxBatchOps}, {"maxBatchBytes", kMaxBatchBytes}};
+    std::vector<std::string> unknown;
+    CHECK(patch_settings(Settings{}, most, unknown).ok());
+    Json beyond = {{"jitter", "none"}, {"maxRetryAttempts", 0}};
+    for (const auto& item : most.items()) {
+        const std::string& key = item.key();
+        CAPTURE(key);
+        beyond[key] = item.value().get<double>() + 1;
+        const auto refused = patch_settings(Settings{}, Json{{key, beyond[key]}}, unknown);
+        REQUIRE_FALSE(refused.ok());
+        CHECK(refused.error().path == "/" + key);
+        CHECK(refused.error().message.find(" to " + dump_json(item.value())) != std::string::npos);
+    }
+    const auto stored = stored_settings(beyond, unknown);
+    REQUIRE(stored.ok());
+    Json read = settings_to_json(stored.value());
+    for (const auto& item : most.items()) CHECK(read[item.key()] == item.value());
+    CHECK(read["jitter"] == "none");
+    CHECK(read["maxRetryAttempts"] == 1);
+    CHECK(unknown.empty());
+    CHECK_FALSE(stored_settings(Json(7), unknown).ok());
+    CHECK_FALSE(stored_settings(Json{{"maxBatchOps", "many"}}, unknown).ok());
 }
 
 TEST_CASE("settings: aliases and letter case are understood") {

@@ -55,7 +55,7 @@ test('what one device had no memory for is sent from the same outbox where there
     return { id, states: (await client.ops()).map(({ state }) => state) };`);
   assert.deepEqual(small.states, ['quarantined']);
   const large = await run({ ...where, cap: false }, `
-    await client.settings({ maxBatchBytes: 16 * 2 ** 20, mode: 'rest' });
+    await client.settings({ mode: 'rest' });
     await client.retry(${JSON.stringify(small.id)});
     await client.sync();
     return { ops: await client.ops() };`);

@@ -24,7 +24,7 @@ Result<std::uint64_t> Planner::restore(std::string_view snapshot, const Json& st
     if (state.is_object()) {
         if (state.contains("settings") && !state["settings"].is_null()) {
             std::vector<std::string> unknown;
-            auto read = patch_settings(Settings{}, state["settings"], unknown);
+            auto read = stored_settings(state["settings"], unknown);
             for (const std::string& key : unknown) other_settings_[key] = state["settings"][key];
             if (read) settings_ = read.value();
             else warnings_.push_back(say("Stored settings could not be read (", read.error().message, "): defaults are used"));

@@ -15,10 +15,11 @@ struct Range {
     const char* name;
     double low, high;
 };
+// Above its highest a setting would have no effect: kConcurrencyCeiling, kMaxBatchBytes, kMaxBatchOps (connectivity.h).
 constexpr Range kRanges[] = {
     {"minimumBatteryLevel", 0, 100},        {"minInterval", 0, 86400000},     {"syncIntervalSeconds", 1, 86400}, {"syncIntervalMinutes", 1, 1440},
-    {"maximumConcurrentOperations", 1, 16}, {"maxRetryAttempts", 1, 100},     {"baseDelay", 1, 3600000},         {"maxDelay", 1, 86400000},
-    {"retentionDays", 0, 3650},             {"maxBatchBytes", 1000, 16777216}, {"maxBatchOps", 1, 1000},          {"dataBudgetPerDay", 0, 1e15},
+    {"maximumConcurrentOperations", 1, 6},  {"maxRetryAttempts", 1, 100},     {"baseDelay", 1, 3600000},         {"maxDelay", 1, 86400000},
+    {"retentionDays", 0, 3650},             {"maxBatchBytes", 1000, 524288}, {"maxBatchOps", 1, 200},           {"dataBudgetPerDay", 0, 1e15},
     {"batteryBudgetPerDay", 0, 100},
 };
 
@@ -109,6 +110,12 @@ Result<Settings> patch_settings(const Settings& current, const Json& patch, std:
     if (auto error = check_values(merged)) return *error;
     if (auto error = check_rest(next)) return *error;
     return next;
+}
+
+Result<Settings> stored_settings(Json stored, std::vector<std::string>& unknown) {
+    for (const Range& range : kRanges)
+        if (const auto it = stored.find(range.name); it != stored.end() && it->is_number()) *it = std::clamp(it->get<double>(), range.low, range.high);
+    return patch_settings(Settings{}, stored, unknown);
 }
 
 Json settings_to_json(const Settings& settings) {

@@ -585,7 +585,7 @@ void describe(V& v, Settings& s) {
     v.defaulted("minInterval", s.min_interval, "ms between automatic sessions, default 0.");
     v.defaulted("syncIntervalSeconds", s.sync_interval_seconds, "Page open: default 30.");
     v.defaulted("syncIntervalMinutes", s.sync_interval_minutes, "Worker without a page: default 5.");
-    v.defaulted("maximumConcurrentOperations", s.maximum_concurrent_operations, "1–16 requests at once, default 3.");
+    v.defaulted("maximumConcurrentOperations", s.maximum_concurrent_operations, "1–6 requests at once, default 3.");
     v.defaulted("maxRetryAttempts", s.max_retry_attempts, "1–100, default 5: answers about one op alone.");
     v.defaulted("retryStrategy", s.retry_strategy, "exponential (default), linear or adaptive.");
     v.defaulted("jitter", s.jitter, "full (default), equal, decorrelated or none.");
@@ -603,13 +603,16 @@ void describe(V& v, Settings& s) {
     v.defaulted("mode", s.mode, "batch (default) or rest.");
     v.defaulted("conflictStrategy", s.conflict_strategy, "merge (default), last-write-wins, field-level, client-wins, server-wins or custom.");
     v.field("conflictStrategies", s.conflict_strategies, "{entity: strategy}.");
-    v.defaulted("maxBatchBytes", s.max_batch_bytes, "1 kB – 16 MiB, default 512000.");
-    v.defaulted("maxBatchOps", s.max_batch_ops, "1–1000, default 200.");
+    v.defaulted("maxBatchBytes", s.max_batch_bytes, "1 kB – 512 KiB, default 512000.");
+    v.defaulted("maxBatchOps", s.max_batch_ops, "1–200, default 200.");
 }
 
 // Reads a settings patch over `current`. Aliases of SHAPES.md are understood, wrong types and ranges refused with path and value;
 // keys we do not know are returned in `unknown`.
 Result<Settings> patch_settings(const Settings& current, const Json& patch, std::vector<std::string>& unknown);
+
+// Reads settings as they were stored, over the defaults. Another release may take numbers that this one refuses: they come as near as it goes.
+Result<Settings> stored_settings(Json stored, std::vector<std::string>& unknown);
 
 // The whole settings object, defaults included.
 Json settings_to_json(const Settings& settings);
