@@ -401,6 +401,58 @@ TEST_CASE("direction and operation are checked, and push sends without pulling")
     CHECK(w.server.pulls.size() == before + 1);
 }
 
+TEST_CASE("a page that is too long to be read is asked for with fewer changes, then with more again") {
+    World w;
+    for (int i = 0; i < 40; ++i) w.server.edit("FORM/" + std::to_string(i), "{\"n\":" + std::to_string(i) + "}");
+    std::vector<int> limits;
+    w.network = [&](const Json& send) -> Json {
+        const std::string url = send["url"];
+        w.server.page = std::stoi(url.substr(url.find("limit=") + 6));
+        limits.push_back(w.server.page);
+        if (w.server.page > 6) return {{"failure", "too-large"}};
+        return nullptr;
+    };
+    w.pull();
+    CHECK(cursor_of(w) == "40");
+    for (int i = 0; i < 40; ++i) CHECK(w.shown("FORM/" + std::to_string(i)) == "{\"n\":" + std::to_string(i) + "}");
+    const std::vector<int> first(limits.begin(), limits.begin() + 5);
+    CHECK(first == std::vector<int>{200, 25, 3, 6, 12});
+    CHECK(limits.size() < 30);
+    CHECK_FALSE((*w.status).contains("lastError"));
+}
+
+TEST_CASE("one change that is too long to be read is told, and asked for after ever longer waits; what was saved goes meanwhile, and the pull goes on once it can be read") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"jitter", "none"}}}});
+    w.server.edit("FORM/a", "{\"n\":1}");
+    std::vector<double> asked;
+    bool too_long = true;
+    w.network = [&](const Json& send) -> Json {
+        if (!too_long || send["url"].get<std::string>().rfind("changes", 0) != 0) return nullptr;
+        asked.push_back(w.now);
+        return {{"failure", "too-large"}};
+    };
+    w.pull();
+    CHECK(asked.size() == 4);   // 200, 25, 3 and one change
+    CHECK((*w.status)["lastError"]["message"] == "Answer too long to be read");
+    CHECK((*w.status)["lastError"]["class"] == "server");
+    for (int i = 0; i < 6; ++i) {
+        REQUIRE(w.wake);
+        w.now = *w.wake;
+        w.run({{"event", {{"type", "timer"}}}});
+    }
+    REQUIRE(asked.size() == 10);
+    for (std::size_t i = 4; i < asked.size(); ++i) CHECK(asked[i] - asked[i - 1] >= 1000 << (i - 4));
+    w.accept("FORM", "mine", "create", "{}");
+    w.now += 400000;
+    w.run(kSync);
+    CHECK(w.doc("FORM", "mine") == "{}");
+    too_long = false;
+    w.now += 400000;
+    w.pull();
+    CHECK(w.shown("FORM/a") == "{\"n\":1}");
+}
+
 TEST_CASE("nothing is pulled while paused or opted out, and a pull ends within one step of it") {
     World w;
     w.server.page = 1;

@@ -1,6 +1,8 @@
 // The other direction, whole: two headless clients, the real core, real SQLite files and the real server on loopback.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { renameSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openClient } from '../../sw/node.js';
@@ -180,4 +182,25 @@ test('direction and operation are refused by name', async (t) => {
   await assert.rejects(a.sync(null), { name: 'TidegateError', code: 'wrong-type', path: '/options', message: /expected an object, got null/ });
   await assert.rejects(a.sync({ direction: 'up' }), { name: 'TidegateError', code: 'out-of-range', path: '/direction' });
   await assert.rejects(a.sync({ operation: 'all' }), { name: 'TidegateError', path: '/operation' });
+});
+
+test('a server that puts more into a page than is read of one is asked for fewer changes, and all of them come', async (t) => {
+  const kChanges = 30;
+  const text = 'x'.repeat(2 ** 20);
+  const limits = [];
+  const server = createServer((request, response) => {
+    const { searchParams } = new URL(request.url, 'http://localhost');
+    const limit = Number(searchParams.get('limit')), from = Number(searchParams.get('cursor') ?? 0), to = Math.min(kChanges, from + limit);
+    limits.push(limit);
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    for (let n = from; n < to; n += 1) response.write(`${JSON.stringify({ entity: 'NOTE', entityId: `${n}`, etag: '"1"', body: true })}\n${JSON.stringify({ n, text })}\n`);
+    response.end(`${JSON.stringify({ cursor: `${to}`, more: to < kChanges })}\n`);
+  }).listen(0);
+  t.after(() => { server.closeAllConnections(); server.close(); });
+  await once(server, 'listening');
+  const client = await openClient({ path: join(temporaryDirectory(t), 'a.db'), endpoint: `http://localhost:${server.address().port}`, autoSync: false });
+  t.after(() => client.close());
+  assert.equal((await client.pull()).itemsPulled, kChanges);
+  assert.deepEqual(limits.slice(0, 3), [200, 25, 3]);
+  assert.deepEqual((await client.list('NOTE')).map(({ doc: { n } }) => n).sort((a, b) => a - b), Array.from({ length: kChanges }, (_, n) => n));
 });

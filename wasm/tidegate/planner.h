@@ -191,6 +191,7 @@ private:
         bool due = false;
         bool off = false;              // the server does not answer `changes`; until somebody asks again
         double ended_ms = 0;
+        int shorter = 0;               // so often the changes of a page are halved: a longer one had more bytes than the shell reads
     };
     // One change of the page that is being taken in.
     struct Pulled {

@@ -19,6 +19,7 @@ namespace tidegate {
 namespace {
 
 constexpr int kPageChanges = 200;                  // of one page; servers may send fewer
+constexpr int kShorterPage = 3;                    // halvings after a page that was too long: an eighth as many, so that few are read in vain
 constexpr double kExpectedPageBytes = 256 * 1024;  // for the timeout
 constexpr double kPullGapMs = 1000;                // hints that come together are one pull
 
@@ -129,7 +130,7 @@ void Planner::fetch_page(const PullPtr& run) {
     run->acked.clear();
     Effect get;
     get.method = "GET";
-    get.url = say("changes?limit=", kPageChanges, run->cursor.empty() ? "" : say("&cursor=", encode_component(run->cursor)));
+    get.url = say("changes?limit=", std::max(1, kPageChanges >> pulls_[run->owner].shorter), run->cursor.empty() ? "" : say("&cursor=", encode_component(run->cursor)));
     get.headers = object().set("accept", "application/x-ndjson, application/problem+json");
     get.timeout_ms = request_timeout_ms(kExpectedPageBytes);
     get.owner = run->owner;
@@ -152,6 +153,7 @@ void Planner::take_page(const PullPtr& run, const OutcomeIn& outcome) {
         auto page = parse_changes(view(run->answer_slot));
         if (page && (!page.value().more || page.value().cursor != run->cursor)) {
             origin_answered();
+            if (pulls.shorter > 0) --pulls.shorter;   // twice as many again
             run->cursor = page.value().cursor;
             run->more = page.value().more;
             for (Change& change : page.value().changes) {
@@ -163,6 +165,9 @@ void Planner::take_page(const PullPtr& run, const OutcomeIn& outcome) {
             return load_page(run);
         }
         ruling = {Verdict::again, false, false, ErrorClass::server, "Answer not understood"};   // or a portal's page
+    } else if (outcome.failure == "too-large" && kPageChanges >> pulls.shorter > 0) {
+        pulls.shorter += kShorterPage;
+        return may_ask(run->owner) ? fetch_page(run) : pull_again(run);
     } else if (status == 410 && !pulls.cursor.empty()) {
         // The server no longer knows what went before: from the start. Pending ops stay, and are rebased onto what comes.
         pulls.cursor.clear();

@@ -45,7 +45,8 @@ Ruling rule_on_failure(std::string_view failure) {
     if (failure == "timeout") return {Verdict::again, false, false, ErrorClass::network, "Network timeout"};
     if (failure == "auth") return {Verdict::auth, true, false, ErrorClass::auth, "Sign-in needed", true};
     if (failure == "blocked") return {Verdict::dead, true, false, ErrorClass::internal, "Endpoint not allowed"};
-    if (failure == "truncated" || failure == "too-large") return {Verdict::again, false, false, ErrorClass::network, "Answer cut off or too long"};
+    if (failure == "too-large") return {Verdict::again, false, false, ErrorClass::server, "Answer too long to be read"};
+    if (failure == "truncated") return {Verdict::again, false, false, ErrorClass::network, "Answer cut off"};
     if (failure == "aborted") return {Verdict::again, false, false, ErrorClass::network, "Request stopped"};
     return {Verdict::again, false, false, ErrorClass::network, "Network unreachable"};
 }
