@@ -347,6 +347,27 @@ TEST_CASE("a blob that was cut off on its way, or that the server puts off, is a
     for (const int code : {403, 404, 410}) CHECK_MESSAGE(after(status(code)) == "", code);
 }
 
+TEST_CASE("a blob that is left out because it is longer than the shell reads is told once, with a record; what came with it is there") {
+    World w;
+    w.server.edit("PHOTO/p", "bytes", "image/png");
+    w.server.edit("PHOTO/q", "few", "image/png");
+    w.network = [](const Json& send) -> Json { return send["url"] == "entities/PHOTO/p" ? Json{{"failure", "too-large"}} : Json(nullptr); };
+    w.pull();
+    w.now += 3600000;
+    w.pull();
+    CHECK(w.shown("PHOTO/p") == "");
+    CHECK(w.shown("PHOTO/q") == "few");
+    REQUIRE(told(w, "sync.not-pulled") == 1);
+    for (const Json& e : w.events) {
+        if (e["event"] != "sync.not-pulled") continue;
+        CHECK(e["detail"]["entityId"] == "p");
+        CHECK(e["detail"]["reason"] == "Answer too long to be read");
+        int records = 0;
+        for (const auto& [key, record] : w.values["history"]) records += record.value("kind", "") == "not-pulled" && record["entityId"] == "p" && record["owner"] == "" && record.contains("at");
+        CHECK(records == 1);
+    }
+}
+
 TEST_CASE("a pull that was paused after its page asks for none of the blobs in it, and for all of them when it goes on") {
     World w;
     w.server.edit("PHOTO/a", "\xff\xd8 one", "image/jpeg");

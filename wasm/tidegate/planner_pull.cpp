@@ -345,7 +345,15 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
             drop_slots({item.body_slot});
             const Ruling ruling = portal ? kPortal : status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network"));
             const bool passes = ruling.verdict == Verdict::again || ruling.verdict == Verdict::refused || ruling.verdict == Verdict::auth;
-            item.over = (status >= 400 && status <= 499 && !passes) || outcome.failure == "too-large";   // gone meanwhile: a later change says so
+            const bool too_large = outcome.failure == "too-large";
+            item.over = (status >= 400 && status <= 499 && !passes) || too_large;   // gone meanwhile: a later change says so
+            if (too_large) {
+                const Json told = object().set("kind", "not-pulled").set("owner", run->owner).set("entity", item.change.entity).set("entityId", item.change.entity_id).set("reason", ruling.sentence);
+                CommitSpec spec;
+                audit(told, spec);
+                emit_notify("sync.not-pulled", told);
+                emit_commit(std::move(spec));
+            }
             if (item.over) return apply_page(run);
             if (ruling.verdict == Verdict::auth) sign_in_needed(run->owner);
             else origin_failed(ruling, outcome);
