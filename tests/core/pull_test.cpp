@@ -406,6 +406,48 @@ TEST_CASE("the page of a captive portal is no blob: it is asked for again, and a
     CHECK(after({{"status", 511}, {"headers", Json::object()}, {"body", "<p>Sign in</p>"}}) == " <p>ours</p>");
 }
 
+TEST_CASE("a page of HTML whose server names no version with it is asked for three times at most, and is then what the page of changes says") {
+    World w;
+    for (const char* id : {"p", "q"}) w.server.edit(std::string("PAGE/") + id, "<p>ours</p>", "text/html; charset=utf-8");
+    int gets = 0;
+    bool portal = false;
+    w.network = [&](const Json& send) -> Json {
+        const bool blob = send["url"].get<std::string>().rfind("entities", 0) == 0;
+        gets += blob;
+        if (!blob && !portal) return nullptr;
+        return {{"status", 200}, {"headers", {{"content-type", "text/html"}}}, {"body", portal ? "<p>Sign in</p>" : "<p>ours</p>"}};
+    };
+    const auto pull = [&] {
+        w.now += 3600000;
+        w.pull();
+    };
+    pull();
+    pull();
+    CHECK(gets == 2);
+    CHECK(w.shown("PAGE/p") == "");
+    SUBCASE("one after the other") {
+        pull();
+        CHECK(gets == 4);   // and the other page with it
+    }
+    SUBCASE("a portal that answers for the page of changes, too, begins it anew") {
+        portal = true;
+        pull();
+        portal = false;
+        pull();
+        pull();
+        CHECK(gets == 4);
+        CHECK(w.shown("PAGE/p") == "");
+        pull();
+        CHECK(gets == 6);
+    }
+    for (const char* id : {"p", "q"}) CHECK(w.shown(std::string("PAGE/") + id) == "<p>ours</p>");
+    CHECK(w.values["bases"][":PAGE/p"]["etag"] == "\"1\"");
+    const int before = gets;
+    pull();
+    CHECK(gets == before);
+    CHECK(cursor_of(w) == "2");
+}
+
 TEST_CASE("direction and operation are checked, and push sends without pulling") {
     World w;
     w.pull();

@@ -191,6 +191,7 @@ private:
         bool due = false;
         bool off = false;              // the server does not answer `changes`; until somebody asks again
         double ended_ms = 0;
+        int portals = 0;               // in a row: pages of HTML without an ETag in the place of one
         int shorter = 0;               // so often the changes of a page are halved: a longer one had more bytes than the shell reads
     };
     // One change of the page that is being taken in.

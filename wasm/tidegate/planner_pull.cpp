@@ -19,6 +19,7 @@ namespace tidegate {
 namespace {
 
 constexpr int kPageChanges = 200;                  // of one page; servers may send fewer
+constexpr int kMaxPortals = 2;                     // pages of HTML without an ETag that are a captive portal's, where the blob is one too
 constexpr int kShorterPage = 3;                    // halvings after a page that was too long: an eighth as many, so that few are read in vain
 constexpr double kExpectedPageBytes = 256 * 1024;  // for the timeout
 constexpr double kPullGapMs = 1000;                // hints that come together are one pull
@@ -177,6 +178,7 @@ void Planner::take_page(const PullPtr& run, const OutcomeIn& outcome) {
         pulls.ended_ms = 0;
         return;
     }
+    pulls.portals = 0;
     note_error(run->owner, ruling, status, "changes");
     if (ruling.verdict == Verdict::auth) sign_in_needed(run->owner);
     else if (ruling.known_not_applied && ruling.verdict != Verdict::refused) pulls.off = true;   // no such service, or not for this owner
@@ -340,7 +342,9 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
         if (session_) ++session_->requests;
         bytes_today_ += outcome.sent_bytes + outcome.body_bytes;
         const std::string_view etag = header(outcome, "etag");
-        const bool portal = etag != item.change.etag && looks_captive(static_cast<int>(status), header(outcome, "content-type"), true);   // of a page of HTML, it has to be that very version
+        // A page of HTML has to be that very version. Where the server names none with it, it is what it says once it came again behind further pages of changes.
+        bool portal = etag != item.change.etag && looks_captive(static_cast<int>(status), header(outcome, "content-type"), true);
+        if (portal && etag.empty() && status <= 299 && looks_captive(200, item.change.content_type, true)) portal = ++pulls_[run->owner].portals <= kMaxPortals;
         if (portal || status < 200 || status > 299) {
             drop_slots({item.body_slot});
             const Ruling ruling = portal ? kPortal : status ? rule_on(status, "") : rule_on_failure(outcome.failure.value_or("network"));
@@ -413,6 +417,7 @@ void Planner::commit_page(const PullPtr& run, CommitSpec spec, std::vector<Json>
 }
 
 void Planner::next_page(const PullPtr& run) {
+    pulls_[run->owner].portals = 0;
     if (outbox_.away(run->owner)) return pull_again(run);
     if (run->sweeping) return run->more ? sweep(run) : end_pull(run);
     // Paused, opted out or out of time in the middle: what was stored stays, the rest comes later.
