@@ -196,6 +196,11 @@ TEST_CASE("FF-26: a server that changes under us every time is asked three times
     for (const Json& entry : audits(w)) replay(entry);
     CHECK(w.last_idle);
     CHECK_FALSE(w.last_reject);   // time does not help
+    std::vector<Json> told;
+    for (const Json& event : w.events)
+        if (event["event"] == "op.conflict") told.push_back(event["detail"]);
+    REQUIRE(told.size() == 1);
+    CHECK(told[0] == Json{{"id", id}, {"owner", ""}, {"entity", "FORM"}, {"entityId", "a"}, {"reason", "Changed on the server again and again"}});
     moving = false;
     CHECK(w.command({{"type", "retry"}, {"id", id}})["ok"] == true);
     w.run(kPush);

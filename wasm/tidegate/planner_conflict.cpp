@@ -308,6 +308,9 @@ void Planner::resolve_conflict(const TaskPtr& task, const OutcomeIn& loaded) {
             o.make_rare().error = OpError{ErrorClass::conflict, "Changed on the server again and again", 412};
         });
         write_row(*op, spec);
+        Json told = named(*op);
+        set(told, "reason", op->rare().reason);
+        emit_notify("op.conflict", std::move(told));
         spec.ok = [this, task] { end_task(task); };
         emit_commit(std::move(spec));
         return;
