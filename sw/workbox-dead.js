@@ -28,13 +28,19 @@ const open = () => {
   return opening;
 };
 
-/** @param {Omit<DeadLetter, 'diedAt'>} letter */
+/** @param {Omit<DeadLetter, 'diedAt'>} letter @returns {Promise<DeadLetter[]>} those that had to go for it */
 export async function bury(letter) {
+  /** @type {DeadLetter[]} */
+  const gone = [];
   const tx = (await open()).transaction(kStore, 'readwrite', { durability: 'strict' });
   await tx.store.put({ ...letter, diedAt: clock.now() });
-  let tooMany = (await tx.store.count()) - kMaxDeadLetters;
-  for (let cursor = await tx.store.index(kByTime).openCursor(); cursor && tooMany > 0; tooMany -= 1, cursor = await cursor.continue()) await cursor.delete();
+  const tooMany = (await tx.store.count()) - kMaxDeadLetters;
+  for (let cursor = await tx.store.index(kByTime).openCursor(); cursor && gone.length < tooMany; cursor = await cursor.continue()) {
+    gone.push(cursor.value);
+    await cursor.delete();
+  }
   await tx.done;
+  return gone;
 }
 
 /** The dead letters of a queue, or of all, oldest first. @param {string} [queueName] @returns {Promise<DeadLetter[]>} */

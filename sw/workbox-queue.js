@@ -187,9 +187,10 @@ export class Queue {
   /** @param {StoredEntry} entry @param {DeadLetter['reason']} reason @param {number} [status] */
   async _bury(entry, reason, status) {
     const { key = random.uuid(clock.now()), attempts = 0 } = ownOf(entry) ?? {};
-    await bury({ key, queueName: this._name, reason, attempts, entry, ...(status === undefined ? {} : { status }) });
-    const { url, method = 'GET' } = entry.requestData;
-    tell('sync.failed', { class: reason === 'refused' ? 'server' : 'internal', message: kSentences[reason], queueName: this._name, key, url, method, status });
+    const letter = { key, queueName: this._name, reason, attempts, entry, ...(status === undefined ? {} : { status }) };
+    const gone = await bury(letter);
+    tellOf(letter, reason === 'refused' ? 'server' : 'internal', kSentences[reason]);
+    for (const old of gone) tellOf(old, 'quota', 'It was the oldest of too many dead letters, and is forgotten');
   }
 
   /** @param {{timestamp: number}} entry */
@@ -266,9 +267,10 @@ function toQueueEntry({ requestData, timestamp, metadata }) {
   return { request: new StorableRequest(requestData).toRequest(), timestamp, ...(metadata ? { metadata } : {}) };
 }
 
-/** Tells every page, as the worker of Tidegate does. @param {string} type @param {any} detail */
-function tell(type, detail) {
-  const post = (/** @type {any[]} */ pages) => { for (const page of pages) page.postMessage({ tidegate: 1, type, detail }); };
+/** Tells every page, as the worker of Tidegate does. @param {Omit<DeadLetter, 'diedAt'>} letter @param {string} errorClass @param {string} message */
+function tellOf({ queueName, key, status, entry: { requestData: { url, method = 'GET' } } }, errorClass, message) {
+  const told = { tidegate: 1, type: 'sync.failed', detail: { class: errorClass, message, queueName, key, url, method, status } };
+  const post = (/** @type {any[]} */ pages) => { for (const page of pages) page.postMessage(told); };
   scope.clients?.matchAll({ type: 'window', includeUncontrolled: true }).then(post, () => {});
 }
 

@@ -193,8 +193,10 @@ describe('nothing is lost', () => {
     assert.deepEqual(ours.fetched, []);
   });
 
-  test('the newest 1 000 dead letters are kept', async () => {
+  test('the newest 1 000 dead letters are kept, and every page is told of those that go for newer ones', async () => {
     const ours = world();
+    const forgotten = [];
+    ours.pages.push({ postMessage: ({ type, detail }) => { if (detail.class === 'quota') forgotten.push([type, detail.queueName, detail.url, detail.method]); } });
     const queue = new ours.lib.Queue('q');
     for (let n = 0; n < 1_003; n++) {
       await queue.pushRequest({ request: post(`${n}`), timestamp: 0 });
@@ -204,6 +206,7 @@ describe('nothing is lost', () => {
     const kept = await ours.lib.deadLetters();
     assert.equal(kept.length, 1_000);
     assert.match(kept[0].entry.requestData.url, /\/3$/);
+    assert.deepEqual(forgotten, ['0', '1', '2'].map((n) => ['sync.failed', 'q', `${kOrigin}/${n}`, 'POST']));
   });
 
   test('a server that never answers is given up, and the request stays', async (t) => {
