@@ -302,6 +302,8 @@ export interface Client {
   preview(options?: { since?: number }): Promise<{
     items: { id: string; entity: string; entityId: string; action: string; form: string; bytes: number; folded: number; startMs: number | null }[];
     bytes: number; seconds: number; closedBy?: string; sentence?: string;
+    /** Ops of the queue that are in no item: behind the first 1 000, older than `since`, or not to be sent now (explain() says why). */
+    others: number;
   }>;
   /** Whether the link as it is now suits that much traffic. */
   isSyncRecommended(weight: 'light' | 'medium' | 'heavy'): Promise<boolean>;

@@ -18,17 +18,19 @@ const kMaxHeaderChars = 16_384;
 
 /** @returns {Authorize} */
 export const fromPages = () => async (owner, { refresh, pages }) => {
+  const none = new TidegateError('signed-out', '', 'no open page has headers for this owner');
   for (const page of (await pages?.()) ?? []) {
     const answer = await askPage(page, { owner, refresh });
-    if (answer) return answer;
+    if (answer === 'refused') none.name = 'HeadersRefused';   // whoever reports it tells the name alone, because what an error says may quote a header
+    else if (answer) return answer;
   }
-  throw new TidegateError('signed-out', '', 'no open page has headers for this owner');
+  throw none;
 };
 
-/** @param {any} page @param {{owner: string, refresh: boolean}} detail @returns {Promise<Credentials | null>} */
+/** @param {any} page @param {{owner: string, refresh: boolean}} detail @returns {Promise<Credentials | 'refused' | null>} */
 const askPage = (page, detail) => new Promise((resolve) => {
   const { port1, port2 } = new MessageChannel();
-  const done = (/** @type {Credentials | null} */ answer) => {
+  const done = (/** @type {Credentials | 'refused' | null} */ answer) => {
     cancel();
     port1.close();
     resolve(answer);
@@ -38,11 +40,11 @@ const askPage = (page, detail) => new Promise((resolve) => {
   page.postMessage({ tidegate: 1, type: 'authorize', detail }, [port2]);
 });
 
-/** A page's answer where it has the shape of one. @param {any} data @returns {Credentials | null} */
+/** A page's answer where it has the shape of one. @param {any} data @returns {Credentials | 'refused' | null} refused: over a limit, or no text */
 function checked(data) {
   if (data?.tidegate !== 1 || !data.value) return null;
   const { headers, expiresAt } = credentialsOf(data.value);
   const entries = Object.entries(headers);
   const good = entries.length <= kMaxHeaders && entries.every(([name, value]) => typeof value === 'string' && name.length + value.length <= kMaxHeaderChars);
-  return good ? { headers, ...(Number.isFinite(expiresAt) && { expiresAt }) } : null;
+  return good ? { headers, ...(Number.isFinite(expiresAt) && { expiresAt }) } : 'refused';
 }

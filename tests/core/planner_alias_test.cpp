@@ -420,6 +420,9 @@ TEST_CASE("ids of the server: in REST mode it is the Location of a 201 in the en
     w.run(kSync);
     CHECK(w.queued() == 0);
     CHECK(w.values["bases"][":CUSTOMER/tmp-1"].value("serverId", "") == "");
+    REQUIRE(w.events.back()["event"] == "sync.completed");
+    CHECK(w.events.back()["detail"]["errors"] == Json::array({"The server gave an id that is none: CUSTOMER"}));
+    CHECK((*w.status)["lastError"]["class"] == "server");
 }
 
 TEST_CASE("ids of the server: rows with refs come back from a snapshot as they were") {

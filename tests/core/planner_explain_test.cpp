@@ -137,6 +137,7 @@ TEST_CASE("preview says what would go, in which order and form and when, and sen
     Json shown = w.command({{"type", "preview"}})["value"];
     CHECK(shown["closedBy"] == "network");
     REQUIRE(shown["items"].size() == 3);   // c waits for b
+    CHECK(shown["others"] == 1);
     CHECK(shown["items"][0]["id"] == "op-4");
     CHECK(shown["items"][0]["form"] == "full");
     CHECK(shown["items"][0]["startMs"].is_null());   // who knows when there will be a network
@@ -149,6 +150,17 @@ TEST_CASE("preview says what would go, in which order and form and when, and sen
     w.command({{"type", "pause"}});
     shown = w.command({{"type", "preview"}, {"value", {{"since", w.now + 1}}}})["value"];
     CHECK(shown["items"].empty());
+    CHECK(shown["others"] == 5);
     CHECK(w.server.requests.size() == before);
     CHECK(w.queued() == 5);
+}
+
+TEST_CASE("preview of a longer queue than it lists says how many ops are in no item of it") {
+    World w;
+    w.readings = {{"online", false}};
+    for (std::size_t i = 0; i < kMaxPreviewed + 7; ++i) w.accept("FORM", std::to_string(i), "create", "{}");
+    w.run(kPush);
+    const Json shown = w.command({{"type", "preview"}})["value"];
+    CHECK(shown["items"].size() == kMaxPreviewed);
+    CHECK(shown["others"] == 7);
 }

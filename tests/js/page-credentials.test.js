@@ -113,6 +113,17 @@ test('without a page that knows them the ops wait for a sign-in, and go when one
   assert.equal((await get('NOTE/1')).status, 200);
 });
 
+test('a page that answers too many headers, or too long a one, is told from one that has none', async (t) => {
+  for (const headers of [Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`h${i}`, ''])), { authorization: 'x'.repeat(16_384) }]) {
+    const { world, seen, open } = await scene(t);
+    strange(world, () => ({ tidegate: 1, value: { headers } }));
+    const { client } = await open({ owner: 'ann', authorize: () => { throw new Error('signed out'); } });
+    await client.save('NOTE', '1', { n: 1 });
+    assert.deepEqual((await client.sync()).errors, ['Sign-in needed: no headers for this owner: HeadersRefused']);
+    assert.deepEqual(seen, []);
+  }
+});
+
 test('a page whose owner signed out says nothing of him', async (t) => {
   const { world, open } = await scene(t);
   let calls = 0;

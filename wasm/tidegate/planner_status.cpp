@@ -233,10 +233,13 @@ Json Planner::preview(const std::optional<Json>& options) {
     collect(open, choice, batch);
     std::vector<std::size_t> order = choose_batch(choice.candidates, {1e18, kMaxPreviewed, g.min_band && link.prioritize, true});
     std::size_t in_batch = 0;
+    std::int64_t others = outbox_.tally().unfinished;
     for (const std::size_t index : order) {
         const Choice::Pick& pick = choice.picks[index];
         const Op& op = *pick.op;
         if (op.created_at < since) continue;
+        const std::size_t folded = pick.run ? pick.run->folded.size() : 0;
+        others -= 1 + static_cast<std::int64_t>(folded);
         const double size = estimated_bytes(op);
         if (in_batch++ % link.batch_ops == 0) at += rto_ms(link_);
         items.push_back(object()
@@ -246,12 +249,12 @@ Json Planner::preview(const std::optional<Json>& options) {
             .set("action", name_of(pick.run ? pick.run->action : op.action))
             .set("form", op.codec != Codec::none ? name_of(op.codec) : size < op.size_bytes ? "delta" : "full")
             .set("bytes", size)
-            .set("folded", static_cast<std::uint64_t>(pick.run ? pick.run->folded.size() : 0))
+            .set("folded", static_cast<std::uint64_t>(folded))
             .set("startMs", known ? Json(at) : Json()));
         bytes += size;
         at += size / expected_goodput(link_) * 1000.0;
     }
-    Json out = object().set("items", std::move(items)).set("bytes", bytes).set("seconds", (at - start) / 1000.0);
+    Json out = object().set("items", std::move(items)).set("bytes", bytes).set("seconds", (at - start) / 1000.0).set("others", others);
     if (!g.open) {
         set(out, "closedBy", g.closed_by);
         set(out, "sentence", g.sentence);
