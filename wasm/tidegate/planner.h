@@ -204,6 +204,7 @@ private:
         bool over = false;  // nothing left to do for it
 
         bool known() const;   // this version, with what it says
+        Json named() const;
     };
     struct PullRun {
         std::string owner, cursor;   // cursor: of the next page; the stored one stays behind it once something was held back
@@ -390,6 +391,7 @@ private:
     void apply_page(const PullPtr& run);
     bool to_apply(PullRun& run, Pulled& item);
     void fetch_blob(const PullPtr& run, std::size_t index);
+    void tell_pulled(const PullRun& run, std::vector<Json> documents);
     void write_pulled(const PullRun& run, const Pulled& item, CommitSpec& spec);
     void commit_page(const PullPtr& run, CommitSpec spec, std::vector<Json> told);
     void next_page(const PullPtr& run);

@@ -80,6 +80,7 @@ void Planner::hint(const std::optional<Json>& value, bool from_now_on) {
     core_dirty_ = true;
 }
 
+Json Planner::Pulled::named() const { return object().set("entity", change.entity).set("entityId", change.entity_id); }
 bool Planner::Pulled::known() const { return text_field(base, "etag") == change.etag && !bool_field(base, kUnseen, false); }
 
 // Asked before each request of a pull: it may have been paused, opted out of or out of time since the one before.
@@ -293,7 +294,7 @@ void Planner::apply_page(const PullPtr& run) {
         } else {
             write_pulled(*run, item, spec);
         }
-        Json entry = object().set("entity", item.change.entity).set("entityId", item.change.entity_id);
+        Json entry = item.named();
         if (item.change.deleted) set(entry, "deleted", true);
         told.push_back(std::move(entry));
     }
@@ -352,7 +353,10 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
             const bool too_large = outcome.failure == "too-large";
             item.over = (status >= 400 && status <= 499 && !passes) || too_large;   // gone meanwhile: a later change says so
             if (too_large) {
-                const Json told = object().set("kind", "not-pulled").set("owner", run->owner).set("entity", item.change.entity).set("entityId", item.change.entity_id).set("reason", ruling.sentence);
+                Json told = item.named();
+                set(told, "kind", "not-pulled");
+                set(told, "owner", run->owner);
+                set(told, "reason", ruling.sentence);
                 CommitSpec spec;
                 audit(told, spec);
                 emit_notify("sync.not-pulled", told);
@@ -378,10 +382,13 @@ void Planner::fetch_blob(const PullPtr& run, std::size_t index) {
         item.over = true;
         spec.ok = [this, run] { apply_page(run); };
         spec.failed = [this, run](bool) { pull_again(run); };
-        const Json told = Json::array({object().set("entity", item.change.entity).set("entityId", item.change.entity_id)});
         emit_commit(std::move(spec));
-        emit_notify("sync.documents", object().set("owner", run->owner).set("documents", told));
+        tell_pulled(*run, {item.named()});
     });
+}
+
+void Planner::tell_pulled(const PullRun& run, std::vector<Json> documents) {
+    emit_notify("sync.documents", object().set("owner", run.owner).set("documents", std::move(documents)));
 }
 
 // Documents and cursor in one transaction.
@@ -413,7 +420,7 @@ void Planner::commit_page(const PullPtr& run, CommitSpec spec, std::vector<Json>
     };
     if (session_) session_->pulled += static_cast<std::int64_t>(told.size());
     emit_commit(std::move(spec));
-    if (!told.empty()) emit_notify("sync.documents", object().set("owner", run->owner).set("documents", told));
+    if (!told.empty()) tell_pulled(*run, std::move(told));
 }
 
 void Planner::next_page(const PullPtr& run) {
