@@ -112,6 +112,8 @@ export async function createCalls(options, deps) {
   /** @param {SaveItem[]} items @param {string} path @param {string} [group] */
   const append = async (items, path, group) => {
     if (closed) throw closedError();
+    if (group && (await store.get('state', 'settings'))?.mode === 'rest')   // one request for each op: it would wait for ever
+      throw new TidegateError('out-of-range', '/atomic', 'atomic: expected false while the setting mode is "rest", got true');
     const rows = [];
     for (const [i, item] of items.entries()) rows.push(await buildRow(item, context, path && `${path}/${i}`, group));
     for (const [i, { row }] of rows.entries())

@@ -69,6 +69,24 @@ test('a client in memory leaves nothing in the file system, and drains', async (
   assert.deepEqual(readdirSync('.').filter((name) => !before.includes(name)), []);
 });
 
+test('an atomic group is refused while the mode is rest; one that was saved before waits, and goes when it is batch again', async (t) => {
+  const { client } = await pair(t);
+  const items = (entityId) => ['A', 'B'].map((entity) => ({ entity, entityId, doc: {} }));
+  const before = await client.saveAll(items('1'), { atomic: true });
+  await client.settings({ mode: 'rest' });
+  await assert.rejects(client.saveAll(items('2'), { atomic: true }), { code: 'out-of-range', path: '/atomic', message: 'atomic: expected false while the setting mode is "rest", got true' });
+  assert.equal((await client.ops()).length, 2);
+  assert.equal(await client.get('A', '2'), undefined);
+  await client.saveAll(items('3'));
+  await client.sync();
+  assert.deepEqual((await client.ops()).map(({ id }) => id), before.map(({ id }) => id));
+  for (const { id } of before) assert.equal((await client.explain(id)).reason, 'group');
+  await client.settings({ mode: 'batch' });
+  await client.saveAll(items('2'), { atomic: true });
+  await client.sync();
+  assert.deepEqual(await client.ops(), []);
+});
+
 test('an atomic group and the order of a lane', async (t) => {
   const { client, get, effects } = await pair(t);
   await client.settings({ coalesce: false });
