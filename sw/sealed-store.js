@@ -16,6 +16,8 @@ import { sealWrites } from './seal-writes.js';
 const kSealedGrant = /** @type {const} */ (['snapshot', 'core', 'rules']);
 /** How many records a list looks at at a time. */
 const kWindow = 500;
+/** How many rows are opened at a time: one that is being opened takes more memory than before or after. */
+const kOpenedAtOnce = 25;
 /** How many lanes are remembered for lists in their order; beyond that all are looked up anew. */
 const kLanesKept = 100_000;
 /** What the name of an owner begins with of whom only the key is known. No core sends his ops: he cannot sign in. */
@@ -212,7 +214,11 @@ export function sealedStore(inner, keyring, { owner: client, publish = () => {} 
     ...inner,
     accept: async (items, limits) => inner.accept(await sealedItems(items), limits),
     stage: async (write) => inner.stage(write.remove ? write : { ...write, ...await sealPayload(keyring, await keyring.ring(), payloadPlace(String(write.key)), write.bytes) }),
-    rows: async (afterSeq, limit) => Promise.all((await inner.rows(afterSeq, limit)).map(opened)),
+    rows: async (afterSeq, limit) => {
+      const rows = (await inner.rows(afterSeq, limit)).splice(0);   // out of the request, which a browser keeps until its next full collection
+      for (let at = 0; at < rows.length; at += kOpenedAtOnce) rows.splice(at, kOpenedAtOnce, ...await Promise.all(rows.slice(at, at + kOpenedAtOnce).map(opened)));
+      return rows;
+    },
     rowById: async (id) => opened(await inner.rowById(id)),
     get: async (/** @type {any} */ name, /** @type {any} */ key) => (await getMany(name, [key]))[0],
     getMany,

@@ -9,12 +9,16 @@ import { randomBytes, subtle } from './random.js';
 /** The schema of what is sealed (sw/records.js), which every seal is bound to. */
 const kSchema = 1;
 const kNonceBytes = 12;
+const kNonceChars = 16;   // in base64
 /** Names are 128 bits of HMAC-SHA-256 in base64url. */
 const kNameBytes = 16;
 /** How much of an owner's name says which HMAC key made it. */
 const kTagChars = 5;
 /** Names kept at hand; beyond that all are made anew. */
 const kNamesKept = 20_000;
+const kBase64 = /^[A-Za-z0-9+/]+={0,2}$/;
+/** A text of up to so many bytes is opened in a room of its own kind. */
+const kRoomBytes = 0x4000;
 const kKeyId = /^[A-Za-z0-9_-]{1,32}$/;
 
 /** Why a record cannot be opened. @typedef {'key-missing' | 'altered'} Cause */
@@ -113,25 +117,23 @@ export class Keyring {
   /** @param {string} id @param {Uint8Array} sealed @param {string[]} place @returns {Promise<Uint8Array>} throws Unreadable */
   async open(id, sealed, place) {
     const key = await this.#key(id);
-    try {
-      const iv = /** @type {BufferSource} */ (sealed.subarray(0, kNonceBytes));
-      return new Uint8Array(await subtle().decrypt({ name: 'AES-GCM', iv, additionalData: bound(place) }, key, /** @type {BufferSource} */ (sealed.subarray(kNonceBytes))));
-    } catch {
-      throw new Unreadable('altered');   // OperationError is all that a decrypt says
-    }
+    return new Uint8Array(await decrypt(key, sealed.subarray(0, kNonceBytes), sealed.subarray(kNonceBytes), place));
   }
 
   /** A value as text: the key's name, a dot, base64. Nothing after the dot: there is none. @param {Ring} ring @param {unknown} value @param {string[]} place */
   async sealText(ring, value, place) {
     if (value === undefined) return `${ring.id}.`;
-    return `${ring.id}.${toText(await this.seal(ring, new TextEncoder().encode(JSON.stringify(value)), place))}`;
+    return `${ring.id}.${toText(await this.seal(ring, encoder.encode(JSON.stringify(value)), place))}`;
   }
 
   /** @param {string} text @param {string[]} place @returns {Promise<any>} throws Unreadable */
   async openText(text, place) {
-    const [id, sealed] = text.split('.');
+    const [id, sealed = ' '] = text.split('.');
     if (sealed === '') return undefined;
-    return JSON.parse(new TextDecoder().decode(await this.open(id, fromText(sealed), place)));
+    if (sealed.length % 4 !== 0 || !kBase64.test(sealed)) throw new Unreadable('altered');
+    const key = await this.#key(id);   // before the rooms are filled: nothing is awaited between that and the cipher
+    const opened = await decrypt(key, fromText(nonceRoom(kNonceBytes), sealed, 0), fromText(textRoom(bytesIn(sealed) - kNonceBytes), sealed, kNonceChars), place);
+    return JSON.parse(decoder.decode(opened));
   }
 
   /** What stands for a lane, or for the first parts of one, in a key. @param {string} lane */
@@ -168,12 +170,53 @@ export class Keyring {
 
 /** @param {CryptoKey} key @param {string} text */
 async function nameOf(key, text) {
-  const mac = new Uint8Array(await subtle().sign('HMAC', key, new TextEncoder().encode(text)));
+  const mac = new Uint8Array(await subtle().sign('HMAC', key, encoder.encode(text)));
   return toText(mac.subarray(0, kNameBytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
 
-/** The associated data: schema, and the place. @param {string[]} place */
-const bound = (place) => new TextEncoder().encode(JSON.stringify(['tidegate', kSchema, ...place]));
+/**
+ * A cipher copies what it is given before it answers (Web Cryptography API, "a copy of the bytes"), so what is read for one may lie where the last one's lay. It should: a browser keeps
+ * every array that it was once shown until its next full collection, and a long queue is a hundred thousand of them.
+ * @returns {(length: number) => Uint8Array} so many bytes
+ */
+function openRoom() {
+  const room = new Uint8Array(kRoomBytes);
+  /** @type {Map<number, Uint8Array>} */
+  const views = new Map();
+  return (length) => {
+    let view = views.get(length);
+    if (!view) {
+      if (length > kRoomBytes) return new Uint8Array(length);
+      views.set(length, (view = room.subarray(0, length)));
+    }
+    return view;
+  };
+}
+const nonceRoom = openRoom(), textRoom = openRoom(), placeRoom = openRoom();
+/** The value of each digit of base64, by its code. */
+const kDigits = new Uint8Array(128);
+[...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].forEach((char, value) => { kDigits[char.charCodeAt(0)] = value; });
+const encoder = new TextEncoder(), decoder = new TextDecoder();
+
+/** @param {CryptoKey} key @param {Uint8Array} nonce @param {Uint8Array} text @param {string[]} place @returns {Promise<ArrayBuffer>} throws Unreadable */
+async function decrypt(key, nonce, text, place) {
+  try {
+    return await subtle().decrypt({ name: 'AES-GCM', iv: /** @type {BufferSource} */ (nonce), additionalData: bound(place) }, key, /** @type {BufferSource} */ (text));
+  } catch {
+    throw new Unreadable('altered');   // OperationError is all that a decrypt says
+  }
+}
+
+/** The associated data: schema, and the place. @param {string[]} place @returns {BufferSource} */
+function bound(place) {
+  const text = JSON.stringify(['tidegate', kSchema, ...place]), room = placeRoom(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 127) return /** @type {BufferSource} */ (encoder.encode(text));
+    room[i] = code;
+  }
+  return /** @type {BufferSource} */ (room);
+}
 
 /** @param {Uint8Array} bytes */
 function toText(bytes) {
@@ -182,14 +225,24 @@ function toText(bytes) {
   return btoa(text);
 }
 
-/** @param {string} text */
-function fromText(text) {
-  try {
-    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  } catch {
-    throw new Unreadable('altered');
+/** How many bytes a text of base64 stands for; not less than a nonce. @param {string} text */
+const bytesIn = (text) => Math.max(kNonceBytes, (text.replace(/=+$/, '').length * 3) >> 2);
+
+/**
+ * Base64 from a place of the text on, until the room is full. Not atob(): a browser keeps the texts that it was shown as well.
+ * @param {Uint8Array} room @param {string} text @param {number} at
+ */
+function fromText(room, text, at) {
+  for (let i = 0; i < room.length; i += 3, at += 4) {
+    const bits = (digitAt(text, at) << 18) | (digitAt(text, at + 1) << 12) | (digitAt(text, at + 2) << 6) | digitAt(text, at + 3);
+    room[i] = bits >> 16;
+    room[i + 1] = bits >> 8;   // what lies beyond the room is not written
+    room[i + 2] = bits;
   }
+  return room;
 }
+/** @param {string} text @param {number} at */
+const digitAt = (text, at) => kDigits[text.charCodeAt(at)];
 
 /** @param {any} given @returns {EncryptionKeys} throws TidegateError */
 function checkKeys(given) {

@@ -274,6 +274,7 @@ export class Drain {
       this.#rowsFollow = this.#rowsToRead = rows.length === this.#suspect.limit;
       if (rows.length > 0) this.knownSeq = rows[rows.length - 1].seq;
       this.#given.push(...rows.map(({ seq }) => seq));
+      rows = rows.splice(0);   // out of the store's request: a browser keeps that, and what is in it, until its next full collection
     }
     const outcomes = this.#outcomes.splice(0).map(({ body, answerSlot, ...outcome }) => {
       if (body) callCore(() => this.#planner().put(answerSlot, body));

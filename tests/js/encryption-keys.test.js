@@ -362,6 +362,28 @@ test('no nonce comes twice: 10 000 seals of one text under one key', async () =>
   assert.equal(seen.size, 10_000);
 });
 
+test('texts that are opened side by side each say their own: long and short ones, with places in any script', async () => {
+  const keyring = new Keyring(keysOf(1)), ring = await keyring.ring();
+  const places = [['ops', 'a', 'x'], ['ops', 'b', 'x'.repeat(30_000)], ['ops', 'Zürich', '東京'], []];
+  const values = [0, 1, 2, 3, 300, 301, 302, 16_383, 16_384, 16_385, 50_000].map((length) => ({ note: 'é'.repeat(length) }));
+  const cases = places.flatMap((place) => values.map((value) => ({ place, value })));
+  const texts = await Promise.all(cases.map(({ value, place }) => keyring.sealText(ring, value, place)));
+  assert.deepEqual(await Promise.all(texts.map((text, i) => keyring.openText(text, cases[i].place))), cases.map(({ value }) => value));
+  const elsewhere = await Promise.allSettled(texts.map((text, i) => keyring.openText(text, [...cases[i].place, ''])));
+  assert.deepEqual(elsewhere.map(({ reason }) => reason?.why), cases.map(() => 'altered'));
+});
+
+test('a sealed text opens with no character changed, missing or added', async () => {
+  const keyring = new Keyring(keysOf(1)), ring = await keyring.ring();
+  for (const note of ['', 'a', 'ab']) {   // with each padding
+    const text = await keyring.sealText(ring, note, ['x']), from = text.indexOf('.') + 1;
+    assert.equal(await keyring.openText(text, ['x']), note);
+    const others = [text.slice(0, from - 1), text.slice(0, from) + '!', text.slice(0, from) + 'AAAA', text.slice(0, -1), text.slice(0, -4), `${text}A`, `${text}AAAA`, `${text} `];
+    for (let at = from; at < text.length; at++) for (const char of ['?', text[at] === 'Q' ? 'g' : 'Q']) others.push(text.slice(0, at) + char + text.slice(at + 1));
+    for (const other of others) await assert.rejects(keyring.openText(other, ['x']), { why: 'altered' }, other);
+  }
+});
+
 test('keys of the device: two contexts that make them at once get the same; no script can read them; changed, the older still open', async (t) => {
   await forgetDeviceKeys();
   t.after(forgetDeviceKeys);
