@@ -5,6 +5,8 @@ namespace sim {
 namespace {
 
 constexpr const char* kTaskLane = ":tidegate.task/";
+const Json kNothing;
+const std::optional<Json> kUnread;
 
 const Json* at_pointer(const Json& document, const std::string& pointer) {
     const Json* at = &document;
@@ -23,9 +25,10 @@ const Json* at_pointer(const Json& document, const std::string& pointer) {
 
 struct Check::Commit {
     std::set<std::uint64_t> removed;
-    std::map<std::string, Json> records;                       // op id → what history says of its end
-    std::map<std::string, std::pair<Json, std::string>> bases; // lane → value and bytes
-    std::map<std::string, std::string> nexts;                  // payload key → bytes
+    // All of what is about to be written, and as long as that is.
+    std::map<std::string, const Json*> records;                               // op id → what history says of its end
+    std::map<std::string, std::pair<const Json*, const std::string*>> bases;  // lane → value and bytes
+    std::map<std::string, const std::string*> nexts;                          // payload key → bytes
 };
 
 void Check::fail(int invariant, std::string text) { world_.ledger.fail(invariant, std::move(text)); }
@@ -41,9 +44,9 @@ void Check::before_commit(const std::vector<tidegate::Write>& writes, const std:
         const tidegate::Write& write = writes[i];
         if (write.store == "ops" && write.remove) commit.removed.insert(write.key->get<std::uint64_t>());
         else if (write.store == "history" && write.value && write.value->contains("opId") && (*write.value)["kind"] != "conflict")
-            commit.records[(*write.value)["opId"]] = *write.value;
-        else if (write.store == "bases" && !write.remove) commit.bases[*write.key] = {write.value.value_or(Json()), bytes[i]};
-        else if (write.store == "payloads" && !write.remove) commit.nexts[*write.key] = bytes[i];
+            commit.records[(*write.value)["opId"]] = &*write.value;
+        else if (write.store == "bases" && !write.remove) commit.bases[*write.key] = {write.value ? &*write.value : &kNothing, &bytes[i]};
+        else if (write.store == "payloads" && !write.remove) commit.nexts[*write.key] = &bytes[i];
     }
     for (const std::uint64_t seq : commit.removed) row_removed(commit, seq);
     for (const tidegate::Write& write : writes) {
@@ -71,12 +74,12 @@ void Check::row_removed(Commit& commit, std::uint64_t seq) {
     const bool sent = row->second.value("sends", 0) > 0;
     const Server::Entity* entity = world_.server.find(world_.server.name_there(op->entity, op->entity_id));
     const auto record = commit.records.find(op->id);
-    const std::string kind = record == commit.records.end() ? "" : record->second.value("kind", "");
-    const std::string by = record == commit.records.end() ? "" : record->second.value("by", "");
+    const std::string kind = record == commit.records.end() ? "" : record->second->value("kind", "");
+    const std::string by = record == commit.records.end() ? "" : record->second->value("by", "");
     if (kind == "folded") {
         op->end = End::folded;
         ++world_.ledger.counts.folds;
-        Known* into = world_.ledger.find_id(record->second.value("into", ""));
+        Known* into = world_.ledger.find_id(record->second->value("into", ""));
         if (into) into->absorbed = true;
         if (sent) fail(1, "op " + op->id + " was folded although it was sent");
         if (!op->group.empty()) fail(1, "op " + op->id + " of an atomic group was folded");
@@ -101,7 +104,7 @@ void Check::row_removed(Commit& commit, std::uint64_t seq) {
     } else if (kind == "done") {
         op->end = End::already;
         const Record* next = world_.disk.get("payloads", std::to_string(seq) + ":next");
-        const auto wanted = next && next->bytes ? parse(*next->bytes) : std::nullopt;
+        const auto& wanted = next && next->bytes ? world_.documents.read(*next->bytes) : kUnread;
         bool there = false;
         for (const Server::Version& version : entity ? entity->versions : std::vector<Server::Version>{}) there = there || (wanted && same(world_.server.as_here(version.json), world_.server.as_here(*wanted)));
         // A merge may also have found that theirs holds everything of ours; then the version under it is the new base.
@@ -146,18 +149,21 @@ void Check::migrated(const Commit& commit, const Json& row) {
     if (!op || version == op->version) return;
     const auto made = commit.nexts.find(std::to_string(op->seq) + ":next");
     const Record* before = world_.disk.get("payloads", std::to_string(op->seq) + ":next");
-    const auto old = before && before->bytes ? parse(*before->bytes) : std::nullopt, now = made == commit.nexts.end() ? std::nullopt : parse(made->second);
+    const auto &old = before && before->bytes ? world_.documents.read(*before->bytes) : kUnread,
+               &now = made == commit.nexts.end() ? kUnread : world_.documents.read(*made->second);
     if (!op->asked_app || op->sends > 0) fail(23, "op " + op->id + " became one of version " + std::to_string(version) + (op->sends > 0 ? " after it was sent" : ", and the app was not asked"));
     if (row.value("key", op->id) != op->id) fail(23, "op " + op->id + " took another key when it was made into another version");
     if (!old || !now || !same(*now, in_version(*old, version))) fail(23, "op " + op->id + " is not stored as the app made it");
     ++world_.ledger.counts.migrations;
     op->version = version;
-    if (const auto text = parse(op->text)) op->text = dump(in_version(*text, version));
+    if (const auto& text = world_.documents.read(op->text)) op->text = dump(in_version(*text, version));
 }
 
 // A base is a version the server acknowledged, with the bytes the server has for it.
 void Check::base_written(Commit& commit, const std::string& lane) {
-    const auto& [value, bytes] = commit.bases[lane];
+    const auto& [value_at, bytes_at] = commit.bases[lane];
+    const Json& value = *value_at;
+    const std::string& bytes = *bytes_at;
     if (lane.find(kTaskLane) != std::string::npos) return;   // of the app's own jobs no server knows anything
     if (value.value("deleted", false) || bytes.empty() || !value.value("contentType", "").empty()) return;
     const std::string etag = value.value("etag", ""), name = world_.server.name_of_lane(lane);
@@ -166,7 +172,7 @@ void Check::base_written(Commit& commit, const std::string& lane) {
         if (op.lane == lane && op.retried_open) return;
     const Server::Version* version = world_.server.version_of(name, etag);
     if (!version) return fail(17, "the base of " + name + " is version " + etag + ", which the server never had");
-    const auto json = parse(bytes);
+    const auto& json = world_.documents.read(bytes);
     if (!json || !same(*json, version->json))
         fail(17, "the base of " + name + " at " + etag + " is not what the server has: " + bytes + " instead of " + version->text);
 }
@@ -181,9 +187,9 @@ void Check::conflict_recorded(Commit& commit, const Json& record) {
         if (key != std::to_string(op->seq) + ":next" && key.find(":next") != std::string::npos) ++world_.ledger.counts.rebases;
     const auto base = commit.bases.find(op->lane);
     if (base == commit.bases.end()) return fail(19, "a conflict of op " + op->id + " was resolved without keeping their version");
-    const Server::Version* theirs = world_.server.version_of(world_.server.name_there(op->entity, op->entity_id), base->second.first.value("etag", ""));
+    const Server::Version* theirs = world_.server.version_of(world_.server.name_there(op->entity, op->entity_id), base->second.first->value("etag", ""));
     const auto merged = commit.nexts.find(std::to_string(op->seq) + ":next");
-    const auto result = merged == commit.nexts.end() ? std::nullopt : parse(merged->second);
+    const auto& result = merged == commit.nexts.end() ? kUnread : world_.documents.read(*merged->second);
     // The documents that the decision can be replayed from are those it was made from.
     const auto kept = record.contains("theirs") && record["theirs"].is_string() ? parse(record["theirs"].get<std::string>()) : std::nullopt;
     if (kept && theirs && !theirs->deleted && !same(*kept, theirs->json)) fail(19, "the record of a conflict of op " + op->id + " keeps another version than theirs");
@@ -244,7 +250,7 @@ void Check::lane_view(const std::string& lane) {
     if (!under->bytes || (!last && !under->value.value("contentType", "").empty())) return;   // of a blob that was sent the version is kept alone
     if (!shown) return fail(18, lane + " is not shown although it exists");
     if (*doc->bytes == *under->bytes) return;
-    const auto a = parse(*doc->bytes), b = parse(*under->bytes);
+    const auto &a = world_.documents.read(*doc->bytes), &b = world_.documents.read(*under->bytes);
     if (!a || !b || !same(world_.server.as_here(*a), world_.server.as_here(*b))) fail(18, lane + " shows " + *doc->bytes + " instead of " + *under->bytes);
 }
 

@@ -144,7 +144,7 @@ void Check::lane_converged(const std::string& lane) {
         if (last->text != current.text) fail(24, "the server has other bytes of " + lane + " than were saved last");
         return;
     }
-    const auto wanted = parse(last->text);
+    const auto& wanted = world_.documents.read(last->text);
     if (!wanted || !same(world_.server.as_here(*wanted), world_.server.as_here(current.json))) fail(17, "the server has " + current.text + " of " + lane + ", the last save was " + last->text);
 }
 

@@ -140,7 +140,7 @@ void Check::may_start(Drain& drain, const tidegate::Effect& effect) {
 
 void Check::op_sent(Drain& drain, const tidegate::Effect& effect, const std::string& id, const std::string& key, std::set<std::uint64_t>& in_request) {
     ++world_.ledger.counts.attempts;
-    world_.trace("send " + id + " key " + key + " in effect " + std::to_string(effect.id));
+    if (world_.options.trace) world_.trace("send " + id + " key " + key + " in effect " + std::to_string(effect.id));
     Known* op = world_.ledger.find_id(id);
     if (!op) return fail(2, "op " + id + " was sent and never accepted");
     op->refused_at.reset();

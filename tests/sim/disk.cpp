@@ -96,7 +96,7 @@ std::vector<std::uint64_t> Disk::lane(const std::string& name) const {
     return it == lanes_.end() ? std::vector<std::uint64_t>{} : std::vector<std::uint64_t>(it->second.begin(), it->second.end());
 }
 
-std::string Disk::commit(std::uint64_t token, std::uint64_t known_seq, const std::vector<std::string>& lanes, const std::vector<Write>& writes,
+std::string Disk::commit(std::uint64_t token, std::uint64_t known_seq, const std::vector<std::string>& lanes, std::vector<Write>& writes,
                          std::vector<std::string> bytes, const std::function<void(const std::vector<std::string>&)>& before_writes) {
     if (lease_.token != token || !lease_.holder) return "fenced";
     for (const std::string& lane : lanes)
@@ -116,11 +116,11 @@ void Disk::remove_row(std::uint64_t seq) {
     rows_.erase(it);
 }
 
-void Disk::perform(const Write& write, std::string bytes) {
+void Disk::perform(Write& write, std::string bytes) {
     if (write.store == "ops") {
         const std::uint64_t seq = write.key->get<std::uint64_t>();
         if (write.remove) return remove_row(seq);
-        Json row = *write.value;
+        Json row = std::move(*write.value);
         row["seq"] = seq;
         lanes_[row["lane"].get_ref<const std::string&>()].insert(seq);
         rows_[seq] = std::move(row);
@@ -137,7 +137,7 @@ void Disk::perform(const Write& write, std::string bytes) {
         return;
     }
     Record& record = store[key];
-    record.value = write.value ? *write.value : Json();
+    record.value = write.value ? std::move(*write.value) : Json();
     if (write.slot || write.from) record.bytes = std::move(bytes);
     else record.bytes.reset();
 }

@@ -56,7 +56,8 @@ public:
     const Lease& lease() const { return lease_; }
 
     // "ok", "fenced" or "stale". `bytes`: what each write's slot holds. on_write is told before anything changes.
-    std::string commit(std::uint64_t token, std::uint64_t known_seq, const std::vector<std::string>& lanes, const std::vector<Write>& writes,
+    // Takes the values out of the writes it performs; stores and keys stay in them.
+    std::string commit(std::uint64_t token, std::uint64_t known_seq, const std::vector<std::string>& lanes, std::vector<Write>& writes,
                        std::vector<std::string> bytes, const std::function<void(const std::vector<std::string>&)>& before_writes);
 
     const Record* get(const std::string& store, const std::string& key) const;
@@ -72,7 +73,7 @@ public:
     std::vector<std::uint64_t> lane(const std::string& name) const;
 
 private:
-    void perform(const Write& write, std::string bytes);
+    void perform(Write& write, std::string bytes);
     void remove_row(std::uint64_t seq);
 
     Rows rows_;

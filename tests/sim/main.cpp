@@ -148,7 +148,8 @@ int main_of(const Arguments& arguments) {
         Options options;
         options.seed = seed;
         options.faults = arguments.faults;
-        options.log = arguments.log || log;
+        const bool again = seed % 32 == 0 && !arguments.hunt;   // run once more, and then the plans are compared
+        options.log = arguments.log || log || again;
         std::string text;
         if (log) options.log_text = &text;
         const Outcomes out = run(options);
@@ -156,7 +157,7 @@ int main_of(const Arguments& arguments) {
         counts.add(out.counts);
         hash = (hash ^ out.hash) * 1099511628211ull;
         log_bytes += out.log_bytes;
-        if (!out.violation && !arguments.hunt && seed % 32 == 0 && !repeats(options, out)) return 1;
+        if (!out.violation && again && !repeats(options, out)) return 1;
         if (arguments.hunt == 16 && !repeats(options, out)) return 1;
         if (!out.violation || (arguments.hunt && out.violation->invariant != arguments.hunt)) continue;
         ++violations;

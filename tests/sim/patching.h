@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 namespace sim {
 
@@ -22,6 +23,19 @@ inline std::optional<Json> parse(const std::string& text) {
     if (out.is_discarded()) return std::nullopt;
     return out;
 }
+// What a document says, read once for every text there is: a save is looked at when it is made, sent, stored and acknowledged.
+class Documents {
+public:
+    // Stays where it is as long as this does.
+    const std::optional<Json>& read(const std::string& text) {
+        const auto [it, is_new] = read_.try_emplace(text);
+        if (is_new) it->second = parse(text);
+        return it->second;
+    }
+
+private:
+    std::unordered_map<std::string, std::optional<Json>> read_;   // its order is seen nowhere
+};
 inline std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 }  // namespace sim

@@ -64,7 +64,7 @@ void World::act() {
 std::string World::edit(const std::string& lane, bool fresh_document) {
     const Record* shown = disk.get("docs", lane);
     std::optional<Json> doc;
-    if (shown && shown->bytes && !fresh_document) doc = parse(*shown->bytes);
+    if (shown && shown->bytes && !fresh_document) doc = documents.read(*shown->bytes);
     if (!doc || !doc->is_object()) return dump(fresh_json(people, lane));
     edit_json(*doc, people);
     return dump(*doc);
@@ -110,8 +110,9 @@ std::pair<Accepted, Known> World::item(const std::string& owner, const std::stri
 // What the save changes of what the app sees at that moment.
 void World::note_edits(const Accepted& item, Known& known) const {
     const Record* shown = disk.get("docs", known.lane);
-    const auto before = shown && shown->bytes ? parse(*shown->bytes) : std::nullopt;
-    const auto after = parse(item.text);
+    static const std::optional<Json> kNone;
+    const auto& before = shown && shown->bytes ? documents.read(*shown->bytes) : kNone;
+    const auto& after = documents.read(item.text);
     known.edits_all = !before || !after || !before->is_object() || !after->is_object();
     if (known.edits_all) return;
     for (const auto& [name, value] : before->items())
@@ -132,7 +133,7 @@ void World::save_items(std::vector<Accepted> items, std::vector<Known> knowns) {
             knowns[i].seq = rows[i]["seq"].get<std::uint64_t>();
             knowns[i].action = rows[i]["action"].get<std::string>();
             recent_.push_back(knowns[i].id);
-            trace("accept " + dump(rows[i]) + " " + knowns[i].text);
+            if (options.trace) trace("accept " + dump(rows[i]) + " " + knowns[i].text);
             ledger.accept(std::move(knowns[i]));
         }
         if (recent_.size() > 30) recent_.erase(recent_.begin(), recent_.begin() + 10);

@@ -286,14 +286,14 @@ void Drain::commit(const Effect& effect) {
     world_.io(
         process_,
         [this, index, bytes, result] {
-            const Effect& e = plan_.effects[index];
+            Effect& e = plan_.effects[index];
             if (world_.dice.roll(Fault::quota, 0.01)) {
                 ++world_.ledger.counts.quota_aborts;
                 *result = "quota";
                 return;
             }
             const std::vector<std::string> lanes = e.lanes.value_or(std::vector<std::string>());
-            *result = world_.disk.commit(token_, e.known_seq.value_or(0), lanes, e.writes, *bytes,
+            *result = world_.disk.commit(token_, e.known_seq.value_or(0), lanes, e.writes, std::move(*bytes),
                                          [this, &e](const std::vector<std::string>& all) { world_.check.before_commit(e.writes, all); });
             if (*result == "ok") world_.check.after_commit(e.writes);
         },

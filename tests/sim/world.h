@@ -100,6 +100,7 @@ public:
     bool may_leave(const std::string& owner) const { return !owner_told_ || may_leave_.count(owner) > 0; }
     std::uint64_t last_slot = 0;   // highest slot any plan named
     std::set<std::string> awaited; // ids that some op depends on
+    mutable Documents documents;
     Ledger ledger;
     Disk disk;
     Server server;
