@@ -297,6 +297,31 @@ TEST_CASE("the minimum interval ends in time, and at once when the clock went ba
     CHECK(check(s, fine(), state).look_again_ms == kNow + kMaxWaitMs);
 }
 
+TEST_CASE("what is saved within the minimum interval after a session waits as long by itself, less the second in which it is stored, and nothing else does") {
+    Settings s;
+    s.min_interval = 10 * kMinuteMs;
+    GateState state;
+    state.last_session_end_ms = kNow - 9 * kMinuteMs;
+    state.first_save_ms = kNow - 4 * kMinuteMs;
+    CHECK(check(s, fine(), state).look_again_ms == kNow + 6 * kMinuteMs - kSecondMs);
+    CHECK(check(s, fine(), state).min_band == Band::critical);
+    state.first_save_ms = *state.last_session_end_ms;   // it went with that session, or is older
+    CHECK(check(s, fine(), state).look_again_ms == kNow + kMinuteMs);
+    state.first_save_ms = kNow + 2 * kMinuteMs;   // the clock was set
+    CHECK(check(s, fine(), state).look_again_ms == kNow + kMinuteMs);
+    state.first_save_ms = *state.last_session_end_ms + 100;   // never before the session's own interval is over
+    CHECK(check(s, fine(), state).look_again_ms == kNow + kMinuteMs);
+    state.first_save_ms = kNow - 4 * kMinuteMs;
+    state.paced_interval_ms = 20 * kMinuteMs;   // the pace of what comes by itself is no promise to what was saved
+    CHECK(check(s, fine(), state).look_again_ms == kNow + 11 * kMinuteMs);
+    state.paced_interval_ms = 0;
+    state.last_session_end_ms = kNow - 11 * kMinuteMs;
+    state.first_save_ms = kNow - kMinuteMs + 1;   // quiet for long enough: it goes at once
+    CHECK(check(s, fine(), state).open);
+    state.first_save_ms = kNow - 2 * kMinuteMs;
+    CHECK(check(s, fine(), state).look_again_ms == kNow + 8 * kMinuteMs - kSecondMs);
+}
+
 TEST_CASE("a low op waits for an idle device, for a bounded time, and not in a manual session") {
     ReadingsIn r = fine();
     r.idle = false;

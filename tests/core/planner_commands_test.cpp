@@ -162,6 +162,33 @@ TEST_CASE("a scheduled session is no manual one: the interval holds it, a critic
     CHECK((*session)["detail"]["trigger"] == "push");
 }
 
+TEST_CASE("with a minimum interval a lone save goes at once, and what follows it goes together before the first of that has waited longer") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"minInterval", 600000}}}});
+    w.accept("FORM", "a", "create", "{}");
+    w.run({{"event", {{"type", "timer"}}}});
+    CHECK(w.queued() == 0);
+    w.now += 300000;
+    const double first_ms = w.now;
+    for (const char* id : {"b", "c"}) {
+        w.accept("FORM", id, "create", "{}");
+        w.run({{"event", {{"type", "timer"}}}});
+        REQUIRE(w.wake);
+        CHECK(*w.wake <= first_ms + 600000);
+        CHECK(*w.wake > first_ms + 600000 - 2000);
+        w.now = *w.wake - 1;   // long after the interval that began with the lone one
+    }
+    w.run({{"event", {{"type", "timer"}}}});
+    CHECK(w.queued() == 2);
+    w.now = *w.wake;
+    w.run({{"event", {{"type", "timer"}}}});
+    CHECK(w.queued() == 0);
+    w.now += 700000;   // and after a quiet time there is nothing to gather
+    w.accept("FORM", "d", "create", "{}");
+    w.run({{"event", {{"type", "timer"}}}});
+    CHECK(w.queued() == 0);
+}
+
 TEST_CASE("cancelSync: what is on its way is heard to its end, nothing more is begun, and the rest goes later") {
     World w;
     w.command({{"type", "settings"}, {"value", {{"batching", false}, {"maximumConcurrentOperations", 1}}}});

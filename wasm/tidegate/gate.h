@@ -50,6 +50,7 @@ std::optional<bool> metered_of(const ReadingsIn& readings);
 struct GateState {
     bool paused = false;
     std::optional<double> last_session_end_ms;
+    double first_save_ms = 0;           // after that session
     double paced_interval_ms = 0;       // the interval between sessions is no shorter than this
     double bytes_today = 0;             // sent and received since local midnight (time.h: local_day tells when it begins anew)
     double battery_used_today = 0;      // percent

@@ -182,6 +182,7 @@ void Planner::take_rows(const std::vector<Json>& rows) {
         auto added = row ? outbox_.add(std::move(row.value())) : Result<Op*>(row.error());
         if (added) {
             score_op(*added.value());
+            if (first_save_ms_ <= last_session_end_ms_) first_save_ms_ = added.value()->created_at;
             check_row(*added.value(), spec);
             if (added.value()->undo != Undo::none) undos_.insert(seq);
             continue;

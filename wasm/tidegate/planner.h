@@ -441,6 +441,7 @@ private:
     RetryBudget retries_;
     double key_retention_ms_ = kMaxInstantMs;  // how long the server keeps keys, as it said last
     double pace_until_ms_ = 0;  // asked for by the server's RateLimit headers
+    double first_save_ms_ = 0;   // of those after the last session that made a request, as far as this instance was told
     double last_session_end_ms_ = 0, last_success_ms_ = 0, last_attempt_ms_ = 0, average_session_ms_ = 0;
     double bytes_today_ = 0, battery_today_ = 0, today_ = 0;   // of the local day `today_`
     double delta_ratio_ = 0.15;

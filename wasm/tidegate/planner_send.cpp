@@ -48,6 +48,7 @@ GateResult Planner::gate() const {
     s.paused = paused_;
     const bool under_way = session_ && session_->requests > 0;  // the interval is between sessions, not inside one
     if (last_session_end_ms_ > 0 && !under_way) s.last_session_end_ms = last_session_end_ms_;
+    s.first_save_ms = first_save_ms_;
     s.bytes_today = bytes_today_;
     s.battery_used_today = battery_today_;
     // Failures alone never close the gate: waiting after them is the origin's backoff. Only the platform's "offline" closes it.
