@@ -11,6 +11,7 @@ import { subscribe } from './listeners.js';
 import { answerManagement } from './management.js';
 import { eraseOwner, finishErasure, writeOwnerData } from './owner-data.js';
 import { isOf, opsOf, pagesOf } from './paging.js';
+import { kNoCore, statusWithoutCore } from './platform.js';
 import { readQueue, writeQueue } from './queue-file.js';
 import { checkSchemaVersion } from './schema-version.js';
 import { kListLimit } from './store-rules.js';
@@ -76,8 +77,8 @@ export async function createCalls(options, deps) {
     fieldNames: (/** @type {string} */ entity) => [...new Set([...(fields[entity] ?? []), ...ruleFields])],
   };
 
-  /** What the core cannot know of a status. */
-  const realm = () => ({ supported: supported(), storage: marker.loss });
+  /** What the core cannot know of a status, and what can be said without it. @param {string} [reason] */
+  const realm = async (reason) => ({ ...(reason && await statusWithoutCore(reason, store)), supported: supported(), storage: marker.loss });
 
   /** One command and its answer. @param {CommandIn} command @param {EventIn} [event] */
   const command = async (command, event) => {
@@ -258,7 +259,11 @@ export async function createCalls(options, deps) {
 
     status: async () => {
       account.mustBeHere();
-      return { ...(await command({ type: 'status' })).value, ...realm() };
+      const { value } = await command({ type: 'status' }).catch(async (error) => {
+        if (error.code === kNoCore) error.status = await realm(error.message);
+        throw error;
+      });
+      return { ...value, ...(await realm()) };
     },
     metrics: async () => {
       account.mustBeHere();

@@ -350,5 +350,10 @@ export function openClient(options: NodeOptions): Promise<Client>;
 export function createSyncWorker(options: WorkerOptions): SyncWorker;
 /** The one tag background sync is asked for. */
 export const kSyncTag: 'tidegate';
-export class TidegateError extends Error { code: string; path: string }
+export class TidegateError extends Error {
+  code: string;
+  path: string;
+  /** Of one by which status() rejects with code "core-unavailable": what can be said without the core. `queueSize` is then all that is kept, of every owner. */
+  status?: Partial<Status>;
+}
 export class StoreError extends Error { code: 'quota' | 'closed' | 'blocked' | 'newer-schema' | 'corrupt' | 'full' | 'locked' | 'hung' | 'internal' }

@@ -2,6 +2,7 @@
 // They are for code of the app's own origin: a navigation (which a foreign page may cause, a form included) is never answered here.
 
 import { TidegateError } from './errors.js';
+import { kNoCore } from './platform.js';
 
 /** @import { Ask } from './calls.js' */
 /** @import { Reach } from './transport.js' */
@@ -37,7 +38,7 @@ export function managementCall(request, endpoint) {
 
 /**
  * @param {string} name @param {Request} request @param {Ask} ask @param {Reach} reach
- * @param {() => any} realm  what a status says besides what the core says @returns {Promise<Response>}
+ * @param {(reason?: string) => any} realm  what a status says besides what the core says, or where it could not be loaded @returns {Promise<Response>}
  */
 export async function answerManagement(name, request, ask, reach, realm) {
   const methods = Object.hasOwn(kMethods, name) && kMethods[name];
@@ -51,6 +52,7 @@ export async function answerManagement(name, request, ask, reach, realm) {
     return json(200, 'application/json', reached ? { ...value.connectivity, ...reached } : name === kStatus ? { ...value, ...(await realm()) } : value);
   } catch (error) {
     const { code = '', message } = /** @type {any} */ (error);
+    if (name === kStatus && code === kNoCore) return json(200, 'application/json', await realm(message));
     return code === kNotJson ? problem(400, kBadRequest, message) : problem(500, 'urn:tidegate:internal', message);
   }
 }

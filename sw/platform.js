@@ -12,6 +12,16 @@ export const supportedBy = (scope, known) => ({
   networkInformation: Boolean(scope.navigator?.connection), idleDetection: 'IdleDetector' in scope, ...known,
 });
 
+/** The code of an error that says that the core could not be loaded (wasm/compile.js). */
+export const kNoCore = 'core-unavailable';
+
+/**
+ * What a status says where the core could not be loaded: why, and how much is kept, of every owner and whatever became of it. The rest only the core knows.
+ * @param {string} reason @param {import('./store-contract.d.ts').Store} store
+ */
+export const statusWithoutCore = async (reason, store) =>
+  ({ state: 'failed', isActive: false, reason, queueSize: (await store.census()).totals.ops });
+
 /** Whether the browser keeps what is stored here until a person clears it. @param {any} navigator @returns {Promise<boolean>} */
 export const persisted = async (navigator) => Boolean(await navigator?.storage?.persisted?.().catch(() => false));
 
@@ -21,7 +31,7 @@ export const persisted = async (navigator) => Boolean(await navigator?.storage?.
  */
 export function watchingCore(ask) {
   const seen = { core: true };
-  const note = (/** @type {any} */ error) => { seen.core = error?.code !== 'core-unavailable'; };
+  const note = (/** @type {any} */ error) => { seen.core = error?.code !== kNoCore; };
   return {
     seen,
     ask: /** @type {Ask} */ (async (request, until) => {

@@ -8,7 +8,7 @@ import { subscribe, tell } from './listeners.js';
 import { Marker, markInCache } from './marker.js';
 import { answerManagement, managementCall } from './management.js';
 import { bucket, isHint, packError, readRequest } from './messages.js';
-import { persisted, supportedBy } from './platform.js';
+import { persisted, statusWithoutCore, supportedBy } from './platform.js';
 import { random } from './random.js';
 import { notifier } from './notify.js';
 import { networkReadings } from './readings.js';
@@ -189,9 +189,11 @@ export function createSyncWorker(options) {
         const asked = await begin(asking);
         event.waitUntil(asked.end);
         return asked.answers;
-      }, reaching(endpoint, clock), async () => ({
-        supported: supportedBy(scope, { serviceWorker: true, persistentStore: true, core: true, persisted: await persisted(scope.navigator) }), storage: (await open()).deps.marker?.loss,
-      })));
+      }, reaching(endpoint, clock), async (reason) => {
+        const { store, marker } = (await open()).deps;
+        const supported = supportedBy(scope, { serviceWorker: true, persistentStore: true, core: !reason, persisted: await persisted(scope.navigator) });
+        return { ...(reason && await statusWithoutCore(reason, store)), supported, storage: marker?.loss };
+      }));
     }
     if (request.url.startsWith(endpoint.href.replace(/\/?$/, '/'))) return;
     const file = shell.match(request);

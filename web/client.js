@@ -25,8 +25,6 @@ import { WorkerLink } from './worker-link.js';
 const kPatienceMs = 1_000;
 /** Who did nothing for this long is away; the shortest that browsers grant. */
 const kIdleMs = 60_000;
-/** How often the processor's load is looked at; what is told is a change of it. */
-const kPressureMs = 1_000;
 
 /**
  * Opens the outbox, and registers `options.worker` where one is given. A worker that cannot be registered is no error: the page drains, and
@@ -138,9 +136,9 @@ function watchPressure(signal) {
   const seen = {};
   const { PressureObserver } = /** @type {any} */ (globalThis);
   if (PressureObserver) {
-    const observer = new PressureObserver((/** @type {any[]} */ records) => { seen.state = records[records.length - 1].state; });
+    const observer = new PressureObserver((/** @type {any[]} */ records) => { seen.state = records.at(-1).state; });
     signal.addEventListener('abort', () => observer.disconnect());
-    observer.observe('cpu', { sampleInterval: kPressureMs }).catch(() => {});
+    observer.observe('cpu').catch(() => {});
   }
   return seen;
 }

@@ -173,6 +173,12 @@ for (const worker of ['sw.js', 'none'])
     assert.deepEqual([found.status.code, found.sync.code, found.state, found.doc, found.core], ['core-unavailable', 'core-unavailable', 'queued', { n: 1 }, false]);
     assert.match(found.status.message, /could not be loaded.*Content Security Policy/i);
     assert.match(found.failed, /could not be loaded/);
+    const told = await page.run(async () => {
+      const open = await client;
+      const { status } = await open.status().catch((error) => error);
+      return [status, await (await open.manage('status')).json()].map(({ state, queueSize, reason, supported }) => ({ state, queueSize, reason, core: supported.core }));
+    });
+    for (const status of told) assert.deepEqual(status, { state: 'failed', queueSize: 1, reason: found.status.message, core: false });
     assert.equal(scene.gateway.batches, 0);
   });
 

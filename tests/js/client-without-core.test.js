@@ -6,6 +6,22 @@ import { test } from 'node:test';
 import { connect } from '../../web/client.js';
 import { openPage, origin, startWorker, wipe } from './sw-harness.js';
 
+/** What a status says of the one change that is kept, to who asks the client and to who asks by fetch. */
+async function says(client, why) {
+  const { status } = await client.status().catch((error) => error);
+  assert.deepEqual({ ...status, supported: status.supported.core, reason: why.test(status.reason) }, {
+    state: 'failed', isActive: false, reason: true, queueSize: 1,
+    supported: false, storage: null,
+  });
+  assert.deepEqual(await shown(await client.manage('status'), why), { http: 200, state: 'failed', queueSize: 1, core: false, loaded: true });
+  assert.equal((await client.manage('metrics')).status, 500, 'what only the core knows');
+}
+
+const shown = async (response, why = /could not be loaded/) => {
+  const { state, queueSize, supported, reason } = await response.json();
+  return { http: response.status, state, queueSize, core: supported.core, loaded: why.test(reason) };
+};
+
 for (const [what, file] of [['is no Wasm', 'not wasm'], ['is cut off', new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1])]])
   test(`when the core's file ${what}, saving works, everything is kept, and calls say why`, async (t) => {
     await wipe();
@@ -17,6 +33,9 @@ for (const [what, file] of [['is no Wasm', 'not wasm'], ['is cut off', new Uint8
     t.after(async () => { await client.close(); page.close(); });
     const { id } = await client.save('NOTE', '1', { n: 1 });
     await assert.rejects(client.status(), { name: 'TidegateError', code: 'core-unavailable', message: /could not be loaded/ });
+    await says(client, /could not be loaded/);
+    const asked = await worker.fetch('/api/v1/sync/background/status');
+    assert.deepEqual(await shown(asked.response), { http: 200, state: 'failed', queueSize: 1, core: false, loaded: true });
     await assert.rejects(client.sync(), { code: 'core-unavailable' });
     assert.equal(client.isSupported().core, false);
     await assert.rejects(worker.fire('sync', { tag: 'tidegate', lastChance: false }), { code: 'core-unavailable' }, 'the browser is to try again');
@@ -49,6 +68,7 @@ for (const [what, why, before] of [
       client.subscribe(({ type, detail }) => { if (type === 'sync.failed') failures.push(detail.message); });
       const { id } = await client.save('NOTE', '1', { n: 1 });
       await assert.rejects(client.status(), { code: 'core-unavailable', message: why });
+      await says(client, why);
       await assert.rejects(client.sync(), { code: 'core-unavailable' });
       assert.equal(client.isSupported().core, false);
       assert.ok(failures.length > 0 && failures.every((message) => why.test(message)), failures.join());

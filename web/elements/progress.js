@@ -162,7 +162,7 @@ export class TidegateProgress extends LitElement {
     });
     Promise.resolve(source.status()).then(
       (status) => { if (!heard && this._source === source) this._show(status); },
-      () => { /* A client that cannot answer yet will report by event; until then nothing is known and nothing is shown. */ },
+      ({ status }) => { if (status && !heard && this._source === source) this._show({ ...status, currentProgress: { totalItems: 0, completedItems: 0, failedItems: 0 } }); },   // without a core it says why; else a client that cannot answer yet will report by event
     );
   }
 
