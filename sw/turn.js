@@ -76,7 +76,7 @@ export class Drain {
   /** @type {any} the session that this drain ended */
   #session = null;
   #rowsToRead = true;
-  /** The last step had a window of them, and there are more. */
+  /** The last step had a window of them, or what came meanwhile, and there are more. */
   #rowsFollow = false;
   /** @type {number[]} the ops that the step looks at: those whose rows, and those whose payloads it is given */
   #given = [];
@@ -267,9 +267,8 @@ export class Drain {
     /** @type {Input['rows']} */
     let rows = [];
     this.#rowsToRead ||= entries.length > 0;
-    const first = this.#rowsFollow && this.#outcomes.length > 0;   // the first sends do not wait until a long queue is read: what is under way goes on between two windows
-    this.#rowsFollow = false;
-    if (this.#rowsToRead && !first && !(this.#careful && this.#given.length > 0)) {   // suspects apart
+    this.#rowsFollow &&= this.#outcomes.length > 0;   // the first sends do not wait until a long queue is read: what is under way goes on between two windows
+    if (this.#rowsToRead && !this.#rowsFollow && !(this.#careful && this.#given.length > 0)) {   // suspects apart
       rows = await store.rows(/** @type {number} */ (this.knownSeq), this.#suspect.limit);
       this.#rowsFollow = this.#rowsToRead = rows.length === this.#suspect.limit;
       if (rows.length > 0) this.knownSeq = rows[rows.length - 1].seq;

@@ -129,6 +129,76 @@ TEST_CASE("a large batch leaves before the bytes of the next are asked for") {
     CHECK(seen == std::vector<std::string>{"load 200", "send", "load 100", "send"});
 }
 
+// One request on the wire, and the next made ready behind it.
+void one_under_way(World& w) {
+    w.command(kOneByOne);
+    for (const char* id : {"a", "b", "c"}) w.accept("FORM", id, "create", "{}");
+    w.run(kSync, 2);
+    REQUIRE(w.server.effects == std::vector<std::string>{"op-1"});
+}
+
+TEST_CASE("what is made ready while a request is on its way leaves in the step that hears the answer") {
+    World w;
+    one_under_way(w);
+    int loads = 0;
+    w.on_load = [&](const Json&) { ++loads; };
+    w.run(Json::object(), 1);
+    CHECK(w.server.effects == std::vector<std::string>{"op-1", "op-2"});
+    CHECK(loads == 1);   // op-3
+    CHECK(w.row(3)["state"] != "sending");   // nothing of what only waits is stored
+    w.run();
+    CHECK(w.server.effects == std::vector<std::string>{"op-1", "op-2", "op-3"});
+}
+
+TEST_CASE("what is saved while the next request waits goes before it, when it is more urgent") {
+    World w;
+    one_under_way(w);
+    SUBCASE("critical") {
+        w.accept("FORM", "d", "create", "{}", {{"priority", "critical"}});
+        w.run();
+        CHECK(w.server.effects == std::vector<std::string>{"op-1", "op-4", "op-2", "op-3"});
+    }
+    SUBCASE("as urgent as the others") {
+        w.accept("FORM", "d", "create", "{}");
+        w.run();
+        CHECK(w.server.effects == std::vector<std::string>{"op-1", "op-2", "op-3", "op-4"});
+    }
+}
+
+TEST_CASE("what only waits for a request can be cancelled, and nothing of it leaves after a pause or an answer that stops all") {
+    World w;
+    one_under_way(w);
+    SUBCASE("cancelled") {
+        CHECK(w.command({{"type", "cancel"}, {"id", "op-2"}})["ok"] == true);
+        CHECK(w.server.effects == std::vector<std::string>{"op-1", "op-3"});
+    }
+    SUBCASE("paused") {
+        CHECK(w.command({{"type", "pause"}})["ok"] == true);
+        CHECK(w.server.effects == std::vector<std::string>{"op-1"});
+        CHECK(w.queued() == 2);
+    }
+    SUBCASE("the server asks for time") {
+        int asked = 0;
+        w.server.refuse_request = [&] { return ++asked == 1 ? 503 : 0; };
+        w.run(Json::object(), 1);   // op-2 is on the wire, op-3 waits
+        w.run();
+        CHECK(w.server.effects == std::vector<std::string>{"op-1"});
+        CHECK(w.row(3)["state"] != "sending");
+    }
+}
+
+TEST_CASE("the bytes of a large batch are read and formed in parts, and go in one request") {
+    World w;
+    for (int i = 0; i < 150; ++i) w.accept("FORM", "f" + std::to_string(i), "create", "{}");
+    std::vector<std::string> seen;
+    w.network = [&](const Json&) -> Json { seen.push_back("send"); return nullptr; };
+    w.on_load = [&](const Json& load) { seen.push_back("load " + std::to_string(load["items"].size())); };
+    w.run(kSync);
+    CHECK(seen == std::vector<std::string>{"load 200", "load 100", "send"});
+    CHECK(w.server.requests.size() == 1);
+    CHECK(w.queued() == 0);
+}
+
 TEST_CASE("what a critical op waits for goes as early as the critical op itself") {
     World w;
     w.command(kOneByOne);

@@ -157,6 +157,7 @@ Result<Plan> Planner::step(const Json& json) {
     for (const OutcomeIn& outcome : input.outcomes)
         if (const auto asked = asked_wait(outcome); asked && outcome.status.value_or(0) >= 400) asked_until_ms_ = std::max(asked_until_ms_, now_ms_ + *asked);
     for (const OutcomeIn& outcome : input.outcomes) take_outcome(outcome);
+    if (!input.commands.empty()) give_back_waiting();   // of what is only made ready all can be asked and changed
     for (const CommandIn& command : input.commands) plan.answers.push_back(take_command(command));
     retry_commits();
     expire_ops();

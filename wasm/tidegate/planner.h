@@ -144,6 +144,8 @@ private:
         double body_bytes = 0;
         Phase phase = Phase::validate;
         double since_ms = 0;   // in this phase
+        std::uint64_t known_seq = 0;  // when it was chosen
+        bool waits = false;    // formed, until there is room for its request
         bool freed = false;    // its connection: what the answer says is being stored, and nobody waits for that
         int in_flight = 1;
     };
@@ -278,6 +280,7 @@ private:
     bool compressed(std::size_t bytes) const;
     bool held(const Op& op, const GateResult& gate, Json* why = nullptr) const;
     bool forgotten(const Op& op) const;
+    bool careful() const;
     int requests_at_once(const Profile& link) const;
     void network_is_back();
     void plan_sends();
@@ -287,11 +290,11 @@ private:
     void collect_lane(Op& head, const GateResult& gate, Choice& choice, Batch& batch);
     bool group_ready(const Op& op, const GateResult& gate);
     void take_chosen(Choice& choice, const Profile& link, Batch& batch);
-    void load_batch(const BatchPtr& batch);
-    void form_batch(const BatchPtr& batch, const OutcomeIn& loaded);
+    void load_batch(const BatchPtr& batch, std::size_t from);
+    void form_batch(const BatchPtr& batch, std::size_t from, std::size_t to, const OutcomeIn& loaded);
     void form_item(Batch& batch, std::size_t index, const OutcomeIn& loaded, CommitSpec& spec);
     void cut_to_budget(Batch& batch);
-    void begin_batch(const BatchPtr& batch, CommitSpec spec);
+    void begin_batch(const BatchPtr& batch);
     void mark_sending(Batch& batch, Item& item, CommitSpec& spec);
     void quarantine(Op& op, const std::string& reason, CommitSpec& spec);
     void take_back(Batch& batch);
@@ -299,6 +302,11 @@ private:
     void release_batch(Batch& batch);
     void next_phase(Batch& batch) const;
     int requests_open() const;
+    int requests_under_way() const;
+    bool waited_for(const Batch& batch) const;
+    std::vector<BatchPtr> waiting_batches() const;
+    void give_back_waiting();
+    void begin_waiting(const GateResult& gate, const Profile& link);
     Effect batch_request(Batch& batch);
     Effect single_request(Batch& batch);
     double estimated_bytes(const Op& op) const;

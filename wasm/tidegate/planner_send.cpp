@@ -15,6 +15,7 @@ constexpr std::size_t kMaxChain = 256;            // ops of one lane that one ba
 constexpr double kLineBytes = kOpOverheadBytes;   // what an op costs on the wire besides its body
 constexpr double kLargestDeltaGuess = 4096;       // an edit does not grow with its document; what it really takes is cut to the budget once formed
 constexpr std::size_t kLoadingAtOnce = 64;        // with so many ops waiting for their bytes, no others are chosen
+constexpr std::size_t kFormedAtOnce = 100;       // in one step, which is to be no long task
 constexpr std::size_t kProbeOps = 10;             // what goes while the breaker is not closed
 
 Band shown_band(const Op& op) { return effective_band(static_cast<Band>(op.band), op.score); }
@@ -103,11 +104,12 @@ void Planner::plan_sends() {
     outbox_.wake(now_ms_);
     for (auto it = auth_paused_.begin(); it != auth_paused_.end();)
         it = remaining_ms(it->second, now_ms_, kAuthRetryMs) > 0 ? std::next(it) : auth_paused_.erase(it);
-    if (push_off_ || rows_first_ || !may_send()) return;
+    if (push_off_ || rows_first_ || !may_send()) return give_back_waiting();
     GateResult g = gate();
-    if (!g.min_band) return;
+    if (!g.min_band) return give_back_waiting();
     g.min_band = std::max(*g.min_band, floor_);
     const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
+    begin_waiting(g, link);
     // A large batch leaves before the bytes of the next are asked for, so that no step has to form more than one.
     const auto loading = [this] {
         std::size_t ops = 0;
@@ -115,18 +117,67 @@ void Planner::plan_sends() {
             if (batch->phase == Phase::validate) ops += batch->items.size();
         return ops;
     };
-    while (requests_open() < requests_at_once(link) && loading() < kLoadingAtOnce)
-        if (!start_batch(g, link)) break;
+    // One more than may be under way is made ready, so that its bytes are read while the others are waited for; not where what is read in, or waits for what is under
+    // way, may go before it.
+    const auto one_more = [this] {
+        return !careful() && !rows_follow_ && std::none_of(batches_.begin(), batches_.end(), [this](const auto& entry) { return entry.second->phase > Phase::execute ? !entry.second->freed : waited_for(*entry.second); });
+    };
+    while (loading() < kLoadingAtOnce) {
+        const int room = requests_at_once(link) - requests_open();
+        if (room < 0 || (room == 0 && !one_more()) || !start_batch(g, link)) break;
+    }
+}
+
+// Later changes of its entities, or others that name it.
+bool Planner::waited_for(const Batch& batch) const {
+    return std::any_of(batch.items.begin(), batch.items.end(), [this](const Item& item) {
+        const Op& op = *outbox_.find(item.seq);
+        return op.lane->ops.back() != op.seq || outbox_.has_dependents(op);
+    });
 }
 
 int Planner::requests_open() const {
     return static_cast<int>(std::count_if(batches_.begin(), batches_.end(), [](const auto& entry) { return !entry.second->freed; }));
 }
 
+int Planner::requests_under_way() const {
+    return static_cast<int>(std::count_if(batches_.begin(), batches_.end(), [](const auto& entry) { return entry.second->phase != Phase::validate && !entry.second->freed; }));
+}
+
 // While the origin fails, or names its limits, one request at a time: the next one waits for what it answers.
-int Planner::requests_at_once(const Profile& link) const {
-    const bool careful = origin_failures_ > 0 || breaker_.state != BreakerState::closed || pace_until_ms_ > 0 || restraint_ > 1;
-    return careful ? 1 : std::max(1, link.max_concurrent);
+bool Planner::careful() const { return origin_failures_ > 0 || breaker_.state != BreakerState::closed || pace_until_ms_ > 0 || restraint_ > 1; }
+
+int Planner::requests_at_once(const Profile& link) const { return careful() ? 1 : std::max(1, link.max_concurrent); }
+
+// Those that are formed and wait for a request to end. They are a copy: what is done with one takes it out of the batches.
+std::vector<Planner::BatchPtr> Planner::waiting_batches() const {
+    std::vector<BatchPtr> out;
+    for (const auto& [id, batch] : batches_)
+        if (batch->waits) out.push_back(batch);
+    return out;
+}
+
+// Nothing of them is stored: their ops are as they were.
+void Planner::give_back_waiting() {
+    for (const BatchPtr& batch : waiting_batches()) release_batch(*batch);
+}
+
+// They go in their order, as soon as there is room, unless one of their ops may not go any more or what came meanwhile goes before them.
+void Planner::begin_waiting(const GateResult& g, const Profile& link) {
+    for (const BatchPtr& batch : waiting_batches()) {
+        const Op& first = *outbox_.find(batch->items.front().seq);
+        const auto stays = [&](const Item& item) {
+            const Op& op = *outbox_.find(item.seq);
+            return expired(op) || outbox_.blocked_by(op) || !may_pass(g, shown_band(op), op.created_at);
+        };
+        bool given_back = shut_out(first.lane->owner) || std::any_of(batch->items.begin(), batch->items.end(), stays);
+        for (const auto& [key, seq] : outbox_.ready()) {
+            if (given_back || key >= first.place()) break;
+            given_back = seq > batch->known_seq && !held(*outbox_.find(seq), g);
+        }
+        if (given_back) release_batch(*batch);
+        else if (requests_under_way() < requests_at_once(link)) begin_batch(batch);
+    }
 }
 
 // Whether anything about the op itself keeps it from going, and what: the planner and explain ask the same question.
@@ -305,6 +356,7 @@ bool Planner::start_batch(const GateResult& gate, const Profile& link) {
     auto batch = std::make_shared<Batch>();
     batch->id = next_batch_++;
     batch->since_ms = now_ms_;
+    batch->known_seq = outbox_.known_seq();
     choose(gate, link, *batch);
     if (batch->items.empty() && batch->folds.empty()) return false;
     if (!session_) session_.emplace();
@@ -326,13 +378,15 @@ bool Planner::start_batch(const GateResult& gate, const Profile& link) {
     for (const FoldRun& run : batch->folds) batch->lanes.insert(outbox_.find(run.folded.front())->lane->name());
     for (const std::string& lane : batch->lanes) outbox_.reserve(*outbox_.find_lane(lane), batch->id);
     batches_[batch->id] = batch;
-    load_batch(batch);
+    load_batch(batch, 0);
     return true;
 }
 
 // --- bytes ----------------------------------------------------------------------------------------------------------------------
 
-void Planner::load_batch(const BatchPtr& batch) {
+// From the item `from` on, as many as one step forms.
+void Planner::load_batch(const BatchPtr& batch, std::size_t from) {
+    const std::size_t to = std::min(from + kFormedAtOnce, batch->items.size());
     std::vector<LoadItem> wanted;
     const auto want = [&](std::uint64_t& slot, const char* store, std::string key) {
         if (slot) return;
@@ -340,8 +394,9 @@ void Planner::load_batch(const BatchPtr& batch) {
         batch->slots.push_back(slot);
         wanted.push_back({slot, store, std::move(key)});
     };
-    Item* before = nullptr;
-    for (Item& item : batch->items) {
+    Item* before = from == 0 ? nullptr : &batch->items[from - 1];
+    for (std::size_t i = from; i < to; ++i) {
+        Item& item = batch->items[i];
         const Op& op = *outbox_.find(item.seq);
         const std::string stem = std::to_string(op.seq);
         item.chained = before && outbox_.find(before->seq)->lane == op.lane;
@@ -364,14 +419,11 @@ void Planner::load_batch(const BatchPtr& batch) {
         if (delta && !op.is_json()) want(item.body_slot, "payloads", say(stem, ":delta:", op.lane->name()));
         before = &item;
     }
-    if (wanted.empty()) {
-        form_batch(batch, OutcomeIn{});
-        return;
-    }
-    emit_load(std::move(wanted), [this, batch](const OutcomeIn& outcome) { form_batch(batch, outcome); });
+    if (wanted.empty()) return form_batch(batch, from, to, OutcomeIn{});
+    emit_load(std::move(wanted), [this, batch, from, to](const OutcomeIn& outcome) { form_batch(batch, from, to, outcome); });
 }
 
-void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
+void Planner::form_batch(const BatchPtr& batch, std::size_t from, std::size_t to, const OutcomeIn& loaded) {
     if (loaded.error) {
         storage_retry_ms_ = now_ms_ + kStorageRetryMs;
         last_error_ = OpError{ErrorClass::storage, loaded.error->message, std::nullopt};
@@ -383,7 +435,8 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
     // Or what one of them names is to be created anew: it was gone from the server, as a conflict said meanwhile.
     const auto blocked = [this](const Item& item) { return outbox_.blocked_by(*outbox_.find(item.seq)) != nullptr; };
     if (std::any_of(batch->items.begin(), batch->items.end(), blocked)) return release_batch(*batch);
-    for (Item& item : batch->items) {
+    for (std::size_t i = from; i < to; ++i) {
+        Item& item = batch->items[i];
         item.base_missing = true;   // a base without bytes is one: of a blob that lost a conflict the version alone is known
         const Json* base = record_in(loaded, static_cast<double>(item.base_slot));
         if (!base) continue;
@@ -397,8 +450,10 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
         if (item.twin) item.server_id = id_in_lane(text_field(*base, kAlias));
     }
     CommitSpec spec;
-    for (std::size_t i = 0; i < batch->items.size(); ++i)
+    for (std::size_t i = from; i < to; ++i)
         if (!outbox_.find(batch->items[i].seq)->parked()) form_item(*batch, i, loaded, spec);
+    if (!spec.writes.empty()) emit_commit(std::move(spec));
+    if (to < batch->items.size()) return load_batch(batch, to);
     // What rests on a refused op in this batch waits for the next one, where it rests on the base.
     const Lane* held_up = nullptr;
     std::vector<Item> good;
@@ -409,7 +464,8 @@ void Planner::form_batch(const BatchPtr& batch, const OutcomeIn& loaded) {
     }
     batch->items = std::move(good);
     cut_to_budget(*batch);
-    begin_batch(batch, std::move(spec));
+    batch->waits = !batch->items.empty() && requests_under_way() >= requests_at_once(profile(link_, static_cast<int>(settings_.maximum_concurrent_operations)));
+    if (!batch->waits) begin_batch(batch);
 }
 
 // Parked until a person decides; a group as one.
@@ -550,11 +606,10 @@ void Planner::mark_sending(Batch& batch, Item& item, CommitSpec& spec) {
     body.slot = item.body_slot;
 }
 
-void Planner::begin_batch(const BatchPtr& batch, CommitSpec spec) {
-    if (batch->items.empty() && batch->folds.empty() && spec.writes.empty()) {
-        release_batch(*batch);
-        return;
-    }
+void Planner::begin_batch(const BatchPtr& batch) {
+    if (batch->items.empty() && batch->folds.empty()) return release_batch(*batch);
+    CommitSpec spec;
+    batch->waits = false;
     next_phase(*batch);
     append_folds(*batch, spec);
     for (Item& item : batch->items) mark_sending(*batch, item, spec);

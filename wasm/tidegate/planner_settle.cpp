@@ -42,11 +42,7 @@ BackoffPolicy policy_of(const Settings& settings, double loss) {
 void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
     batch->in_flight = std::max(batch->in_flight, requests_open());   // others may have begun while it was on its way
     // Its connection is free. Where others wait for it, they have the first claim on that, once it is stored.
-    const auto waited_for = [this](const Item& item) {
-        const Op& op = *outbox_.find(item.seq);
-        return op.lane->ops.back() != op.seq || outbox_.has_dependents(op);
-    };
-    batch->freed = std::none_of(batch->items.begin(), batch->items.end(), waited_for);
+    batch->freed = !waited_for(*batch);
     next_phase(*batch);
     CommitSpec spec;
     std::vector<TaskPtr> tasks;
