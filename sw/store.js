@@ -357,7 +357,7 @@ async function rowsOf(ops, keys) {
   const first = Math.min(...keys), last = Math.max(...keys);
   return last - first > 2 * keys.length
     ? Promise.all(keys.map((key) => ops.get(key)))
-    : (await ops.getAll(IDBKeyRange.bound(first, last))).filter((/** @type {any} */ { seq }) => keys.includes(seq));
+    : (await ops.getAll(IDBKeyRange.bound(first, last), last - first + 1)).filter((/** @type {any} */ { seq }) => keys.includes(seq));
 }
 
 /**
