@@ -55,6 +55,7 @@ private:
         Request request;
         Answer answer;
         std::uint64_t effect = 0, answer_slot = 0;
+        bool batch = true;
     };
 
     void run(double now_ms, tidegate::Json input);
