@@ -187,6 +187,27 @@ TEST_CASE("what only waits for a request can be cancelled, and nothing of it lea
     }
 }
 
+TEST_CASE("what was made ready by an older measure of the server is measured again where a request is refused as a whole") {
+    World w;
+    w.command({{"type", "settings"}, {"value", {{"maxBatchOps", 3}, {"maximumConcurrentOperations", 1}}}});
+    const std::string text = "\"" + std::string(30000, 'x') + "\"";
+    for (const char* id : {"a", "b", "c", "d", "e", "f"}) w.accept("FORM", id, "create", text);
+    int asked = 0;
+    std::vector<std::size_t> sizes;
+    w.network = [&](const Json& send) -> Json {
+        sizes.push_back(w.planner.bytes(send["slot"])->size());
+        return nullptr;
+    };
+    w.server.refuse_request = [&] { return ++asked == 1 ? 413 : 0; };
+    w.run(kSync);
+    w.now += 3'600'000;
+    w.run(kSync);
+    CHECK(w.queued() == 0);
+    REQUIRE(sizes.size() == 7);
+    CHECK(sizes[0] > 90000);
+    for (std::size_t i = 1; i < sizes.size(); ++i) CHECK(sizes[i] < 45000);
+}
+
 TEST_CASE("the bytes of a large batch are read and formed in parts, and go in one request") {
     World w;
     for (int i = 0; i < 150; ++i) w.accept("FORM", "f" + std::to_string(i), "create", "{}");

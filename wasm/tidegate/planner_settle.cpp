@@ -164,6 +164,7 @@ void Planner::unfreeze(Op& op, CommitSpec& spec) {
 }
 
 void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn& outcome, std::int64_t status, CommitSpec& spec) {
+    give_back_waiting();   // how much goes at once, and what, is another question now
     const std::string detail = status ? parse_problem(view(batch.answer_slot)).text : outcome.message;
     const std::size_t count = batch.items.size();
     const std::string& owner = outbox_.find(batch.items.front().seq)->lane->owner;
