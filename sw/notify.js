@@ -11,13 +11,14 @@ export function notifier({ navigator, registration, permission }, options) {
   if (!options) return () => {};
   const { title = 'A change was not accepted', body = (/** @type {any} */ { reason }) => reason } = options === true ? {} : options;
   let shown = -1;
+  /** Async, so that a `body` of the app that throws harms nobody. The tag makes a second one for the same op replace the first instead of joining it. */
+  const show = async (/** @type {any} */ op) => registration.showNotification(title, { tag: op.id, body: body(op) });
   return (type, detail) => {
     if (type === 'status' && detail.queueSize !== shown && navigator.setAppBadge) {
       shown = detail.queueSize;
       navigator.setAppBadge(shown).catch(() => {});   // 0 clears it
     }
-    // The tag makes a second one for the same op replace the first instead of joining it.
     if (type === 'op.dead' && permission() === 'granted' && registration?.showNotification)
-      registration.showNotification(title, { tag: detail.id, body: body(detail) }).catch(() => {});
+      show(detail).catch((error) => console.error('tidegate: no notification was shown', error));
   };
 }

@@ -66,6 +66,19 @@ test('the badge follows the queue, a refused change is told once, and only with 
   assert.equal(calls.length, 4);
 });
 
+test('a text of the app for its notification that throws harms nobody, and is named on the console', async (t) => {
+  const said = t.mock.method(console, 'error', () => {});
+  const shown = [];
+  const realm = { navigator: {}, permission: () => 'granted', registration: { showNotification: async (title, { body }) => { shown.push([title, body]); } } };
+  const wrong = new Error('no such field');
+  const tell = notifier(realm, { title: 'Not taken', body: ({ entity }) => { if (entity === 'NOTE') throw wrong; return `${entity} was not taken`; } });
+  tell('op.dead', { id: 'a', entity: 'NOTE' });
+  tell('op.dead', { id: 'b', entity: 'PHOTO' });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(shown, [['Not taken', 'PHOTO was not taken']]);
+  assert.deepEqual(said.mock.calls.map(({ arguments: [, error] }) => error), [wrong]);
+});
+
 test('a push is ours when it says so', () => {
   const push = (text) => ({ json: () => JSON.parse(text) });
   assert.equal(isHint(push('{"tidegate":"hint"}')), true);
