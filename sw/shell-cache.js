@@ -6,6 +6,8 @@
 const kPrefix = 'tidegate-shell-';
 
 export class ShellCache {
+  #asked = false;
+
   /**
    * @param {{caches: CacheStorage, scope: string, options: ShellOptions | undefined, wasm: URL, fetchAsset: (what: Request) => Promise<Response>}} deps
    */
@@ -19,10 +21,10 @@ export class ShellCache {
     this.urls = new Set([...assets, ...(this.navigate ? [this.navigate] : []), this.wasm]);
   }
 
-  /** Past the HTTP cache, so that a version holds the files of that version. */
-  async fill() {
+  /** Past the HTTP cache, so that a version holds the files of that version. @param {Iterable<string>} [urls] */
+  async fill(urls = this.urls) {
     const cache = await this.caches.open(this.name);
-    await cache.addAll([...this.urls].map((url) => new Request(url, { cache: 'reload' })));
+    await cache.addAll([...urls].map((url) => new Request(url, { cache: 'reload' })));
   }
 
   async dropOlder() {
@@ -45,8 +47,16 @@ export class ShellCache {
     return cached ?? this.fetchAsset(request ?? new Request(url));
   }
 
-  /** The Wasm file, for WebAssembly.compileStreaming. */
-  core() {
+  /**
+   * The Wasm file, for WebAssembly.compileStreaming. Who asks again could not compile it: what is no Wasm, as where the server once answered half of the file, is
+   * replaced, because no other would come before the next version of the worker.
+   */
+  async core() {
+    const file = await this.answer(this.wasm);
+    const again = this.#asked;
+    this.#asked = true;
+    if (!again || !file.ok || !globalThis.WebAssembly || WebAssembly.validate(await file.clone().arrayBuffer())) return file;
+    await this.fill([this.wasm]).catch(() => {});   // offline, or gone
     return this.answer(this.wasm);
   }
 }
