@@ -32,15 +32,15 @@ export const removeProfile = (profile) => rmSync(profile, { recursive: true, for
 
 /**
  * Starts Chromium on `profile` with nothing open but about:blank.
- * @param {string} profile @param {{syncAttempts?: number, syncEventSec?: number, syncParameters?: Record<string, string>}} [options]  how often a sync event is fired before it is forgotten, and how long one may
- *     last, where that is not three minutes; further parameters of Chromium's background sync
+ * @param {string} profile @param {{syncAttempts?: number, syncEventSec?: number, syncParameters?: Record<string, string>, flags?: string[]}} [options]  how often a sync event is fired before it is
+ *     forgotten, and how long one may last, where that is not three minutes; further parameters of Chromium's background sync; further flags of the browser
  */
-export async function launch(profile, { syncAttempts = 50, syncEventSec, syncParameters = {} } = {}) {
+export async function launch(profile, { syncAttempts = 50, syncEventSec, syncParameters = {}, flags = [] } = {}) {
   const path = chromiumPath();
   if (!path) throw new Error('no Chromium on PATH; name one with CHROMIUM');
   const log = openSync(logOf(profile), 'a');
   // A process group of its own: the whole browser can be killed at once.
-  const child = spawn(path, [...kFlags, ...kNoSandbox, ...quickRetries(syncAttempts, syncEventSec, syncParameters), `--user-data-dir=${profile}`, 'about:blank'],
+  const child = spawn(path, [...kFlags, ...flags, ...kNoSandbox, ...quickRetries(syncAttempts, syncEventSec, syncParameters), `--user-data-dir=${profile}`, 'about:blank'],
     { stdio: ['ignore', 'ignore', log, 'pipe', 'pipe'], detached: true });
   closeSync(log);
   const browser = new Browser(child);

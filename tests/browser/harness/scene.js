@@ -19,8 +19,8 @@ const kPatientSettings = { baseDelay: 3_600_000, maxDelay: 3_600_000, jitter: 'n
 /**
  * Sets everything up and takes it down with the test.
  * @param {import('node:test').TestContext} t
- * @param {{syncAttempts?: number, syncEventSec?: number, syncParameters?: Record<string, string>, server?: string[], engine?: any, alone?: boolean}} [options] of launch(), further ones of
- *     server/main.js, whose browser it is (a module of harness/), and whether the test starts the browser itself
+ * @param {{syncAttempts?: number, syncEventSec?: number, syncParameters?: Record<string, string>, flags?: string[], server?: string[], engine?: any, alone?: boolean}} [options] of launch(), further
+ *     ones of server/main.js, whose browser it is (a module of harness/), and whether the test starts the browser itself
  */
 export async function openScene(t, options) {
   const scene = new Scene(options);
