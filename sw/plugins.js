@@ -7,7 +7,6 @@
 
 /** How long a plugin may hold a request up. */
 const kPluginMs = 5_000;
-const kHooks = new Map(/** @type {[string, keyof Plugin][]} */ ([['sync.started', 'beforeSync'], ['sync.completed', 'afterSync'], ['sync.failed', 'afterSync']]));
 
 /**
  * The plugins of a drain: their say in a conflict, and what stands around its transport and its publisher.
@@ -23,7 +22,7 @@ export function withPlugins(plugins, clock, publish) {
     let cancel = () => {};
     const late = new Promise((_, reject) => { cancel = clock.timer(kPluginMs, () => reject(new Error(`it took longer than ${kPluginMs} ms`))); });
     try {
-      return await Promise.race([late, (async () => work.call(plugin, argument))()]);
+      return await Promise.race([late, (async () => work.call(plugin, structuredClone(argument)))()]);   // a copy: what one does to it is its own affair
     } catch (error) {
       failures.set(plugin, (failures.get(plugin) ?? 0) + 1);
       publish('sync.plugin-failed', { plugin: String(plugin.name ?? ''), hook, message: String(/** @type {any} */ (error)?.message ?? error), failures: failures.get(plugin) });
@@ -38,7 +37,7 @@ export function withPlugins(plugins, clock, publish) {
   /** One after the other: the first that has a document to keep decides. @param {any} conflict */
   const resolveConflict = async (conflict) => {
     for (const plugin of plugins) {
-      const doc = await one(plugin, 'resolveConflict', structuredClone(conflict));
+      const doc = await one(plugin, 'resolveConflict', conflict);
       if (doc !== undefined) return doc;
     }
   };
@@ -46,8 +45,7 @@ export function withPlugins(plugins, clock, publish) {
   const around = (/** @type {Transport} */ transport) => ({
     publish: (/** @type {string} */ type, /** @type {any} */ detail) => {
       publish(type, detail);
-      const hook = kHooks.get(type);
-      if (hook) call(hook, detail);
+      if (detail?.sessionId) call(detail.endTime ? 'afterSync' : 'beforeSync', detail);   // it began, or it ended; a drain that could not begin is no session
     },
     transport: /** @type {Transport} */ ({
       ...transport,

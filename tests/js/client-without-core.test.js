@@ -75,3 +75,19 @@ for (const [what, why, before] of [
       assert.equal((await client.op(id)).state, 'queued');
       assert.deepEqual(await client.get('NOTE', '1'), { n: 1 });
     });
+
+test('a drain that could not load the core is told as failed, and is no session to a plugin', async (t) => {
+  await wipe();
+  const world = origin('http://127.0.0.1:1', { files: { '/core.wasm': 'not wasm' } });
+  const called = [];
+  const worker = await startWorker(world, { wasm: '/core.wasm', plugins: [{ beforeSync: () => { called.push('beforeSync'); }, afterSync: () => { called.push('afterSync'); } }] });
+  await worker.fire('install');
+  const page = openPage(world, { worker });
+  const client = await connect({ worker: '/sw.js', endpoint: '/api/v1' });
+  t.after(async () => { await client.close(); page.close(); });
+  const failed = new Promise((resolve) => { client.subscribe(({ type, detail }) => { if (type === 'sync.failed') resolve(detail); }); });
+  await client.save('NOTE', '1', { n: 1 });
+  await assert.rejects(client.sync(), { code: 'core-unavailable' });
+  assert.deepEqual(Object.keys(await failed), ['class', 'message']);
+  assert.deepEqual(called, []);
+});

@@ -47,6 +47,23 @@ test('a plugin that throws, or answers nonsense, is counted and skipped; the oth
   assert.ok(events.some(({ type, detail }) => type === 'sync.progress' && detail.totalItems === 1));
 });
 
+test('what a plugin does to what it is given changes nothing for the others, for who listens, or for who asked', async (t) => {
+  const seen = [];
+  const vandal = {
+    name: 'vandal', beforeSync: (session) => { session.trigger = 'vandal'; }, afterSync: (session) => { session.itemsSucceeded = 99; session.errors.push('vandal'); },
+    beforeSend: (request) => { request.url = 'vandal'; }, onOutcome: (outcome) => { outcome.status = 0; },
+  };
+  const hooks = ['beforeSync', 'afterSync', 'beforeSend', 'onOutcome'];
+  const witness = Object.fromEntries(hooks.map((hook) => [hook, ({ trigger, itemsSucceeded, url, status }) => { seen.push([hook, trigger ?? url, status ?? itemsSucceeded]); }]));
+  const { client, events } = await open(t, [vandal, witness]);
+  await client.save('NOTE', '1', { n: 1 });
+  const { trigger, itemsSucceeded, errors } = await client.sync();
+  assert.deepEqual(seen, [['beforeSync', 'manual', 0], ['beforeSend', 'batch', undefined], ['onOutcome', 'batch', 200], ['afterSync', 'manual', 1]]);
+  assert.deepEqual({ trigger, itemsSucceeded, errors }, { trigger: 'manual', itemsSucceeded: 1, errors: [] });
+  const sessions = events.filter(({ detail }) => detail?.sessionId).map(({ type, detail }) => [type, detail.trigger, detail.itemsSucceeded]);
+  assert.deepEqual(sessions, [['sync.started', 'manual', 0], ['sync.completed', 'manual', 1]]);
+});
+
 test('the badge follows the queue, a refused change is told once, and only with permission', () => {
   const calls = [];
   let permission = 'granted';
