@@ -136,6 +136,9 @@ test('a new version of the worker removes the older shell, and no cache ever hol
   await scene.verify(page);
 });
 
+/** The sessions in which something arrived, by what began them. @param {any} page */
+const triggers = async (page) => (await page.run(async () => (await client).background.list())).filter(({ itemsSucceeded }) => itemsSucceeded > 0).map(({ trigger }) => trigger);
+
 test('where periodic sync is permitted the browser has its tag by itself, and its event drains with no page open', async (t) => {
   const scene = await openScene(t, { syncParameters: { skip_permissions_check_for_testing: 'true' } });
   const page = await scene.open();
@@ -152,10 +155,46 @@ test('where periodic sync is permitted the browser has its tag by itself, and it
   await scene.arrived();
   assert.deepEqual(await scene.browser.targets({ type: 'page', url: scene.origin }), [], 'no page took part');
   const again = await scene.open();
-  const sessions = await again.run(async () => (await client).background.list());
-  assert.deepEqual(sessions.filter(({ itemsSucceeded }) => itemsSucceeded > 0).map(({ trigger }) => trigger), ['periodic']);
+  assert.deepEqual(await triggers(again), ['periodic']);
   const { accepted } = await scene.verify(again);
   assert.equal(accepted, 10);
+});
+
+test('a push that says "hint" drains with no page open', async (t) => {
+  const scene = await openScene(t);
+  const page = await scene.open();
+  await page.run(async () => {
+    await (await client).status();   // what the page asks when it opens is over
+    ServiceWorker.prototype.postMessage = () => {};   // the worker hears of no save
+  });
+  await scene.save(page, makeEdits({ count: 10, entities: 10, seed: 11, fold: 0 }));
+  await page.close();
+  const workers = await scene.browser.workers();
+  assert.equal(scene.gateway.batches, 0, 'nothing was sent yet');
+  await workers.push(scene.origin, '{"tidegate":"hint"}');
+  await scene.arrived();
+  assert.deepEqual(await scene.browser.targets({ type: 'page', url: scene.origin }), [], 'no page took part');
+  const again = await scene.open();
+  assert.deepEqual(await triggers(again), ['push']);
+  const { effects } = await scene.verify(again);
+  assert.equal(effects, 10);
+});
+
+test('where the person denies background sync, what is saved online and offline arrives all the same', async (t) => {
+  const scene = await openScene(t);
+  await scene.browser.send('Browser.setPermission', { origin: scene.origin, permission: { name: 'background-sync' }, setting: 'denied' });
+  const page = await scene.open();
+  const asked = await page.run(async () => (await navigator.serviceWorker.ready).sync.register('tidegate').then(() => '', ({ name }) => name));
+  assert.equal(asked, 'NotAllowedError');
+  await scene.save(page, makeEdits({ count: 10, entities: 10, seed: 12, fold: 0 }));
+  await scene.arrived();
+  const { backOnline } = await goOffline(scene, page);
+  await scene.save(page, makeEdits({ count: 10, entities: 10, seed: 13, fold: 0 }));
+  await until(async () => (await page.run(async () => (await client).ops())).length === 10, 'ten that wait');
+  await backOnline();
+  await page.network(true);
+  await scene.arrived();
+  await scene.verify(page);
 });
 
 for (const worker of ['sw.js', 'none'])

@@ -297,6 +297,13 @@ class Workers {
     await this.page.send('ServiceWorker.dispatchPeriodicSyncEvent', { origin, registrationId: this.#registration, tag });
   }
 
+  /** Likewise a push message. @param {string} origin @param {string} data */
+  async push(origin, data) {
+    await this.enabled;
+    await until(() => this.#registration !== undefined, 'a registration');
+    await this.page.send('ServiceWorker.deliverPushMessage', { origin, registrationId: this.#registration, data });
+  }
+
   /** Stops what runs, as the browser does when it wants its memory back: in the middle of whatever it does. REQUIRES: a worker runs. */
   async stop() {
     await this.enabled;
