@@ -220,6 +220,18 @@ TEST_CASE("the bytes of a large batch are read and formed in parts, and go in on
     CHECK(w.queued() == 0);
 }
 
+TEST_CASE("one step forms so many bytes of documents, or one op, and all go in one request") {
+    World w;
+    for (const std::size_t size : {40, 40, 40, 100, 10, 10}) w.accept("FORM", std::to_string(w.seq), "create", "{\"text\":\"" + std::string(size * 1024, 'x') + "\"}");
+    std::vector<std::string> seen;
+    w.network = [&](const Json&) -> Json { seen.push_back("send"); return nullptr; };
+    w.on_load = [&](const Json& load) { seen.push_back("load " + std::to_string(load["items"].size())); };
+    w.run(kSync);
+    CHECK(seen == std::vector<std::string>{"load 4", "load 2", "load 2", "load 4", "send"});
+    CHECK(w.server.requests.size() == 1);
+    CHECK(w.queued() == 0);
+}
+
 TEST_CASE("what a critical op waits for goes as early as the critical op itself") {
     World w;
     w.command(kOneByOne);

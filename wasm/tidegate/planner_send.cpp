@@ -15,7 +15,8 @@ constexpr std::size_t kMaxChain = 256;            // ops of one lane that one ba
 constexpr double kLineBytes = kOpOverheadBytes;   // what an op costs on the wire besides its body
 constexpr double kLargestDeltaGuess = 4096;       // an edit does not grow with its document; what it really takes is cut to the budget once formed
 constexpr std::size_t kLoadingAtOnce = 64;        // with so many ops waiting for their bytes, no others are chosen
-constexpr std::size_t kFormedAtOnce = 100;       // in one step, which is to be no long task
+constexpr std::size_t kFormedAtOnce = 100;        // ops in one step, which is to be no long task …
+constexpr double kFormedBytesAtOnce = 96 * 1024;  // … and their documents; one op is always formed
 constexpr std::size_t kProbeOps = 10;             // what goes while the breaker is not closed
 
 Band shown_band(const Op& op) { return effective_band(static_cast<Band>(op.band), op.score); }
@@ -386,7 +387,8 @@ bool Planner::start_batch(const GateResult& gate, const Profile& link) {
 
 // From the item `from` on, as many as one step forms.
 void Planner::load_batch(const BatchPtr& batch, std::size_t from) {
-    const std::size_t to = std::min(from + kFormedAtOnce, batch->items.size());
+    std::size_t to = std::min(from + kFormedAtOnce, batch->items.size());
+    double documents = 0;
     std::vector<LoadItem> wanted;
     const auto want = [&](std::uint64_t& slot, const char* store, std::string key) {
         if (slot) return;
@@ -398,6 +400,11 @@ void Planner::load_batch(const BatchPtr& batch, std::size_t from) {
     for (std::size_t i = from; i < to; ++i) {
         Item& item = batch->items[i];
         const Op& op = *outbox_.find(item.seq);
+        documents += op.size_bytes;
+        if (i > from && documents > kFormedBytesAtOnce) {
+            to = i;
+            break;
+        }
         const std::string stem = std::to_string(op.seq);
         item.chained = before && outbox_.find(before->seq)->lane == op.lane;
         Action action = op.action;
