@@ -1,6 +1,8 @@
 // How long what was done is remembered: by number, and by age.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "tidegate/history.h"
 #include "tidegate/time.h"
 #include "world.h"
@@ -81,6 +83,44 @@ TEST_CASE("damaged marks are none") {
     CHECK(marks_from_json("soon").empty());
     CHECK(marks_from_json({1, 2}).empty());
     CHECK(marks_from_json({"soon", -1, 1e300}) == Marks{0, 0, 0});
+}
+
+TEST_CASE("a session says what went wrong in words of ours: what a server or a browser says of it may quote the document, and stays with the op") {
+    const std::string words = "the form john-doe must not be seropositive";
+    const Json problem = {{"type", "about:blank"}, {"title", "No"}, {"detail", words}};
+    const auto results = [&](const std::string& id, const Json& result) {
+        Json line = result;
+        line["id"] = id;
+        return Json{{"status", 200}, {"headers", {{"content-type", "application/x-ndjson"}}}, {"body", dump_json({{"protocol", 1}, {"results", 1}}) + "\n" + dump_json(line) + "\n"}};
+    };
+    struct Case {
+        const char *what, *mode, *error;
+        std::function<Json(const std::string& id)> answer;
+        bool dead;
+    };
+    const Json whole = {{"status", 422}, {"headers", {{"content-type", "application/problem+json"}}}, {"body", dump_json(problem)}};
+    for (const Case& c : {
+             Case{"the request", "batch", "Validation failed", [&](const std::string&) { return whole; }, true},
+             Case{"one request for each op", "rest", "Validation failed", [&](const std::string&) { return whole; }, true},
+             Case{"one of a batch", "batch", "Validation failed", [&](const std::string& id) { return results(id, {{"status", 422}, {"problem", problem}}); }, true},
+             Case{"one of a batch that was answered before", "batch", "The server knows this key with another body",
+                  [&](const std::string& id) { Json reused = problem; reused["type"] = "urn:tidegate:key-reused"; return results(id, {{"status", 422}, {"problem", reused}}); }, false},
+             Case{"the line", "batch", "Network unreachable", [&](const std::string&) { return Json{{"failure", "network"}, {"message", words}}; }, false},
+         }) {
+        CAPTURE(c.what);
+        World w;
+        w.command({{"type", "settings"}, {"value", {{"mode", c.mode}}}});
+        const std::string id = w.accept("FORM", "john-doe", "create", R"({"finding":"seropositive"})");
+        w.network = [&](const Json&) { return c.answer(id); };
+        w.run({{"event", {{"type", "sync"}, {"lastChance", true}}}});
+        const auto& history = w.values["history"];
+        const auto session = std::find_if(history.begin(), history.end(), [](const auto& record) { return record.first.rfind("session/", 0) == 0; });
+        REQUIRE(session != history.end());
+        CHECK(session->second["errors"] == Json::array({c.error}));
+        for (const Json& told : w.events)
+            if (told["detail"].contains("sessionId")) CHECK(dump_json(told).find("john-doe") == std::string::npos);
+        if (c.dead) CHECK(w.row(1)["reason"] == "Validation failed: " + words);
+    }
 }
 
 TEST_CASE("the store holds no session older than retentionDays, and by number no more than the newest thousand") {

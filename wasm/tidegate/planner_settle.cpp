@@ -115,6 +115,7 @@ void Planner::note_pace(const OutcomeIn& outcome) {
 
 std::optional<double> Planner::asked_wait(const OutcomeIn& outcome) const { return parse_retry_after(header(outcome, "retry-after"), now_ms_); }
 
+// `detail` is a word of ours. What a server or a browser says may quote the document or name the entity: the op has it, a session's record holds neither.
 void Planner::note_error(const std::string& owner, const Ruling& ruling, std::int64_t status, const std::string& detail) {
     ++totals_.errors_by_class[static_cast<std::size_t>(ruling.error_class)];
     if (outbox_.away(owner)) return;
@@ -168,7 +169,7 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
     const std::string detail = status ? parse_problem(view(batch.answer_slot)).text : outcome.message;
     const std::size_t count = batch.items.size();
     const std::string& owner = outbox_.find(batch.items.front().seq)->lane->owner;
-    note_error(owner, ruling, status, detail);
+    note_error(owner, ruling, status, "");
     // One op, or one group that cannot be split: nothing smaller is left to try.
     const bool smallest = count == outbox_.unit(*outbox_.find(batch.items.front().seq)).size();
     bool kill = false;
@@ -337,7 +338,7 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
             write_row(op, spec);
             return;
         case Verdict::quarantine:
-            note_error(op.lane->owner, ruling, result.status, result.problem_text);
+            note_error(op.lane->owner, ruling, result.status, "");
             quarantine(op, ruling.sentence, spec);
             return;
         case Verdict::dead:
@@ -379,7 +380,7 @@ void Planner::op_done(Item& item, const WireResult& result, CommitSpec& spec) {
 }
 
 void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec) {
-    note_error(op.lane->owner, ruling, status, detail);
+    note_error(op.lane->owner, ruling, status, "");
     std::string reason = ruling.sentence;
     if (!detail.empty()) reason += say(": ", detail.substr(0, 200));
     for (const std::uint64_t seq : outbox_.unit(op)) {   // a group as one
