@@ -133,7 +133,9 @@ export class Keyring {
     if (sealed.length % 4 !== 0 || !kBase64.test(sealed)) throw new Unreadable('altered');
     const key = await this.#key(id);   // before the rooms are filled: nothing is awaited between that and the cipher
     const opened = await decrypt(key, fromText(nonceRoom(kNonceBytes), sealed, 0), fromText(textRoom(bytesIn(sealed) - kNonceBytes), sealed, kNonceChars), place);
-    return JSON.parse(decoder.decode(opened));
+    const value = JSON.parse(decoder.decode(opened));
+    opened.transfer?.(0);   // a browser keeps the buffer as well, so what is in it is let go
+    return value;
   }
 
   /** What stands for a lane, or for the first parts of one, in a key. @param {string} lane */

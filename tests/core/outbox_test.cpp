@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
+
 using namespace tidegate;
 
 namespace {
@@ -55,7 +57,7 @@ TEST_CASE("FF-09: only the head of a lane is ready, and lanes do not hold each o
     CHECK(box.ready().size() == 2);
     box.reserve(*box.find(1)->lane, 7);
     CHECK(box.ready().size() == 1);
-    CHECK(box.find(box.ready().begin()->second)->lane->entity_id == "b");
+    CHECK(box.find(box.ready().begin()->second)->lane->entity_id() == "b");
     box.release(*box.find(1)->lane);
     CHECK(box.ready().size() == 2);
 }
@@ -134,8 +136,33 @@ TEST_CASE("refusals name the op and change nothing") {
     OpRow no_lane = row(3, "c");
     no_lane.lane.clear();
     CHECK(box.add(std::move(no_lane)).error().path == "/lane");
+    OpRow another = row(3, "c");
+    another.lane = ":E/d";
+    CHECK(box.add(std::move(another)).error().path == "/lane");
     CHECK(box.size() == 1);
     CHECK(box.ready().size() == 1);
+}
+
+TEST_CASE("ops are found by their ids, whatever came and went before") {
+    Outbox box;
+    std::set<std::uint64_t> here;
+    for (std::uint64_t seq = 1; seq <= 3000; ++seq) {
+        add(box, row(seq, "a"));
+        here.insert(seq);
+        for (const std::uint64_t leaves : {seq / 2, seq * 7 % 997}) {
+            if (seq % 3 == 0 || here.erase(leaves) == 0) continue;
+            box.remove(leaves);
+        }
+    }
+    CHECK(here.size() == box.size());
+    for (std::uint64_t seq = 1; seq <= 3001; ++seq) {
+        const Op* found = box.find_id("op-" + std::to_string(seq));
+        REQUIRE((found != nullptr) == (here.count(seq) == 1));
+        if (found) REQUIRE(found->seq == seq);
+    }
+    for (const std::uint64_t seq : here) box.remove(seq);
+    CHECK(box.size() == 0);
+    CHECK(box.find_id("op-3000") == nullptr);
 }
 
 TEST_CASE("the tally follows every change and removal") {

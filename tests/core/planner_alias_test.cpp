@@ -431,6 +431,8 @@ TEST_CASE("ids of the server: rows with refs come back from a snapshot as they w
     row.seq = out.known_seq = 1;
     row.id = "a";
     row.lane = ":ORDER/tmp-2";
+    row.entity = "ORDER";
+    row.entity_id = "tmp-2";
     row.refs = kRefs["refs"];
     out.rows.push_back(row);
     auto read = read_snapshot(write_snapshot(out));

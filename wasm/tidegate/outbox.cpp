@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tidegate/hash.h"
 #include "tidegate/say.h"
 #include "tidegate/words.h"
 
@@ -53,6 +54,7 @@ std::string id_in_lane(std::string_view lane) {
     return out;
 }
 
+std::string Lane::entity_id() const { return id_in_lane(*key); }
 const OpExtra& Op::rare() const { return extra ? *extra : kNoExtra; }
 OpExtra& Op::make_rare() {
     if (!extra) extra = std::make_unique<OpExtra>();
@@ -78,7 +80,7 @@ FoldResult fold_actions(Action first, Action second) {
 Result<Op*> Outbox::add(OpRow row) {
     if (row.seq == 0) return refuse(row, "out-of-range", "/seq", "seq: expected a whole number from 1");
     if (row.id.empty() || row.id.size() > 128) return refuse(row, "out-of-range", "/id", "id: expected 1 to 128 characters");
-    if (row.lane.empty()) return refuse(row, "missing", "/lane", "lane: expected owner:entity/entityId");
+    if (row.lane.empty() || id_in_lane(row.lane) != row.entity_id) return refuse(row, "missing", "/lane", "lane: expected owner:entity/entityId");
     const std::uint8_t band = band_of(row.priority);
     if (band > 3) return refuse(row, "wrong-value", "/priority", say("priority: expected critical, high, normal or low, got \"", row.priority, "\""));
     if (row.depends_on.size() > kMaxDependencies)
@@ -90,14 +92,11 @@ Result<Op*> Outbox::add(OpRow row) {
     if (find_id(row.id)) return refuse(row, "duplicate", "/id", "this id is already in the outbox");
     if (ops_.size() >= kMaxQueuedOps + 1000) return refuse(row, "limit", "", say("more than ", kMaxQueuedOps, " ops are queued"));
 
-    auto [lane_it, fresh_lane] = lanes_.try_emplace(row.lane);
+    auto [lane_it, fresh_lane] = lanes_.try_emplace(row.lane, *words_.insert(row.owner).first, *words_.insert(row.entity).first);
     Lane& lane = lane_it->second;
     if (fresh_lane) {
         lane.key = &lane_it->first;
-        lane.owner = row.owner;
         lane.away = away(row.owner);
-        lane.entity = row.entity;
-        lane.entity_id = row.entity_id;
         lane.runs = row.entity == kTaskEntity;
     }
     Op& op = ops_[row.seq];
@@ -124,7 +123,11 @@ Result<Op*> Outbox::add(OpRow row) {
     if (!usual) static_cast<OpRare&>(op.make_rare()) = std::move(row);
     if (op.rare().expires_at > 0) expiries_.emplace(op.rare().expires_at, op.seq);
 
-    ids_.insert(&op);
+    if (ops_.size() * 2 > by_id_.size()) {
+        by_id_.assign(by_id_.size() * 2, nullptr);
+        for (const auto& [seq, each] : ops_) by_id_[place_of(each.id)] = &each;
+    }
+    by_id_[place_of(op.id)] = &op;
     for (const std::string& parent : op.rare().depends_on) children_[parent].push_back(op.seq);
     if (!op.rare().group.empty()) groups_[op.rare().group].push_back(op.seq);
     const auto place = std::lower_bound(lane.ops.begin(), lane.ops.end(), op.seq);
@@ -145,7 +148,7 @@ OpRow Outbox::row_of(const Op& op) const {
     row.lane = op.lane->name();
     row.owner = op.lane->owner;
     row.entity = op.lane->entity;
-    row.entity_id = op.lane->entity_id;
+    row.entity_id = op.lane->entity_id();
     row.priority = name(static_cast<Band>(op.band));
     if (!rare.fields.empty())
         if (auto fields = parse_json(rare.fields)) row.fields = std::move(fields.value());
@@ -168,8 +171,12 @@ const Op* Outbox::find(std::uint64_t seq) const {
     return it == ops_.end() ? nullptr : &it->second;
 }
 Op* Outbox::find_id(std::string_view id) {
-    const auto it = ids_.find(id);
-    return it == ids_.end() ? nullptr : find((*it)->seq);
+    return const_cast<Op*>(by_id_[place_of(id)]);
+}
+std::size_t Outbox::place_of(std::string_view id) const {
+    std::size_t at = xxh64(id) & (by_id_.size() - 1);
+    while (by_id_[at] && by_id_[at]->id != id) at = (at + 1) & (by_id_.size() - 1);
+    return at;
 }
 Lane* Outbox::find_lane(std::string_view name) {
     const auto it = lanes_.find(name);
@@ -183,7 +190,13 @@ void Outbox::remove(std::uint64_t seq) {
     Lane& lane = *op.lane;
     count(op, -1);
     unindex(lane);
-    ids_.erase(&op);
+    const std::size_t last = by_id_.size() - 1;
+    std::size_t at = place_of(op.id);
+    by_id_[at] = nullptr;
+    while (const Op* next = by_id_[at = (at + 1) & last]) {   // it may have had to go further because of the one that leaves
+        by_id_[at] = nullptr;
+        by_id_[place_of(next->id)] = next;
+    }
     const auto drop_from = [seq](std::map<std::string, std::vector<std::uint64_t>>& index, const std::string& key) {
         const auto found = index.find(key);
         if (found == index.end()) return;
@@ -200,11 +213,8 @@ void Outbox::remove(std::uint64_t seq) {
             for (const std::uint64_t child : found->second) children.push_back(child);
     const auto place = std::lower_bound(lane.ops.begin(), lane.ops.end(), seq);
     if (place != lane.ops.end() && *place == seq) lane.ops.erase(place);
-    const bool lane_gone = lane.ops.empty() && lane.reserved_by == 0;
-    const std::string lane_name = lane_gone ? lane.name() : std::string();
     ops_.erase(it);
-    if (lane_gone) lanes_.erase(lane_name);
-    else touch(lane);
+    touch_or_drop(lane);
     for (const std::uint64_t child : children)
         if (Op* c = find(child)) touch(*c->lane);
 }
@@ -261,7 +271,7 @@ const Op* Outbox::open_after(const Op& op) {
 
 // What it waits for under this name: the op of this id; or, where it is a lane, the earlier op that is to bring its entity into being.
 const Op* Outbox::parent_of(const Op& op, const std::string& name) const {
-    if (const auto it = ids_.find(name); it != ids_.end()) return *it;
+    if (const Op* found = by_id_[place_of(name)]) return found;
     const auto lane = lanes_.find(name);
     if (lane == lanes_.end()) return nullptr;
     for (const std::uint64_t seq : lane->second.ops)
@@ -313,7 +323,7 @@ void Outbox::lend(const Op& from) {
             for (const std::string& id : ops_.at(seq).rare().depends_on) {
                 Op* parent = const_cast<Op*>(parent_of(ops_.at(seq), id));
                 if (!parent || parent->place() <= op.place()) continue;
-                parent->lent_key = op.place();
+                parent->make_rare().lent_key = op.place();
                 touch(*parent->lane);
                 stack.push_back(parent);
                 ++lent;
@@ -338,12 +348,12 @@ double Outbox::lane_key(const Lane& lane) const {
 }
 
 void Outbox::unindex(Lane& lane) {
-    if (lane.where == Lane::Where::none) return;
-    auto& index = lane.where == Lane::Where::ready ? ready_ : timers_;
+    if (lane.where == Indexed::nowhere) return;
+    auto& index = lane.where == Indexed::ready ? ready_ : timers_;
     // The head may have changed since; every index entry of this lane carries the seq it was made with.
     for (const std::uint64_t seq : lane.ops)
         if (index.erase({lane.where_key, seq})) break;
-    lane.where = Lane::Where::none;
+    lane.where = Indexed::nowhere;
 }
 
 void Outbox::touch(Lane& lane) {
@@ -352,14 +362,20 @@ void Outbox::touch(Lane& lane) {
     const Op* op = head(lane);
     if (!op || op->state == OpState::conflict || op->unmigrated || blocked_by(*op)) return;
     if (op->until_ms > now_ms_) {
-        lane.where = Lane::Where::timer;
+        lane.where = Indexed::timer;
         lane.where_key = op->until_ms;
         timers_.insert({lane.where_key, op->seq});
     } else {
-        lane.where = Lane::Where::ready;
+        lane.where = Indexed::ready;
         lane.where_key = lane_key(lane);
         ready_.insert({lane.where_key, op->seq});
     }
+}
+
+void Outbox::touch_or_drop(Lane& lane) {
+    touch(lane);
+    if (lane.ops.empty() && lane.reserved_by == 0) lanes_.erase(lanes_.find(lane.name()));
+    if (lanes_.empty()) words_.clear();
 }
 
 void Outbox::reserve(Lane& lane, std::uint64_t by) {
@@ -369,13 +385,7 @@ void Outbox::reserve(Lane& lane, std::uint64_t by) {
 
 void Outbox::release(Lane& lane) {
     lane.reserved_by = 0;
-    if (lane.ops.empty()) {
-        const std::string name = lane.name();
-        unindex(lane);
-        lanes_.erase(name);
-        return;
-    }
-    touch(lane);
+    touch_or_drop(lane);
 }
 
 void Outbox::wake(double now_ms) {

@@ -32,17 +32,24 @@ inline constexpr std::size_t kMaxLendings = 1024;
 // Ops of this entity are runs of the app's own jobs: the shell executes them, in place of a request. The entity id is the task's.
 inline constexpr std::string_view kTaskEntity = "tidegate.task";
 
+// Where an index has a lane.
+enum class Indexed : std::uint8_t { nowhere, ready, timer };
+
 struct Lane {
+    Lane(const std::string& owner_of, const std::string& entity_of) : owner(owner_of), entity(entity_of) {}
+
     const std::string* key = nullptr;   // its name, as it stands in the outbox's index of lanes
-    std::string owner, entity, entity_id;
-    bool runs = false;               // of kTaskEntity
+    const std::string& owner;           // one text for all lanes that have it, kept by the outbox; entity likewise
+    const std::string& entity;
     std::vector<std::uint64_t> ops;  // seqs, ascending. Not a deque: libc++ gives each 4 kB
     std::uint64_t reserved_by = 0;   // batch or task that works on it; 0 none
-    bool away = false;               // its owner is not signed in: its ops are neither counted nor indexed
     // Index bookkeeping, maintained by Outbox.
-    enum class Where { none, ready, timer } where = Where::none;
     double where_key = 0;
+    Indexed where = Indexed::nowhere;
+    bool runs = false;               // of kTaskEntity
+    bool away = false;               // its owner is not signed in: its ops are neither counted nor indexed
 
+    std::string entity_id() const;   // as its name has it
     const std::string& name() const { return *key; }
 };
 
@@ -56,18 +63,19 @@ std::string id_in_lane(std::string_view lane);
 struct OpExtra : OpRare {
     std::string fields;  // JSON text
     Json refs;           // null, or {pointer: lane} (planner_refs.cpp)
+    double lent_key = 1e300;  // the best key of what waits for it: order_key of an op that depends on it, or the like
 };
 
+// There are up to kMaxQueuedOps of them, so members stand in an order that leaves no gaps.
 struct Op : OpFacts {
+    std::uint8_t band = 1;    // 0 low … 3 critical
+    bool unmigrated = false;  // of another version of the app, which could not make it one of this: it holds its lane, and goes by no time (planner_migrate.cpp)
     std::uint64_t seq = 0;
+    double order_key = 0, score = 0;
     std::string id;
     Lane* lane = nullptr;
     std::unique_ptr<OpExtra> extra;
-    double order_key = 0, score = 0;
-    double lent_key = 1e300;  // the best key of what waits for it: order_key of an op that depends on it, or the like
     std::int32_t attempts = 0, sends = 0, rounds = 0, failures = 0, schema_version = 0;
-    std::uint8_t band = 1;  // 0 low … 3 critical
-    bool unmigrated = false;  // of another version of the app, which could not make it one of this: it holds its lane, and goes by no time (planner_migrate.cpp)
 
     const OpExtra& rare() const;
     OpExtra& make_rare();
@@ -79,7 +87,7 @@ struct Op : OpFacts {
     double uploaded() const;  // so many bytes of it the server has
     // Never sent: may still be folded, and its body is not frozen.
     bool fresh() const { return sends == 0 && codec == Codec::none; }
-    double place() const { return lent_key < order_key ? lent_key : order_key; }
+    double place() const { return extra && extra->lent_key < order_key ? extra->lent_key : order_key; }
     // Does not go by itself any more.
     bool parked() const { return state == OpState::dead || state == OpState::quarantined; }
 };
@@ -192,24 +200,21 @@ public:
     const std::set<std::pair<double, std::uint64_t>>& expiries() const { return expiries_; }
 
 private:
-    struct ById {
-        using is_transparent = void;
-        static std::string_view id(const Op* op) { return op->id; }
-        static std::string_view id(std::string_view id) { return id; }
-        template <class A, class B>
-        bool operator()(const A& a, const B& b) const {
-            return id(a) < id(b);
-        }
-    };
     const Op* parent_of(const Op& op, const std::string& name) const;
+    // Where the op of this id lies in by_id_, or where it would.
+    std::size_t place_of(std::string_view id) const;
     void count(const Op& op, int sign);
     void unindex(Lane& lane);
+    void touch_or_drop(Lane& lane);
     double lane_key(const Lane& lane) const;
     std::uint64_t head_seq(const Lane& lane) const;
 
     std::map<std::uint64_t, Op> ops_;
     std::map<std::string, Lane, std::less<>> lanes_;
-    std::set<const Op*, ById> ids_;  // map nodes do not move
+    std::set<std::string> words_;    // owners and entity types of the lanes
+    // By id, in open addressing with linear probing (Knuth, The Art of Computer Programming, volume 3, section 6.4, algorithms L and R); at most half full. The nodes of a tree
+    // would take three times the room. The nodes of ops_ do not move.
+    std::vector<const Op*> by_id_ = std::vector<const Op*>(64);
     std::map<std::string, std::vector<std::uint64_t>> children_;  // by what they name: the id of an op, or a lane
     std::map<std::string, std::vector<std::uint64_t>> groups_;
     std::set<std::pair<double, std::uint64_t>> ready_, timers_, expiries_;

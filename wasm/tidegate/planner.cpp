@@ -418,7 +418,7 @@ void Planner::emit_notify(std::string event, Json detail) {
 
 // An op by its names, for whoever is told of it.
 Json Planner::named(const Op& op) {
-    return object().set("id", op.id).set("owner", op.lane->owner).set("entity", op.lane->entity).set("entityId", op.lane->entity_id);
+    return object().set("id", op.id).set("owner", op.lane->owner).set("entity", op.lane->entity).set("entityId", op.lane->entity_id());
 }
 
 // An entry of the audit trail.
@@ -488,7 +488,7 @@ void Planner::write_shown(const Lane& lane, const std::vector<std::uint64_t>& wi
     if (newest ? newest->action == Action::remove : first->action == Action::create) {
         doc.remove = true;
     } else {
-        doc.value = doc_record(lane.entity, lane.entity_id, lane.owner, (newest ? newest : first)->rare().content_type, newest);
+        doc.value = doc_record(lane.entity, lane.entity_id(), lane.owner, (newest ? newest : first)->rare().content_type, newest);
         doc.from = newest ? StoreRef{"payloads", payload_key(newest->seq, "next")} : StoreRef{"bases", lane.name()};
     }
 }

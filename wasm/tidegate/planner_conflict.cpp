@@ -48,7 +48,7 @@ void Planner::fetch_theirs(const TaskPtr& task) {
     if (!may_send() || !gate().min_band || shut_out(op.lane->owner)) return give_back(task);
     Effect get;
     get.method = op.uploads() ? "HEAD" : "GET";   // of a large blob the version is all that matters
-    get.url = entity_url(op.lane->entity, id_there(op.lane->entity_id, task->server_id));
+    get.url = entity_url(op.lane->entity, id_there(op.lane->entity_id(), task->server_id));
     get.headers = object().set("accept", "application/json, application/problem+json");
     get.timeout_ms = request_timeout_ms(op.size_bytes);
     get.owner = op.lane->owner;
@@ -159,7 +159,7 @@ void Planner::write_base(const Lane& lane, const Task& task, std::optional<std::
 void Planner::write_doc(const Op& op, std::string text, CommitSpec& spec, bool deleted) {
     if (outbox_.after(op)) return;
     Write& doc = add_write(spec.writes, "docs", op.lane->name());
-    doc.value = doc_record(op.lane->entity, op.lane->entity_id, op.lane->owner, op.rare().content_type, &op);
+    doc.value = doc_record(op.lane->entity, op.lane->entity_id(), op.lane->owner, op.rare().content_type, &op);
     if (deleted) {
         set(*doc.value, "deleted", true);
         return;
@@ -194,7 +194,7 @@ void Planner::write_audit(const Task& task, const Op& op, const Resolution& made
     Json entry = object()
         .set("kind", "conflict")
         .set("entity", op.lane->entity)
-        .set("entityId", op.lane->entity_id)
+        .set("entityId", op.lane->entity_id())
         .set("strategy", kStrategies[static_cast<std::size_t>(strategy_for(op))])
         .set("round", op.rounds)
         .set("etag", task.etag)
@@ -217,7 +217,7 @@ void Planner::write_audit(const Task& task, const Op& op, const Resolution& made
         .set("owner", op.lane->owner)
         .set("key", numbered_key("audit", totals_.audit_entries))
         .set("entity", op.lane->entity)
-        .set("entityId", op.lane->entity_id)
+        .set("entityId", op.lane->entity_id())
         .set("clashes", static_cast<std::int64_t>(count)));
 }
 
@@ -230,7 +230,7 @@ void Planner::ask_app(const TaskPtr& task) {
         .set("opId", op.id)
         .set("owner", op.lane->owner)
         .set("entity", op.lane->entity)
-        .set("entityId", op.lane->entity_id)
+        .set("entityId", op.lane->entity_id())
         .set("base", text(task->base_slot))
         .set("ours", text(task->nexts.front().second))
         .set("theirs", text(task->theirs_slot));

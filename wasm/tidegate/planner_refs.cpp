@@ -47,7 +47,7 @@ Json Planner::base_record(const std::string& etag, const std::string& server_id)
 // The answer to `op` says that the server knows the entity as `given`. Nothing of it is taken where that is no id, or where there is one, which stays.
 void Planner::take_server_id(Item& item, const Op& op, const std::string& given, CommitSpec& spec) {
     const Lane& lane = *op.lane;
-    if (!item.server_id.empty() || given.empty() || given == lane.entity_id) return;
+    if (!item.server_id.empty() || given.empty() || given == lane.entity_id()) return;
     if (given.size() > kMaxServerIdBytes || given == "." || given == ".." || given.find_first_of("/\\") != std::string::npos || !validate_json(say("\"", given, "\"")))
         return note_error(lane.owner, {Verdict::done, true, false, ErrorClass::server, "The server gave an id that is none"}, 0, lane.entity);
     const std::string there = lane_of(lane.owner, lane.entity, given);

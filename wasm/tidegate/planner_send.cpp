@@ -701,7 +701,7 @@ Effect Planner::batch_request(Batch& batch) {
         wire.key = std::string(op.key());
         wire.action = op.action;
         wire.entity = op.lane->entity;
-        wire.entity_id = id_there(op.lane->entity_id, item.server_id);
+        wire.entity_id = id_there(op.lane->entity_id(), item.server_id);
         wire.codec = item.codec;
         wire.group = op.rare().group;
         wire.body = item.body;
@@ -758,7 +758,7 @@ Effect Planner::single_request(Batch& batch) {
         batch.slots.push_back(batch.frame_slot = keep(std::string(item.body)));
         send.slot = batch.frame_slot;
     }
-    send.url = entity_url(op.lane->entity, id_there(op.lane->entity_id, item.server_id));
+    send.url = entity_url(op.lane->entity, id_there(op.lane->entity_id(), item.server_id));
     send.headers = std::move(headers);
     if (!op.uploads()) batch.body_bytes = static_cast<double>(item.body.size());
     batch.gzip = op.is_json() && compressed(item.body.size());

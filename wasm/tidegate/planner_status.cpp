@@ -85,7 +85,7 @@ Status Planner::status() const {
         if (op && !op->lane->away) {
             CurrentOperation current;
             current.type = say(name_of(op->action), " ", op->lane->entity);
-            current.entity_id = op->lane->entity_id;
+            current.entity_id = op->lane->entity_id();
             const double total = static_cast<double>(std::max<std::int64_t>(1, p.total_items));
             current.progress = 100.0 * static_cast<double>(p.completed_items + p.failed_items) / total;
             if (op->uploads()) current.progress = 100.0 * op->uploaded() / std::max(1.0, op->size_bytes);
@@ -156,7 +156,7 @@ Json Planner::shown(const Op& op) const {
         .set("id", op.id)
         .set("seq", op.seq)
         .set("entity", op.lane->entity)
-        .set("entityId", op.lane->entity_id)
+        .set("entityId", op.lane->entity_id())
         .set("owner", op.lane->owner)
         .set("action", name_of(op.action))
         .set("priority", kBands[op.band])
@@ -245,7 +245,7 @@ Json Planner::preview(const std::optional<Json>& options) {
         items.push_back(object()
             .set("id", op.id)
             .set("entity", op.lane->entity)
-            .set("entityId", op.lane->entity_id)
+            .set("entityId", op.lane->entity_id())
             .set("action", name_of(pick.run ? pick.run->action : op.action))
             .set("form", op.codec != Codec::none ? name_of(op.codec) : size < op.size_bytes ? "delta" : "full")
             .set("bytes", size)

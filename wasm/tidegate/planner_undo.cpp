@@ -115,7 +115,7 @@ void Planner::decide_undo(const TaskPtr& task, Op& op) {
 void Planner::tell_document(const Op& op) {
     emit_notify("sync.documents", object()
         .set("owner", op.lane->owner)
-        .set("documents", Json::array({object().set("entity", op.lane->entity).set("entityId", op.lane->entity_id)})));
+        .set("documents", Json::array({object().set("entity", op.lane->entity).set("entityId", op.lane->entity_id())})));
 }
 
 // What the app sees of the entity: those bytes again, or nothing.
@@ -123,7 +123,7 @@ void Planner::restore_doc(const Op& op, std::optional<StoreRef> from, CommitSpec
     Write& doc = add_write(spec.writes, "docs", op.lane->name());
     doc.remove = !from;
     if (from) {
-        doc.value = doc_record(op.lane->entity, op.lane->entity_id, op.lane->owner, op.rare().content_type, op.undo == Undo::put_in ? &op : nullptr);
+        doc.value = doc_record(op.lane->entity, op.lane->entity_id(), op.lane->owner, op.rare().content_type, op.undo == Undo::put_in ? &op : nullptr);
         doc.from = std::move(from);
     }
 }

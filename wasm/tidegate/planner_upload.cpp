@@ -34,7 +34,7 @@ void Planner::upload_request(const Batch& batch, Effect& send) const {
     send.method = !op.upload_begun() ? "POST" : batch.items.front().old_state != OpState::queued ? "HEAD" : "PATCH";
     send.detail = named(op);
     set(*send.detail, "bytes", batch.body_bytes);
-    set(*send.detail, "entityId", id_there(op.lane->entity_id, batch.items.front().server_id));
+    set(*send.detail, "entityId", id_there(op.lane->entity_id(), batch.items.front().server_id));
 }
 
 // What an answer says of the upload itself. False: it is one that any request may get, and 2xx of the last chunk is one of these.
