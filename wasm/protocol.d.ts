@@ -289,16 +289,16 @@ export interface Progress {
 
 export type Phase = "validate" | "prepare" | "execute" | "verify" | "cleanup";
 
-/** Where the oldest batch under way is, and what a kill would leave of it. */
+/** Where the oldest batch under way is, and what a kill would leave of it; without one, what the next pull has to verify. */
 export interface Checkpoint {
-  /** `seq` of its first op, which a restart does not change. */
+  /** `seq` of its first op, which a restart does not change. In `verify`: of the last that was acknowledged. */
   id: number;
   phase: Phase;
   /** Since when, ms since epoch. */
   timestamp: number;
-  /** Ops of the batch that are done. */
+  /** Ops of the batch that are done. In `verify`: those that the server acknowledged and no pull has compared yet. */
   completedOperations: number;
-  /** What the rows of its ops say. unknown: `execute` was cut, and the same request goes again. */
+  /** What the rows of its ops say. unknown: `execute` was cut, and the same request goes again. done: in `verify` there are none any more. */
   state: OpState;
 }
 

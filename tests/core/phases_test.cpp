@@ -26,7 +26,8 @@ struct Sent {
     explicit Sent(bool lost_answer) {
         w.accept("FORM", "a", "create", "{\"n\":1}");
         w.accept("FORM", "b", "create", "{\"n\":2}");
-        w.network = [this, lost_answer](const Json& send) {
+        w.network = [this, lost_answer](const Json& send) -> Json {
+            if (send["method"] == "GET") return nullptr;
             const auto [status, text] = w.server.batch(*w.planner.bytes(send["slot"]));
             if (lost_answer) return Json({{"delay", 3}, {"failure", "network"}});
             return Json({{"delay", 3}, {"status", status}, {"headers", {{"content-type", "application/x-ndjson"}}}, {"body", text}});
@@ -87,6 +88,30 @@ TEST_CASE("the status names the phase that the oldest batch is in, what its rows
     w.run();
     CHECK(seen(w).is_null());
     CHECK(w.queued() == 0);
+}
+
+TEST_CASE("what was acknowledged is in verify until a pull that began later has ended") {
+    Sent sent(false);
+    World& w = sent.w;
+    w.pull();   // from now on there are pulls
+    bool down = true;
+    w.network = [&down, usual = w.network](const Json& send) -> Json {
+        if (down && send["method"] == "GET") return {{"failure", "network"}};
+        return usual(send);
+    };
+    const Json at = sent.until(Phase::verify);
+    REQUIRE(!at.is_null());
+    CHECK(at["id"] == 2);
+    CHECK(at["timestamp"] == w.now);
+    CHECK(at["completedOperations"] == 2);
+    CHECK(at["state"] == "done");
+    CHECK(w.queued() == 0);
+    w.run();
+    CHECK(w.status->at("checkpoint")["phase"] == "verify");   // the pull failed: nothing was compared
+    down = false;
+    w.now += 400000;
+    w.run(kSync);
+    CHECK(!w.status->contains("checkpoint"));
 }
 
 TEST_CASE("a kill in any phase leads where the table says, and nothing is lost or doubled") {

@@ -5,7 +5,8 @@
 //              is not there, or it is and nobody knows whether the request left: that is taken for a cut in `execute`.
 //   execute    On its way. Whatever ends it without an answer leaves its ops `unknown`: the same bodies go again under the same keys.
 //   verify     The answer is read against what was sent: a result for every op, versions, refusals, conflicts. Nothing of it is stored yet, so it is asked for again.
-//              That the server still has what it acknowledged is looked at by every pull of the following day (planner_verify.cpp).
+//              Inside one step, so nobody sees a batch in it. That the server still has what it acknowledged is looked at by every pull of the following day
+//              (planner_verify.cpp): `verify` is shown while the first of these has not come to its end and no batch is under way.
 //   cleanup    What the answer says is being stored, in one commit that is tried again until it is; the last to leave. Killed before, it is asked for again: the
 //              server knows the keys, and says the same.
 //

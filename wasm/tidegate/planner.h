@@ -492,6 +492,7 @@ private:
     int restraint_ = 0, busy_steps_ = 0, calm_steps_ = 0;
     double event_ms_ = 0;       // how long the event may last in all
     PullPtr pull_;                               // the pull under way
+    Checkpoint acked_{0, Phase::verify, 0, 0, OpState::done};   // what the server acknowledged since the last pull that compared it
     bool push_off_ = false, pull_off_ = false;   // what the person who asked for this drain does not want
     Band floor_ = Band::low;                     // and the lowest priority he wants sent
     bool pulled_after_push_ = false;

@@ -77,6 +77,7 @@ Json Planner::sign_in(const std::optional<Json>& value, bool in) {
         pulls_due(true);
         if (outbox_.owner()) audit(object().set("kind", "signed-out").set("owner", signed_in()), spec);
         outbox_.sign_in(in ? owner : nullptr);
+        acked_.completed_operations = 0;
     }
     emit_commit(std::move(spec));   // the answer waits for it, and so does whatever is sent
     if (!as_it_was) emit_notify("sync.owner", object().set("signedIn", signed_in()).set("ticket", in_order ? ticket_ : 0));   // 0: whoever hears it is meant

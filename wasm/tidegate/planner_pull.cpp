@@ -474,7 +474,10 @@ void Planner::pull_again(const PullPtr& run) {
 
 void Planner::end_pull(const PullPtr& run) {
     drop_slots(run->slots);
-    if (const auto it = pulls_.find(run->owner); it != pulls_.end()) it->second.ended_ms = now_ms_;
+    if (const auto it = pulls_.find(run->owner); it != pulls_.end()) {
+        it->second.ended_ms = now_ms_;
+        if (it->second.off || (!it->second.due && run->acked.empty())) acked_.completed_operations = 0;
+    }
     pull_.reset();
 }
 

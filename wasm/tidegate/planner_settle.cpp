@@ -373,6 +373,11 @@ void Planner::op_done(Item& item, const WireResult& result, CommitSpec& spec) {
         ++session->processed;
         ++session->succeeded;
         session->synced_bytes += op.size_bytes;
+        if (const auto it = pulls_.find(op.lane->owner); it != pulls_.end() && !it->second.off) {
+            acked_.id = op.seq;
+            acked_.timestamp = now_ms_;
+            ++acked_.completed_operations;
+        }
     }
     eta_ = eta_completed(eta_, work_of(op.size_bytes), now_ms_);
     emit_notify("op.done", named(op));

@@ -98,6 +98,8 @@ Status Planner::status() const {
         Checkpoint& at = s.checkpoint.emplace();
         at.id = cut->first;
         at.timestamp = cut->second.last_attempt;
+    } else if (acked_.completed_operations > 0) {
+        s.checkpoint = acked_;
     }
     if (eta) {
         s.estimated_completion_time = now_ms_ + eta->seconds * 1000.0;

@@ -464,12 +464,12 @@ struct Checkpoint {
 };
 template <class V>
 void describe(V& v, Checkpoint& c) {
-    v.type("Checkpoint", "Where the oldest batch under way is, and what a kill would leave of it.");
-    v.field("id", c.id, "`seq` of its first op, which a restart does not change.");
+    v.type("Checkpoint", "Where the oldest batch under way is, and what a kill would leave of it; without one, what the next pull has to verify.");
+    v.field("id", c.id, "`seq` of its first op, which a restart does not change. In `verify`: of the last that was acknowledged.");
     v.field("phase", c.phase);
     v.field("timestamp", c.timestamp, "Since when, ms since epoch.");
-    v.field("completedOperations", c.completed_operations, "Ops of the batch that are done.");
-    v.field("state", c.state, "What the rows of its ops say. unknown: `execute` was cut, and the same request goes again.");
+    v.field("completedOperations", c.completed_operations, "Ops of the batch that are done. In `verify`: those that the server acknowledged and no pull has compared yet.");
+    v.field("state", c.state, "What the rows of its ops say. unknown: `execute` was cut, and the same request goes again. done: in `verify` there are none any more.");
 }
 
 struct Status {
