@@ -15,8 +15,8 @@ constexpr std::size_t kMaxChain = 256;            // ops of one lane that one ba
 constexpr double kLineBytes = kOpOverheadBytes;   // what an op costs on the wire besides its body
 constexpr double kLargestDeltaGuess = 4096;       // an edit does not grow with its document; what it really takes is cut to the budget once formed
 constexpr std::size_t kLoadingAtOnce = 64;        // with so many ops waiting for their bytes, no others are chosen
-constexpr std::size_t kFormedAtOnce = 100;        // ops in one step, which is to be no long task …
-constexpr double kFormedBytesAtOnce = 96 * 1024;  // … and their documents; one op is always formed
+constexpr std::size_t kFormedAtOnce = 100;          // ops in one step, which is to be no long task …
+constexpr double kFormedBytesAtOnce = 1536 * 1024;  // … and their documents; one op is always formed
 constexpr std::size_t kProbeOps = 10;             // what goes while the breaker is not closed
 
 Band shown_band(const Op& op) { return effective_band(static_cast<Band>(op.band), op.score); }
