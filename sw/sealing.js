@@ -134,7 +134,7 @@ export class Keyring {
     const key = await this.#key(id);   // before the rooms are filled: nothing is awaited between that and the cipher
     const opened = await decrypt(key, fromText(nonceRoom(kNonceBytes), sealed, 0), fromText(textRoom(bytesIn(sealed) - kNonceBytes), sealed, kNonceChars), place);
     const value = JSON.parse(decoder.decode(opened));
-    opened.transfer?.(0);   // a browser keeps the buffer as well, so what is in it is let go
+    /** @type {any} */ (opened).transfer?.(0);   // a browser keeps the buffer as well, so what is in it is let go
     return value;
   }
 

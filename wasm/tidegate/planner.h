@@ -332,7 +332,7 @@ private:
     void origin_answered();
     void note_exchange(const Batch& batch, const OutcomeIn& outcome, bool captive);
     void note_pace(const OutcomeIn& outcome);
-    void note_error(const std::string& owner, const Ruling& ruling, std::int64_t status, const std::string& detail);
+    void note_error(const std::string& owner, const Ruling& ruling, std::int64_t status, const std::string& detail = {});
     std::optional<double> asked_wait(const OutcomeIn& outcome) const;
     void unfreeze(Op& op, CommitSpec& spec);
     bool& deltas_taken(const Op& op) { return op.is_json() ? delta_ok_ : blob_delta_ok_; }

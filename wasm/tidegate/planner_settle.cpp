@@ -169,7 +169,7 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
     const std::string detail = status ? parse_problem(view(batch.answer_slot)).text : outcome.message;
     const std::size_t count = batch.items.size();
     const std::string& owner = outbox_.find(batch.items.front().seq)->lane->owner;
-    note_error(owner, ruling, status, "");
+    note_error(owner, ruling, status, status || ruling.verdict != Verdict::auth ? std::string() : detail);   // of this our shell speaks: why there are no headers
     // One op, or one group that cannot be split: nothing smaller is left to try.
     const bool smallest = count == outbox_.unit(*outbox_.find(batch.items.front().seq)).size();
     bool kill = false;
@@ -338,7 +338,7 @@ void Planner::settle_op(Batch& batch, Item& item, const WireResult& result, bool
             write_row(op, spec);
             return;
         case Verdict::quarantine:
-            note_error(op.lane->owner, ruling, result.status, "");
+            note_error(op.lane->owner, ruling, result.status);
             quarantine(op, ruling.sentence, spec);
             return;
         case Verdict::dead:
@@ -385,7 +385,7 @@ void Planner::op_done(Item& item, const WireResult& result, CommitSpec& spec) {
 }
 
 void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const std::string& detail, CommitSpec& spec) {
-    note_error(op.lane->owner, ruling, status, "");
+    note_error(op.lane->owner, ruling, status);
     std::string reason = ruling.sentence;
     if (!detail.empty()) reason += say(": ", detail.substr(0, 200));
     for (const std::uint64_t seq : outbox_.unit(op)) {   // a group as one
@@ -413,7 +413,7 @@ void Planner::op_dead(Op& op, const Ruling& ruling, std::int64_t status, const s
 
 // It waits and is repeated with the same body under the same key. `counts`: the answer was about this op alone.
 void Planner::op_again(Op& op, const Ruling& ruling, std::int64_t status, bool counts, const OutcomeIn& outcome, CommitSpec& spec) {
-    note_error(op.lane->owner, ruling, status, "");
+    note_error(op.lane->owner, ruling, status);
     if (counts && op.attempts + 1 >= settings_.max_retry_attempts) {
         outbox_.change(op, [](Op& o) { ++o.attempts; });
         op_dead(op, ruling, status, say("refused ", op.attempts, " times while others succeeded"), spec);
