@@ -139,6 +139,18 @@ test('a new version of the worker removes the older shell, and no cache ever hol
 /** The sessions in which something arrived, by what began them. @param {any} page */
 const triggers = async (page) => (await page.run(async () => (await client).background.list())).filter(({ itemsSucceeded }) => itemsSucceeded > 0).map(({ trigger }) => trigger);
 
+/** What nothing has sent yet arrives by one event of the browser. @param {any} scene @param {string} trigger @param {(workers: any) => Promise<void>} fire */
+async function drainsWithNoPage(scene, trigger, fire) {
+  const workers = await scene.browser.workers();
+  assert.equal(scene.gateway.batches, 0, 'nothing was sent yet');
+  await fire(workers);
+  await scene.arrived();
+  assert.deepEqual(await scene.browser.targets({ type: 'page', url: scene.origin }), [], 'no page took part');
+  const again = await scene.open();
+  assert.deepEqual(await triggers(again), [trigger]);
+  return await scene.verify(again);
+}
+
 test('where periodic sync is permitted the browser has its tag by itself, and its event drains with no page open', async (t) => {
   const scene = await openScene(t, { syncParameters: { skip_permissions_check_for_testing: 'true' } });
   const page = await scene.open();
@@ -149,14 +161,7 @@ test('where periodic sync is permitted the browser has its tag by itself, and it
   await worker.detach();
   await scene.saveForLater(page, makeEdits({ count: 10, entities: 10, seed: 10, fold: 0 }));
   await scene.gateway.open();
-  const workers = await scene.browser.workers();
-  assert.equal(scene.gateway.batches, 0, 'nothing could be sent yet');
-  await workers.firePeriodic(scene.origin, 'tidegate');
-  await scene.arrived();
-  assert.deepEqual(await scene.browser.targets({ type: 'page', url: scene.origin }), [], 'no page took part');
-  const again = await scene.open();
-  assert.deepEqual(await triggers(again), ['periodic']);
-  const { accepted } = await scene.verify(again);
+  const { accepted } = await drainsWithNoPage(scene, 'periodic', (workers) => workers.firePeriodic(scene.origin, 'tidegate'));
   assert.equal(accepted, 10);
 });
 
@@ -169,14 +174,7 @@ test('a push that says "hint" drains with no page open', async (t) => {
   });
   await scene.save(page, makeEdits({ count: 10, entities: 10, seed: 11, fold: 0 }));
   await page.close();
-  const workers = await scene.browser.workers();
-  assert.equal(scene.gateway.batches, 0, 'nothing was sent yet');
-  await workers.push(scene.origin, '{"tidegate":"hint"}');
-  await scene.arrived();
-  assert.deepEqual(await scene.browser.targets({ type: 'page', url: scene.origin }), [], 'no page took part');
-  const again = await scene.open();
-  assert.deepEqual(await triggers(again), ['push']);
-  const { effects } = await scene.verify(again);
+  const { effects } = await drainsWithNoPage(scene, 'push', (workers) => workers.push(scene.origin, '{"tidegate":"hint"}'));
   assert.equal(effects, 10);
 });
 
