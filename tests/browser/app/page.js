@@ -1,5 +1,5 @@
 // The page under test: it opens the outbox, with the service worker (or the one that ?worker= names, or none with ?worker=none), and leaves the client where a test finds it.
-// ?owner= says whose it is, ?token= with which token; asked for another, it says "second". With sealed-sw.js what is kept is sealed. With ?mortal it can die at any await (mortal.js). With ?alone=COUNT nobody is at the wheel: it saves so many documents by itself, and tells the server of each save that is safe.
+// ?owner= says whose it is, ?token= with which token; asked for another, it says "second". With sealed-sw.js what is kept is sealed. With ?persist=no the browser is not asked to keep it. With ?mortal it can die at any await (mortal.js). With ?alone=COUNT nobody is at the wheel: it saves so many documents by itself, and tells the server of each save that is safe.
 import { connect } from 'tidegate';
 import { encryption } from 'tidegate/encryption';
 import { uploads } from 'tidegate/uploads';
@@ -18,7 +18,7 @@ const authorize = async (_owner, { refresh }) => {
 
 window.client = connect({
   endpoint: '/api/v1', owner: asked.get('owner') ?? '', wasm: 'tidegate.wasm', ...(worker === 'none' ? {} : { worker }), ...(window.token && { authorize }),
-  ...(worker === 'sealed-sw.js' && { encryption: encryption() }), uploads: uploads(),
+  ...(worker === 'sealed-sw.js' && { encryption: encryption() }), uploads: uploads(), persist: asked.get('persist') !== 'no',
 });
 
 /** @param {number} count */

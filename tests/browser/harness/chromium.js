@@ -138,9 +138,9 @@ export class Browser {
     return targetInfos.filter((target) => target.type === type && target.url.startsWith(url));
   }
 
-  /** A tab; `url` is loaded when it resolves. @param {string} [url] */
-  async page(url = 'about:blank') {
-    const { targetId } = await this.send('Target.createTarget', { url: 'about:blank' });
+  /** A tab; `url` is loaded when it resolves. @param {string} [url] @param {string} [browserContextId]  of Target.createBrowserContext: a profile of its own */
+  async page(url = 'about:blank', browserContextId) {
+    const { targetId } = await this.send('Target.createTarget', { url: 'about:blank', browserContextId });
     const page = await this.#attach(targetId);
     for (const domain of ['Page', 'Runtime']) await page.send(`${domain}.enable`);
     page.on('Runtime.exceptionThrown', ({ exceptionDetails }) => page.errors.push(exceptionDetails.exception?.description ?? exceptionDetails.text));
