@@ -13,7 +13,7 @@ let made;
 /** The app's files by path, without the version in sw.js. */
 async function files() {
   const { outputFiles } = await build({
-    entryPoints: ['page.js', 'sw.js', 'blob-sw.js', 'page-credentials-sw.js', 'sealed-sw.js', 'mortal-sw.js', 'started-sw.js', 'inner-sw.js', 'notify-sw.js'].map((name) => join(kApp, name)), bundle: true, format: 'esm', target: 'es2022', conditions: ['browser'],
+    entryPoints: ['page.js', 'sw.js', 'blob-sw.js', 'page-credentials-sw.js', 'sealed-sw.js', 'mortal-sw.js', 'started-sw.js', 'inner-sw.js', 'notify-sw.js', 'plugins-sw.js'].map((name) => join(kApp, name)), bundle: true, format: 'esm', target: 'es2022', conditions: ['browser'],
     outdir: kApp, write: false, absWorkingDir: at('.'), logLevel: 'error',
   });
   const found = new Map(outputFiles.map(({ path, contents }) => [path.slice(kApp.length), Buffer.from(contents)]));

@@ -1,0 +1,56 @@
+// The person's consent: without it no request leaves the device, whoever asks; taken back in the middle of a drain, none follows those that are under way; given again, the rest goes.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { makeEdits } from './harness/edits.js';
+import { kQuickSettings, openScene } from './harness/scene.js';
+import { until } from './harness/until.js';
+
+const kEdits = 120;
+const settings = (page, changes) => page.run(async (changes) => { await (await client).settings(changes); }, changes);
+/** Drains, and says what the drain came to and what is left. */
+const sync = (page) => page.run(async () => {
+  const open = await client;
+  await open.sync();
+  const { state, reason, queueSize } = await open.status();
+  const { reason: why } = queueSize > 0 ? await open.explain((await open.ops())[0].id) : {};
+  return { state, reason, queueSize, why };
+});
+
+const kWithdrawn = { state: 'paused', reason: 'Consent to sync was withdrawn', why: 'consent' };
+
+for (const worker of ['sw.js', 'none'])
+  test(`consent${worker === 'none' ? ' without a worker' : ''}: not given, nothing leaves, whoever asks; taken back in the middle of a drain, no request follows; given again, the rest arrives, each op once`, async (t) => {
+    const scene = await openScene(t);
+    const { gateway } = scene;
+    const page = await scene.open({ worker });
+    await settings(page, { ...kQuickSettings, consent: 'withdrawn' });
+    await scene.save(page, makeEdits({ count: kEdits, entities: kEdits, seed: 61, fold: 0 }));
+    assert.deepEqual(await sync(page), { ...kWithdrawn, queueSize: kEdits });
+    if (worker === 'sw.js') await (await scene.browser.workers()).fire(scene.origin, 'tidegate');
+    await page.goto(`${scene.origin}/?worker=${worker}`);
+    await page.run('client.then(() => {})');
+    assert.deepEqual(await sync(page), { ...kWithdrawn, queueSize: kEdits });
+    assert.deepEqual(gateway.requests, []);
+
+    const held = [];
+    gateway.watch = (place) => (place === 'answered' ? new Promise((resolve) => { held.push(resolve); }) : undefined);
+    await settings(page, { consent: 'granted' });
+    await until(() => held.length > 0, 'a batch under way');
+    await settings(page, { consent: 'withdrawn' });
+    const underWay = gateway.requests.length;
+    gateway.watch = null;
+    for (const goOn of held) goOn('go');   // what was under way is heard
+    const { queueSize, ...said } = await sync(page);
+    assert.deepEqual(said, kWithdrawn);
+    assert.equal(queueSize, kEdits - scene.server.effects());
+    await page.goto(`${scene.origin}/?worker=${worker}`);
+    assert.deepEqual(await sync(page), { ...kWithdrawn, queueSize });
+    assert.equal(gateway.requests.length, underWay, 'none followed');
+    assert.ok(queueSize > 0 && queueSize < kEdits, `${queueSize} are left`);
+
+    await settings(page, { consent: 'granted' });
+    const { effects } = await scene.verify(page);
+    assert.equal(effects, kEdits);
+    const trail = await page.run(async () => (await (await client).history({ prefix: 'audit/' })).filter(({ value }) => value.kind === 'consent').map(({ value }) => value.consent));
+    assert.deepEqual(trail, ['withdrawn', 'granted', 'withdrawn', 'granted']);
+  });
