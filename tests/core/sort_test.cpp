@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -38,4 +39,34 @@ TEST_CASE("the order of keys is that of a stable sort, whatever they are") {
             all.push_back(std::move(parts));
         }
     for (const std::vector<double>& keys : all) CHECK(order_of(keys) == stably(keys));
+}
+
+TEST_CASE("the order of keys is that of a stable sort, however they are spread and whether they are few or many") {
+    Random random(8);
+    const auto ordered = [](const std::vector<double>& keys, bool spread) {
+        const auto [least, most] = std::minmax_element(keys.begin(), keys.end());
+        std::vector<std::uint32_t> order(keys.size());
+        CHECK(order_spread(keys, *least, *most, order) == spread);
+        if (spread) CHECK(order == stably(keys));
+        CHECK(order_of(keys) == stably(keys));
+    };
+    for (const std::size_t count : {2u, 9u, 1000u, 32768u, 32769u}) {
+        const auto keys_of = [&](const auto& key) {
+            std::vector<double> keys(count);
+            for (std::size_t i = 0; i < count; ++i) keys[i] = key(i);
+            return keys;
+        };
+        const bool few = count <= 32768, several = count > 9;
+        const double width = static_cast<double>(count);
+        ordered(keys_of([&](std::size_t) { return 1'795'262'400'000.0 + std::floor(random.between(0, 6e8)); }), few);
+        ordered(keys_of([&](std::size_t i) { return -static_cast<double>(i); }), few);                                    // falling
+        ordered(keys_of([&](std::size_t i) { return static_cast<double>(i % 2); }), few);                                 // two keys
+        ordered(keys_of([&](std::size_t i) { return 0.1 * std::floor(random.between(0, width)) + (i == 0 ? -1 : 0); }), few);
+        ordered(keys_of([&](std::size_t) { return 7.0; }), false);                                                        // one key has no spread
+        ordered(keys_of([&](std::size_t i) { return i == 0 ? 4e9 : std::floor(random.between(0, width)); }), few && !several);    // all but one close together
+        ordered(keys_of([&](std::size_t i) { return i == 0 ? 4e18 : random.between(0, width); }), few && !several);
+        ordered(keys_of([&](std::size_t i) { return (i % 2 ? 0 : 4e9) + std::floor(random.between(0, width)); }), few && !several);
+        ordered(keys_of([&](std::size_t i) { return i % 2 ? -1.7e308 : 1.7e308; }), false);                               // farther apart than a double goes
+        ordered(keys_of([&](std::size_t i) { return i % 2 ? 0.0 : 5e-324; }), false);
+    }
 }
