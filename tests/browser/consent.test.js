@@ -36,7 +36,7 @@ for (const worker of ['sw.js', 'none'])
     gateway.watch = (place) => (place === 'answered' ? new Promise((resolve) => { held.push(resolve); }) : undefined);
     await settings(page, { consent: 'granted' });
     await until(() => held.length > 0, 'a batch under way');
-    await settings(page, { consent: 'withdrawn' });
+    await settings(worker === 'none' ? page : await scene.open(), { consent: 'withdrawn' });   // with a worker, from whichever tab
     const underWay = gateway.requests.length;
     gateway.watch = null;
     for (const goOn of held) goOn('go');   // what was under way is heard
