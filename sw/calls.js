@@ -219,7 +219,7 @@ export async function createCalls(options, deps) {
     op: async (id) => {
       account.mustBeHere();
       const row = await store.rowById(id);
-      return row && isOf(row, owner) ? shownOp(row) : undefined;
+      return row && isOf(row, owner) ? (await shownOps(store, [row]))[0] : undefined;
     },
     history: async (options = {}) => {
       account.mustBeHere();
@@ -384,6 +384,12 @@ async function waiting(store, { entity, entityId, contentType, deleted, opId, se
   return row?.upload ? { entity, entityId, contentType, opId, seq, doc: undefined, sizeBytes: row.sizeBytes } : undefined;
 }
 
+/** Ops as they are shown; of a row that the core could not read it has said what it is. @param {Store} store @param {OpRow[]} rows @returns {Promise<Op[]>} */
+async function shownOps(store, rows) {
+  const { unread } = (await store.get('state', 'core')) ?? {};
+  return rows.map((row) => shownOp({ ...row, ...unread?.[row.seq] }));
+}
+
 /** An op as it is shown (docs/guide-service-worker.md). @param {OpRow} row @returns {Op} */
 function shownOp(row) {
   const { id, seq, entity, entityId, action, priority, createdAt, attempts = 0, sizeBytes = 0, state = 'queued' } = row;
@@ -391,14 +397,9 @@ function shownOp(row) {
   const op = {
     id, seq, entity, entityId, action, priority: priority ?? 'normal', score: row.score, state, localVersion: seq, createdAt, attempts, sizeBytes,
   };
-  if (row.reason) op.reason = row.reason;
-  if (row.lastAttempt) op.lastAttempt = row.lastAttempt;
   if (row.untilMs) op.nextAttempt = row.untilMs;
-  if (row.error) op.error = row.error;
   if (row.upload) op.sentBytes = parseInt(row.upload) || 0;   // "new", or it begins with them (uploads.js)
-  const { unreadable } = /** @type {any} */ (row);
-  if (unreadable) op.unreadable = unreadable;
-  return op;
+  return Object.assign(op, ...['reason', 'lastAttempt', 'error', 'unreadable'].map((key) => row[/** @type {'reason'} */ (key)] && { [key]: row[/** @type {'reason'} */ (key)] }));
 }
 
 /** Records without a name are nobody's in particular. @param {Store} store @param {string} owner @param {{prefix?: string, after?: string, limit?: number}} options */
@@ -416,6 +417,6 @@ async function listHistory(store, owner, { prefix, after, limit = kListLimit }) 
 async function listOps(store, owner, state, limit, after) {
   const found = [];
   for await (const rows of opsOf(store, owner, after))
-    for (const row of rows) if ((row.state ?? 'queued') === (state ?? row.state ?? 'queued') && found.push(shownOp(row)) === limit) return found;
+    for (const op of await shownOps(store, rows)) if (op.state === (state ?? op.state) && found.push(op) === limit) return found;
   return found;
 }

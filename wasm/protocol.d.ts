@@ -172,13 +172,13 @@ export interface OutcomeIn {
 
 /** A person or the app asks for something. */
 export interface CommandIn {
-  /** signIn, signOut, pause, resume, flush, schedule, cancelSync, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended. */
+  /** signIn, signOut, pause, resume, flush, schedule, cancelSync, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, preview, isSyncRecommended. */
   type: string;
   /** Op id. */
   id?: string;
   priority?: string;
   session?: string;
-  /** Settings patch, rules array, list options, {owner}. */
+  /** Settings patch, rules array, {owner}. */
   value?: any;
 }
 

@@ -34,25 +34,12 @@ TEST_CASE("commands: one that does not exist is refused by name, cut to a readab
 
 TEST_CASE("commands: an op that is not in the outbox is named by whoever is asked for it") {
     World world;
-    for (const char* type : {"cancel", "retry", "drop", "setPriority", "explain", "op"}) {
+    for (const char* type : {"cancel", "retry", "drop", "setPriority", "explain"}) {
         CAPTURE(type);
         const Json answer = asked(world, type, {{"id", "nobody"}, {"priority", "high"}});
         CHECK(answer["error"]["code"] == "unknown-op");
         CHECK(answer["error"]["message"].get<std::string>().find("nobody") != std::string::npos);
     }
-}
-
-TEST_CASE("commands: op and ops show what is queued, by state, in pages") {
-    World world;
-    three_notes(world);
-    CHECK(asked(world, "op", {{"id", "op-2"}})["value"]["entityId"] == "b");
-    CHECK(asked(world, "ops")["value"].size() == 3);
-    const Json page = asked(world, "ops", {{"value", {{"after", 1u}, {"limit", 1u}}}})["value"];
-    REQUIRE(page.size() == 1);
-    CHECK(page[0]["id"] == "op-2");
-    CHECK(asked(world, "ops", {{"value", {{"state", "queued"}}}})["value"].size() == 3);
-    CHECK(asked(world, "ops", {{"value", {{"state", "dead"}}}})["value"].empty());
-    CHECK(asked(world, "ops", {{"value", {{"state", 7}, {"after", "x"}, {"limit", -1}}}})["value"].size() == 3);   // of the wrong type: as if absent
 }
 
 TEST_CASE("commands: an op on its way is cancelled, not dropped; a priority is one of four") {

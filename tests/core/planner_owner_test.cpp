@@ -240,8 +240,8 @@ TEST_CASE("what was on the wire for another is settled for its own ops, and told
         for (const auto& [key, value] : w.values["history"])
             if (key.rfind("session/", 0) == 0 && value.value("owner", "") == "bob") CHECK(value["errors"].empty());
         sign(w, "signIn", "ann");
-        const Json left = w.command({{"type", "ops"}})["value"];
-        for (const Json& op : left) w.command({{"type", "drop"}, {"id", op["id"]}});
+        const auto left = w.values["ops"];
+        for (const auto& [seq, op] : left) w.command({{"type", "drop"}, {"id", op["id"]}});
         w.now += 600000;
         w.run(kManual);
         CHECK(w.queued() == 0);

@@ -429,6 +429,80 @@ TEST_CASE("FF-07: a bad row is rejected by itself, the rest is planned") {
     CHECK(w.queued() == 1);
 }
 
+TEST_CASE("FF-07: a row that cannot be read is an op all the same: counted, explained, waited for, never sent and never written over; mended, it goes") {
+    World w;
+    const std::string bad = w.accept("FORM", "a", "create", form(1), {{"priority", "urgent"}});
+    w.accept("FORM", "b", "create", form(2), {{"dependsOn", {bad}}});
+    w.accept("FORM", "c", "create", form(3));
+    const Json row = w.row(1);
+    const auto ask = [&w](const char* type, const std::string& id) { return w.command({{"type", type}, {"id", id}, {"priority", "high"}}); };
+    for (int start = 1; start <= 2; ++start) {
+        CAPTURE(start);
+        w.run(kSync);
+        CHECK(w.rejected.size() == static_cast<std::size_t>(start));
+        CHECK(w.queued() == 2);
+        CHECK((*w.status)["deadLetters"] == 1);
+        CHECK(w.values["state"]["core"]["unread"]["1"]["state"] == "quarantined");
+        const std::string reason = w.values["state"]["core"]["unread"]["1"]["reason"];
+        CHECK(reason.find("\"urgent\"") != std::string::npos);
+        CHECK(ask("explain", bad)["value"].dump().find("urgent") != std::string::npos);
+        CHECK_FALSE(ask("retry", bad).contains("error"));
+        w.run(kSync);
+        CHECK(ask("explain", bad)["value"].dump().find("urgent") != std::string::npos);
+        CHECK(w.queued() == 2);
+        CHECK_FALSE(ask("setPriority", bad).contains("error"));
+        CHECK(w.row(1) == row);
+        w.restart();
+    }
+    SUBCASE("mended") {
+        w.values["ops"]["1"]["priority"] = "high";
+        w.run(kSync);
+        CHECK(w.queued() == 0);
+        CHECK(w.doc("FORM", "a") == form(1));
+        CHECK(w.doc("FORM", "b") == form(2));
+        CHECK(w.values["state"]["core"]["unread"].empty());
+    }
+    SUBCASE("given up") {
+        w.run(kSync);
+        CHECK_FALSE(ask("drop", bad).contains("error"));
+        w.run(kSync);
+        CHECK(w.row(1).is_null());
+        CHECK(w.doc("FORM", "b") == form(2));
+    }
+}
+
+TEST_CASE("of rows that cannot be read a hundred are listed; all of them stay") {
+    World w;
+    for (int i = 0; i < 120; ++i) w.accept("FORM", "f" + std::to_string(i), "create", form(i), {{"priority", "urgent"}});
+    w.accept("FORM", "fine", "create", form(1));
+    w.run(kSync);
+    CHECK(w.doc("FORM", "fine") == form(1));
+    CHECK(w.queued() == 120);
+    CHECK((*w.status)["deadLetters"] == 120);
+    CHECK((*w.status)["state"] == "failed");
+    CHECK(w.values["state"]["core"]["unread"].size() == kMaxUnreadShown);
+}
+
+TEST_CASE("a row of another owner that cannot be read is told to nobody") {
+    World w;
+    w.command({{"type", "signIn"}, {"value", {{"owner", "ann"}}}});
+    w.accept("FORM", "a", "create", form(1), {{"owner", "bob"}, {"priority", "urgent"}});
+    w.run(kSync);
+    CHECK(w.rejected.empty());
+    CHECK((*w.status)["deadLetters"] == 0);
+    w.command({{"type", "signIn"}, {"value", {{"owner", "bob"}}}});
+    CHECK((*w.status)["deadLetters"] == 1);
+}
+
+TEST_CASE("an atomic group with a row that cannot be read goes not at all") {
+    World w;
+    w.accept("FORM", "a", "create", form(1), {{"group", "g"}, {"priority", "urgent"}});
+    w.accept("FORM", "b", "create", form(2), {{"group", "g"}});
+    w.run(kSync);
+    CHECK(w.queued() == 2);
+    CHECK(w.server.requests.empty());
+}
+
 TEST_CASE("a malformed input is refused by path and changes nothing") {
     World w;
     w.accept("FORM", "a", "create", form(1));

@@ -477,6 +477,40 @@ test('a page that hears that it is online again drains at once', async (t) => {
   assert.equal((await get('NOTE/1')).status, 200);
 });
 
+test('a damaged record of the outbox is shown as quarantined, with the reason, stays as it is, and everything else goes; dropped, it is gone', async (t) => {
+  const { client, get, events } = await browser(t, { withWorker: false });
+  await client.pause();
+  const { id } = await client.save('NOTE', 'bad', { n: 1 });
+  await client.save('NOTE', 'good', { n: 2 });
+  const settled = (request) => new Promise((resolve, reject) => { request.onsuccess = () => resolve(request.result); request.onerror = () => reject(request.error); });
+  const db = await settled(indexedDB.open('tidegate'));
+  t.after(() => db.close());
+  const ops = () => db.transaction('ops', 'readwrite').objectStore('ops');
+  const damaged = { ...(await settled(ops().index('id').get(id))), entityId: 7 };
+  await settled(ops().put(damaged));
+  await client.close();
+
+  const again = await connect({ worker: '/sw.js', endpoint: '/api/v1', wasm: '/tidegate.wasm' });
+  t.after(() => again.close());
+  again.subscribe((event) => events.push(event));
+  await again.resume();
+  await until(async () => (await get('NOTE/good')).status === 200, 'the other one');
+  await until(async () => (await again.ops({ state: 'quarantined' })).length === 1, 'the quarantined one');
+  const reason = 'entityId: expected a string, got 7';
+  assert.equal((await again.op(id)).state, 'quarantined');
+  assert.ok((await again.op(id)).reason.includes(reason), (await again.op(id)).reason);
+  assert.ok(JSON.stringify(await again.explain(id)).includes(reason), JSON.stringify(await again.explain(id)));
+  assert.equal((await again.status()).deadLetters, 1);
+  assert.ok(events.some(({ type, detail }) => type === 'sync.rejected' && detail.id === id));
+  await again.retry(id);
+  assert.ok((await again.op(id)).reason.includes(reason), 'a retry makes nothing better');
+  assert.deepEqual(await settled(ops().index('id').get(id)), damaged);
+  assert.equal((await get('NOTE/bad')).status, 404);
+  await again.drop(id);
+  assert.deepEqual(await again.ops(), []);
+  assert.equal((await again.status()).deadLetters, 0);
+});
+
 test('a listener that throws harms nobody', async (t) => {
   const { client, events } = await browser(t, { withWorker: false });
   const real = console.error;

@@ -17,7 +17,6 @@ const kNoLimits = {
   'wasm/tidegate/connectivity.cpp kMaxGoodput': 'a measurement above it is not believed',
   'wasm/tidegate/eta.cpp kMaxWork': 'keeps a sum finite',
   'wasm/tidegate/eta.cpp kMaxRate': 'keeps a quotient finite',
-  'wasm/tidegate/planner_commands.cpp kMaxListed': 'of a command to the core that no call of a client makes: ops() reads the store',
   'wasm/tidegate/json_number.cpp kMaxDigits': 'digits behind it decide nothing about a double',
   'wasm/tidegate/json_number.cpp kMaxShift': 'how far one step of the reading of a number goes',
 };

@@ -210,7 +210,7 @@ void World::command_something() {
             if (people.chance(0.1)) options["operation"] = "full";
             return ask_from_page(Json{{"type", "manual"}, {"trigger", "manual"}}, {Json{{"type", "flush"}, {"value", options}}});
         }
-        case 7: return ask_from_page(message, {Json{{"type", "status"}}, Json{{"type", "explain"}, {"id", id}}, Json{{"type", "ops"}}, Json{{"type", "metrics"}}});
+        case 7: return ask_from_page(message, {Json{{"type", "status"}}, Json{{"type", "explain"}, {"id", id}}, Json{{"type", "metrics"}}});
         case 8:
             for (auto& [seq, op] : ledger.ops())
                 if (const auto row = disk.rows().find(seq); row != disk.rows().end() && parked(row->second)) {

@@ -32,6 +32,11 @@ inline constexpr std::size_t kMaxLendings = 1024;
 // Ops of this entity are runs of the app's own jobs: the shell executes them, in place of a request. The entity id is the task's.
 inline constexpr std::string_view kTaskEntity = "tidegate.task";
 
+// The op of this entity stands for a row that cannot be read (also sw/records.js): parked, never sent, and never written over that row.
+inline constexpr std::string_view kUnreadEntity = "?";
+// So many of them are listed as what they are; of more the store shows its rows.
+inline constexpr std::size_t kMaxUnreadShown = 100;
+
 // Where an index has a lane.
 enum class Indexed : std::uint8_t { nowhere, ready, timer };
 

@@ -100,6 +100,7 @@ const Json& Planner::core_state() {
     set(core_, "authPaused", std::move(owners));
     set(core_, "abandoned", abandoned_);
     set(core_, "pulls", pulls_state());
+    set(core_, "unread", unread_);
     core_.erase("owner");
     core_.erase("lastError");
     if (outbox_.told_owner()) set(core_, "owner", signed_in());
@@ -175,11 +176,11 @@ Result<Plan> Planner::step(const Json& json) {
 void Planner::take_rows(const std::vector<Json>& rows) {
     CommitSpec spec;
     for (const Json& json : rows) {
-        auto row = row_from_json(json);
         const std::uint64_t seq =
             json.is_object() && json.contains("seq") && json["seq"].is_number_unsigned() ? json["seq"].get<std::uint64_t>() : 0;
         outbox_.know(seq);
-        if (row && outbox_.find(row.value().seq)) continue;  // a window read twice
+        if (outbox_.find(seq)) continue;  // a window read twice
+        auto row = row_from_json(json);
         auto added = row ? outbox_.add(std::move(row.value())) : Result<Op*>(row.error());
         if (added) {
             score_op(*added.value());
@@ -188,13 +189,27 @@ void Planner::take_rows(const std::vector<Json>& rows) {
             if (added.value()->undo != Undo::none) undos_.insert(seq);
             continue;
         }
-        rows_refused_ = true;
-        Rejected rejected{std::nullopt, std::nullopt, added.error().code, added.error().path, added.error().message};
-        if (seq) rejected.seq = seq;
-        if (const std::string* id = text_at(json, "id")) rejected.id = *id;
-        plan_->rejected.push_back(std::move(rejected));
+        stand_in(seq, json, added.error());
     }
     if (!spec.writes.empty()) emit_commit(std::move(spec));
+}
+
+// A row that cannot be read is an op all the same: it is counted, what waits for it waits, and a person decides. The row itself stays as it is, for a release that can read it.
+void Planner::stand_in(std::uint64_t seq, const Json& json, const Error& error) {
+    OpRow row;
+    row.seq = seq;
+    row.id = row.entity_id = text_field(json, "id");
+    row.owner = text_field(json, "owner");
+    row.group = text_field(json, "group");
+    row.entity = kUnreadEntity;
+    row.lane = lane_of(row.owner, row.entity, row.id);
+    row.state = OpState::quarantined;
+    row.reason = error.message;
+    if (unread_.size() < kMaxUnreadShown)
+        unread_[std::to_string(seq)] = object().set("state", name_of(row.state)).set("reason", row.reason);
+    core_dirty_ = true;
+    if (!outbox_.away(row.owner)) plan_->rejected.push_back({seq, row.id, error.code, error.path, error.message});
+    outbox_.add(std::move(row));
 }
 
 // Refuses what would wait in a circle, by name. Constant work per edge.
@@ -301,7 +316,7 @@ void Planner::take_event(const EventIn& event) {
 void Planner::take_outcome(const OutcomeIn& outcome) {
     const auto it = pending_.find(outcome.id);
     if (it == pending_.end()) {
-        plan_->rejected.push_back({std::nullopt, std::nullopt, "unknown-effect", "/outcomes",
+        plan_->rejected.push_back({0, "", "unknown-effect", "/outcomes",
                                    say("outcome ", outcome.id, " belongs to no effect of this planner")});
         return;
     }
@@ -439,11 +454,12 @@ void Planner::flush_notices() {
     notices_.clear();
 }
 
-Write& Planner::write_row(const Op& op, CommitSpec& spec) const {
+Write* Planner::write_row(const Op& op, CommitSpec& spec) const {
+    if (op.lane->entity == kUnreadEntity) return nullptr;
     OpRow row = outbox_.row_of(op);
     Write& write = add_write(spec.writes, "ops", op.seq);
     write.value = row_to_json(row);
-    return write;
+    return &write;
 }
 
 // The row and everything of it.
@@ -645,7 +661,7 @@ void Planner::finish_turn(Plan& plan) {
     } else if (!busy && !stay && core_dirty_) {
         emit_commit(CommitSpec{});
         busy = true;
-    } else if (!busy && !stay && !snapshot_stored_ && !rows_refused_ && outbox_.size() >= kSnapshotFromOps && outbox_.size() <= kSnapshotMostOps && failed_commits_.empty()) {
+    } else if (!busy && !stay && !snapshot_stored_ && unread_.empty() && outbox_.size() >= kSnapshotFromOps && outbox_.size() <= kSnapshotMostOps && failed_commits_.empty()) {
         CommitSpec spec;
         Write& write = add_write(spec.writes, "state", "snapshot");
         write.value = object().set("seq", outbox_.known_seq());

@@ -258,7 +258,7 @@ private:
     void persist_core(Members& members);
     const Json& core_state();
     void read_core_state(const Json& core);
-    Write& write_row(const Op& op, CommitSpec& spec) const;
+    Write* write_row(const Op& op, CommitSpec& spec) const;
     static Json doc_record(const std::string& entity, const std::string& entity_id, const std::string& owner, const std::string& content_type, const Op* from);
     void let_go(const Op& op, CommitSpec& spec) const;
     void withdraw(const std::vector<std::uint64_t>& seqs, const char* kind, const char* by);
@@ -266,6 +266,7 @@ private:
     void expire_ops();
     bool expired(const Op& op) const;
     void check_row(Op& op, CommitSpec& spec);
+    void stand_in(std::uint64_t seq, const Json& row, const Error& error);
     void score_op(Op& op);
     void rescore_all();
 
@@ -420,14 +421,12 @@ private:
     void store_row(std::uint64_t seq);
     Json set_settings(const std::optional<Json>& value);
     Json set_rules(const std::optional<Json>& value);
-    Json list_ops(const std::optional<Json>& options) const;
 
     // planner_status.cpp
     Status status() const;
     Json metrics() const;
     EngineState engine_state(std::string& reason) const;
     ConnectivityShown connectivity() const;
-    Json shown(const Op& op) const;
     bool goes_next(const Op& op, const GateResult& gate);
     Json preview(const std::optional<Json>& options);
     Json is_recommended(const std::optional<Json>& weight) const;
@@ -487,7 +486,7 @@ private:
     std::uint64_t next_effect_ = 1, next_slot_ = 1, next_batch_ = 1;
     int tasks_open_ = 0;
     bool snapshot_stored_ = false, core_dirty_ = false;
-    bool rows_refused_ = false;   // a newer release may know what they are, and reads them only while no snapshot says that they were read
+    Json unread_ = Json::object();   // by their numbers the ops that stand for rows; a newer release may know what they are, and reads them only while no snapshot says that they were read
     bool manual_ = false;
     int restraint_ = 0, busy_steps_ = 0, calm_steps_ = 0;
     double event_ms_ = 0;       // how long the event may last in all

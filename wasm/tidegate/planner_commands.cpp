@@ -9,8 +9,6 @@
 namespace tidegate {
 namespace {
 
-constexpr std::size_t kMaxListed = 1000;
-
 Json failure(const char* code, const char* path, const std::string& message) {
     return object().set("error", object().set("code", code).set("path", path).set("message", message));
 }
@@ -47,11 +45,6 @@ Json Planner::take_command(const CommandIn& command) {
         const auto answer = explain(command.id);
         return answer ? fine(answer.value()) : failure(answer.error());
     }
-    if (type == "op") {
-        const Op* op = outbox_.find_id(command.id);
-        return op ? fine(shown(*op)) : failure("unknown-op", "/id", say("no op ", command.id, " is in the outbox"));
-    }
-    if (type == "ops") return fine(list_ops(command.value));
     if (type == "preview") return fine(preview(command.value));
     if (type == "isSyncRecommended") return is_recommended(command.value);
     return failure("unknown-command", "/type", say("type: expected a command, got \"", type.substr(0, 60), "\""));
@@ -125,6 +118,7 @@ Json Planner::retry_op(const std::string& id, bool drop) {
         withdraw(unit, "cancelled", "user");
         return fine();
     }
+    if (op->lane->entity == kUnreadEntity) return fine();   // its row is read anew by the next core
     // It goes below them again, and what was sent without it would be taken for what rests on it.
     for (const std::uint64_t seq : unit)
         if (const Op* later = outbox_.find(seq)->parked() ? outbox_.open_after(*outbox_.find(seq)) : nullptr)
@@ -222,22 +216,6 @@ Json Planner::is_recommended(const std::optional<Json>& weight) const {
     for (int i = 0; wanted && i < 3; ++i)
         if (*wanted == kWeights[i]) return fine(is_sync_recommended(link_, static_cast<Weight>(i)));
     return failure("wrong-value", "/weight", say("weight: expected light, medium or heavy, got ", quote_value(weight.value_or(Json()))));
-}
-
-Json Planner::list_ops(const std::optional<Json>& options) const {
-    std::string state;
-    std::uint64_t after = 0;
-    std::size_t limit = 100;
-    if (options && options->is_object()) {
-        state = text_field(*options, "state");
-        if (const auto it = options->find("after"); it != options->end() && it->is_number_unsigned()) after = it->get<std::uint64_t>();
-        if (const auto it = options->find("limit"); it != options->end() && it->is_number_unsigned())
-            limit = std::min<std::size_t>(kMaxListed, it->get<std::size_t>());
-    }
-    Json out = Json::array();
-    for (auto it = outbox_.ops().upper_bound(after); it != outbox_.ops().end() && out.size() < limit; ++it)
-        if (state.empty() || state == name_of(it->second.state)) out.push_back(shown(it->second));
-    return out;
 }
 
 }  // namespace tidegate

@@ -585,7 +585,7 @@ void Planner::append_folds(const Batch& batch, CommitSpec& spec) {
         }
         const bool sent_now = std::any_of(batch.items.begin(), batch.items.end(), [&run](const Item& item) { return item.seq == run.survivor; });
         if (!survivor || sent_now) continue;
-        set(*write_row(*survivor, spec).value, "action", name_of(run.action));
+        set(*write_row(*survivor, spec)->value, "action", name_of(run.action));
     }
 }
 

@@ -152,34 +152,6 @@ Json Planner::metrics() const {
     return out;
 }
 
-Json Planner::shown(const Op& op) const {
-    static const char* const kBands[] = {"low", "normal", "high", "critical"};
-    Json out = object()
-        .set("id", op.id)
-        .set("seq", op.seq)
-        .set("entity", op.lane->entity)
-        .set("entityId", op.lane->entity_id())
-        .set("owner", op.lane->owner)
-        .set("action", name_of(op.action))
-        .set("priority", kBands[op.band])
-        .set("score", op.score)
-        .set("state", name_of(op.state))
-        .set("createdAt", op.created_at)
-        .set("attempts", op.attempts)
-        .set("sends", op.sends)
-        .set("sizeBytes", op.size_bytes);
-    if (op.state == OpState::queued && op.until_ms > now_ms_) set(out, "state", "waiting");
-    if (op.state == OpState::queued && outbox_.blocked_by(op)) set(out, "state", "blocked");
-    if (op.last_attempt > 0) set(out, "lastAttempt", op.last_attempt);
-    if (op.until_ms > now_ms_) set(out, "nextAttempt", op.until_ms);
-    if (!op.rare().reason.empty()) set(out, "reason", op.rare().reason);
-    if (op.rare().error) {
-        OpError copy = *op.rare().error;
-        set(out, "error", encode(copy));
-    }
-    return out;
-}
-
 // Would the next batch carry it, as far as the queue alone decides?
 bool Planner::goes_next(const Op& op, const GateResult& gate) {
     Batch batch;

@@ -259,11 +259,11 @@ struct CommandIn {
 template <class V>
 void describe(V& v, CommandIn& c) {
     v.type("CommandIn", "A person or the app asks for something.");
-    v.field("type", c.type, "signIn, signOut, pause, resume, flush, schedule, cancelSync, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, op, ops, preview, isSyncRecommended.");
+    v.field("type", c.type, "signIn, signOut, pause, resume, flush, schedule, cancelSync, hint, pull, cancel, retry, drop, setPriority, settings, rules, status, metrics, explain, preview, isSyncRecommended.");
     v.defaulted("id", c.id, "Op id.");
     v.defaulted("priority", c.priority);
     v.defaulted("session", c.session);
-    v.field("value", c.value, "Settings patch, rules array, list options, {owner}.");
+    v.field("value", c.value, "Settings patch, rules array, {owner}.");
 }
 
 struct Input {
@@ -390,15 +390,14 @@ inline bool operator==(const Write& a, const Write& b) {
 }
 
 struct Rejected {
-    std::optional<std::uint64_t> seq;
-    std::optional<std::string> id;
-    std::string code, path, message;
+    std::uint64_t seq = 0;
+    std::string id, code, path, message;
 };
 template <class V>
 void describe(V& v, Rejected& r) {
     v.type("Rejected", "One bad item; the rest was planned.");
-    v.field("seq", r.seq);
-    v.field("id", r.id);
+    v.defaulted("seq", r.seq);
+    v.defaulted("id", r.id);
     v.field("code", r.code);
     v.field("path", r.path);
     v.field("message", r.message);
