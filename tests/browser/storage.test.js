@@ -24,6 +24,9 @@ async function openWaiting(scene, edits) {
   return page;
 }
 
+/** A drain tells every page that storage failed; perhaps after the answer to the one that asked. */
+const toldOfFailure = (page) => until(() => page.run(() => window.failed.includes('storage')), 'the news that storage failed', { seen: () => page.run(() => window.failed) });
+
 /** Goes on where openWaiting() waits, to the end of the scene. */
 async function goOn(scene, page) {
   assert.equal(scene.gateway.batches, 0, 'nothing was sent yet');
@@ -68,7 +71,7 @@ test('an upgrade that another tab blocks: calls say "blocked" after a bounded ti
     return Promise.all(calls.map((call) => refused(call)));
   });
   assert.deepEqual(told, ['blocked', 'blocked', 'blocked', 'blocked']);
-  assert.ok((await page.run(() => window.failed)).includes('storage'), 'the drain told every page');
+  await toldOfFailure(page);
 
   await page.run(async () => { window.waits = (await client).save('NOTE', 'waits', { n: 2 }); });
   await holder.page.run(() => window.db.close());
@@ -100,7 +103,7 @@ test('a later release owns the database: what needs it says "newer-schema", in t
     return Promise.all(calls.map((call) => refused(call)));
   });
   assert.deepEqual(told, Array(5).fill('newer-schema'));
-  assert.ok((await page.run(() => window.failed)).includes('storage'), 'the drain told every page');
+  await toldOfFailure(page);
   await (await scene.browser.workers()).stop();
   assert.equal(await page.run(() => refused((open) => open.sync())), 'newer-schema', 'a worker that starts now finds the same');
   await page.goto(scene.origin);
@@ -147,7 +150,7 @@ test('no room: a save is refused with "quota" and nothing of it is kept, what wa
   const page = await openWaiting(scene, makeEdits({ count: 10, entities: 10, seed: 53, fold: 0 }));
   await room.fill(page);
   assert.deepEqual(await page.run(async () => Promise.all([refused((open) => open.save('NOTE', 'refused', { n: 1 })), refused((open) => open.sync())])), ['quota', 'quota']);
-  assert.ok((await page.run(() => window.failed)).includes('storage'), 'the drain told every page');
+  await toldOfFailure(page);
   assert.deepEqual(await page.run(async () => [(await (await client).ops()).map(({ state }) => state), (await (await client).get('NOTE', 'refused')) ?? null]), [Array(10).fill('queued'), null]);
   await room.free();
   await scene.save(page, [{ entity: 'NOTE', entityId: 'refused', doc: { n: 1 } }]);
@@ -159,13 +162,15 @@ test('no room when the server has said yes: its word is kept until there is, and
   const scene = await openScene(t);
   const room = await limitedRoom(scene);
   const page = await openWaiting(scene, makeEdits({ count: 30, entities: 30, seed: 54, fold: 0 }));
-  let answered = 0;
-  scene.gateway.watch = async (place) => { if (place === 'answered' && (answered += 1) === 1) await room.fill(page); };
+  let filled;
+  scene.gateway.watch = async (place) => { if (place === 'answered') await (filled ??= room.fill(page)); };   // no answer is heard before there is no room for it
   await settings(page, { enabled: true });
-  await until(() => page.run(() => window.failed.includes('storage')), 'the drain to say that there is no room');
-  assert.equal(scene.server.effects(), 10, 'one batch');
+  await toldOfFailure(page);
+  const applied = scene.server.effects();
+  assert.ok(applied >= 10, `${applied} effects`);
   const states = await page.run(async () => (await (await client).ops()).map(({ state }) => state));
-  assert.deepEqual(states.sort(), [...Array(20).fill('queued'), ...Array(10).fill('sending')], 'nothing is forgotten that was not written down');
+  assert.equal(states.length, 30, 'none leaves before that is written down');
+  assert.ok(states.filter((state) => state !== 'queued').length >= applied, `${applied} were applied: ${states}`);
   await room.free();
   const { effects } = await scene.verify(page);
   assert.equal(effects, 30);
