@@ -56,6 +56,7 @@ export async function buildRow(item, context, path, group) {
   const source = action === 'delete' ? undefined : largeBlob(item, context.maxOpBytes);
   if (source) checkUpload(source.sizeBytes, context, `${path}/doc`, group);
   const body = action === 'delete' ? noBody(item, path) : source ?? await encodeBody(item, `${path}/doc`);
+  if (group && body.contentType) throw wrongType(`${path}/doc`, item.doc, 'JSON in an atomic group');
   const sizeBytes = body.bytes?.length ?? source?.sizeBytes ?? 0;
   if (!source && sizeBytes > context.maxOpBytes)
     throw new TidegateError('limit', `${path}/doc`, `${path}/doc: expected at most ${context.maxOpBytes} bytes (maxOpBytes), got ${sizeBytes}`);
@@ -72,8 +73,8 @@ export async function buildRow(item, context, path, group) {
   };
   if (fields) row.fields = fields;
   if (dependsOn.length > 0) row.dependsOn = dependsOn;
-  if (refs) row.refs = refs;
   if (group) row.group = group;
+  if (refs) row.refs = refs;
   if (source) row.upload = 'new';
   if (item.coalesce === false || runs || source) row.noFold = true;
   if (item.expiresAt !== undefined) row.expiresAt = checkInstant(item.expiresAt, `${path}/expiresAt`);
@@ -114,7 +115,7 @@ function checkDependsOn(dependsOn, path) {
   dependsOn.forEach((id, i) => {
     if (typeof id !== 'string' || id === '' || id.length > 128) throw wrongType(`${path}/${i}`, id, 'an op id');
   });
-  return [...new Set(dependsOn)];
+  return dependsOn;
 }
 
 /**
@@ -126,7 +127,7 @@ function checkRefs(refs, doc, owner, path) {
   const pairs = Object.entries(refs);
   if (pairs.length > kMaxRefs) throw new TidegateError('limit', path, `${path}: expected at most ${kMaxRefs} pointers, got ${pairs.length}`);
   return Object.fromEntries(pairs.map(([pointer, entity]) => {
-    const at = `${path}/${pointer.replace(/~/g, '~0').replace(/\//g, '~1')}`;
+    const at = below(path, pointer);
     if (pointer.length > kMaxPointerChars || !/^(\/([^/~]|~[01])*)+$/.test(pointer)) throw outOfRange(at, pointer, `a JSON Pointer (RFC 6901) of 1–${kMaxPointerChars} characters`);
     const depth = pointer.split('/').length - 1;
     if (depth > kMaxPointerDepth) throw new TidegateError('limit', at, `${shorten(at)}: expected at most ${kMaxPointerDepth} levels, got ${depth}`);
@@ -219,7 +220,7 @@ function checkJson(value, path, depth, isNumber) {
     throw new TidegateError('limit', path, `${shorten(path)}: expected at most ${kMaxDepth} levels of nesting (cycles have no end)`);
   if (Array.isArray(value)) return value.forEach((item, i) => checkJson(item, `${path}/${i}`, depth + 1, isNumber));
   for (const key of Object.keys(value)) {
-    const at = `${path}/${key.replace(/~/g, '~0').replace(/\//g, '~1')}`;
+    const at = below(path, key);
     if (!isWellFormed(key)) throw outOfRange(at, key, 'a name without half surrogates');
     if (value[key] !== undefined) checkJson(value[key], at, depth + 1, isNumber);
   }
@@ -235,8 +236,8 @@ const isWellFormed = (text) => text.isWellFormed?.() ?? true;
  */
 function pickFields(doc, names) {
   if (doc === null || typeof doc !== 'object') return undefined;
-  /** @type {[string, unknown][]} */
-  const fields = [];
+  /** @type {Record<string, unknown> | undefined} */
+  let fields;
   let left = kMaxFieldBytes - 2;
   for (const name of names) {
     const value = valueAt(doc, name);
@@ -245,10 +246,13 @@ function pickFields(doc, names) {
     const size = new TextEncoder().encode(copy).length - 1;
     if (size > left) continue;
     left -= size;
-    fields.push([name, JSON.parse(copy)[name]]);
+    fields = { ...fields, ...JSON.parse(copy) };
   }
-  return fields.length > 0 ? Object.fromEntries(fields) : undefined;
+  return fields;
 }
+
+/** The JSON Pointer to a member. @param {string} path @param {string} key */
+const below = (path, key) => `${path}/${key.replace(/~/g, '~0').replace(/\//g, '~1')}`;
 
 /** Of a JSON Pointer. @param {string} pointer */
 export const stepsOf = (pointer) => pointer.split('/').slice(1).map((step) => step.replace(/~1/g, '/').replace(/~0/g, '~'));

@@ -1,20 +1,20 @@
 // The calls of the client, the same in page, worker and Node: writing goes through the store at once, everything else is asked of whoever drains.
-import { ticketOf } from './account.js';
-import { Appender } from './append.js';
+import { answerManagement } from './management.js';
+import { subscribe } from './listeners.js';
 import {
   buildRow, checkEntity, checkEntityId, checkOwner, fieldsOfRules, kDefaultOpBytes, kMaxAtomicOps, kMaxOpBytes, kMaxQueuedBytes, kMaxQueuedOps,
   kPriorities, kTaskEntity, laneOf, lanePrefix, oneOf, quote, stepsOf,
 } from './accept.js';
+import { checkSchemaVersion } from './schema-version.js';
+import { eraseOwner, finishErasure, writeOwnerData } from './owner-data.js';
+import { kListLimit } from './store-rules.js';
+import { isOf, opsOf, pagesOf } from './paging.js';
 import { backgroundOf } from './background.js';
 import { TidegateError, closedError } from './errors.js';
-import { subscribe } from './listeners.js';
-import { answerManagement } from './management.js';
-import { eraseOwner, finishErasure, writeOwnerData } from './owner-data.js';
-import { isOf, opsOf, pagesOf } from './paging.js';
+import { Appender } from './append.js';
 import { kNoCore, statusWithoutCore } from './platform.js';
 import { readQueue, writeQueue } from './queue-file.js';
-import { checkSchemaVersion } from './schema-version.js';
-import { kListLimit } from './store-rules.js';
+import { ticketOf } from './account.js';
 
 /** @import { Client, ClientOptions, Listener, Op, Priority, SaveItem, SaveOptions, Status } from './index.d.ts' */
 /** @import { Account } from './account.js' */
@@ -80,19 +80,19 @@ export async function createCalls(options, deps) {
   /** What the core cannot know of a status, and what can be said without it. @param {string} [reason] */
   const realm = async (reason) => ({ ...(reason && await statusWithoutCore(reason, store)), supported: supported(), storage: marker.loss });
 
-  /** One command and its answer. @param {CommandIn} command @param {EventIn} [event] */
+  /** One command and what it answers. @param {CommandIn} command @param {EventIn} [event] */
   const command = async (command, event) => {
     if (closed) throw closedError();
     const [answer] = await ask({ event, commands: [command] }, 'answers');
     if (answer?.error) throw refusal(answer.error);
-    return answer;
+    return answer?.value;
   };
 
   /** One command about an op of this owner. @param {string} type @param {string} id @param {Priority} [priority] */
   const commandOf = async (type, id, priority) => {
     const row = typeof id === 'string' ? await store.rowById(id) : undefined;
     if (!row || !isOf(row, owner)) throw new TidegateError('unknown-op', '/id', `no op ${quote(id)} is in the outbox`);
-    return (await command({ type, id, ...(priority !== undefined && { priority }) })).value;
+    return command({ type, id, ...(priority !== undefined && { priority }) });
   };
 
   /** Asks, and waits for the end of the drain. @param {Request} request */
@@ -219,7 +219,7 @@ export async function createCalls(options, deps) {
     op: async (id) => {
       account.mustBeHere();
       const row = await store.rowById(id);
-      return row && isOf(row, owner) ? (await shownOps(store, [row]))[0] : undefined;
+      return (await shownOps(store, row && isOf(row, owner) ? [row] : []))[0];
     },
     history: async (options = {}) => {
       account.mustBeHere();
@@ -241,25 +241,25 @@ export async function createCalls(options, deps) {
     explain: (id) => commandOf('explain', id),
     preview: async (options = {}) => {
       account.mustBeHere();
-      return (await command({ type: 'preview', value: options })).value;
+      return command({ type: 'preview', value: options });
     },
-    isSyncRecommended: async (weight) => (await command({ type: 'isSyncRecommended', value: weight })).value,
+    isSyncRecommended: (weight) => command({ type: 'isSyncRecommended', value: weight }),
     start: (options) => flush(options, { type: 'manual', trigger: 'manual' }),
     scheduleSync: async (options = {}, trigger = 'data-change', priority = 'low') => {
       oneOf(trigger, kTriggers, '/trigger');
       oneOf(priority, kPriorities, '/priority');
       await flush({ minPriority: priority, ...options }, { type: 'message', trigger }, 'schedule');
     },
-    cancelSync: async (sessionId = '') => (await command({ type: 'cancelSync', session: String(sessionId) })).value,
-    pause: async () => (await command({ type: 'pause' })).value,
-    resume: async () => (await command({ type: 'resume' })).value,
+    cancelSync: async (sessionId = '') => command({ type: 'cancelSync', session: String(sessionId) }),
+    pause: () => command({ type: 'pause' }),
+    resume: () => command({ type: 'resume' }),
 
     sync,
     pull: (options) => sync({ ...options, direction: 'pull' }),
 
     status: async () => {
       account.mustBeHere();
-      const { value } = await command({ type: 'status' }).catch(async (error) => {
+      const value = await command({ type: 'status' }).catch(async (error) => {
         if (error.code === kNoCore) error.status = await realm(error.message);
         throw error;
       });
@@ -267,10 +267,10 @@ export async function createCalls(options, deps) {
     },
     metrics: async () => {
       account.mustBeHere();
-      return (await command({ type: 'metrics' })).value;
+      return command({ type: 'metrics' });
     },
-    settings: async (changes) => (await command({ type: 'settings', value: changes })).value,
-    rules: async () => (await command({ type: 'rules' })).value,
+    settings: (changes) => command({ type: 'settings', value: changes }),
+    rules: () => command({ type: 'rules' }),
     setRules: async (rules) => {
       await command({ type: 'rules', value: rules });
       ruleFields = fieldsOfRules(rules);
@@ -399,7 +399,9 @@ function shownOp(row) {
   };
   if (row.untilMs) op.nextAttempt = row.untilMs;
   if (row.upload) op.sentBytes = parseInt(row.upload) || 0;   // "new", or it begins with them (uploads.js)
-  return Object.assign(op, ...['reason', 'lastAttempt', 'error', 'unreadable'].map((key) => row[/** @type {'reason'} */ (key)] && { [key]: row[/** @type {'reason'} */ (key)] }));
+  const told = /** @type {any} */ (row);
+  for (const key of ['reason', 'lastAttempt', 'error', 'unreadable']) if (told[key]) /** @type {any} */ (op)[key] = told[key];
+  return op;
 }
 
 /** Records without a name are nobody's in particular. @param {Store} store @param {string} owner @param {{prefix?: string, after?: string, limit?: number}} options */

@@ -262,7 +262,7 @@ export interface SyncWorker {
 export interface Client {
   /** Resolves when the write is on the disk; it is sent later. No id: a new UUID. */
   save(entity: string, entityId: string | null | undefined, doc: Document, options?: SaveOptions): Promise<Saved>;
-  /** One transaction for all. `atomic`: the server applies all or none (at most 50; refused while the setting `mode` is `rest`). */
+  /** One transaction for all. `atomic`: the server applies all or none (at most 50, JSON only; refused while the setting `mode` is `rest`). */
   saveAll(items: SaveItem[], options?: { atomic?: boolean }): Promise<Saved[]>;
   delete(entity: string, entityId: string, options?: SaveOptions): Promise<Saved>;
   /** The document as the app last saved or received it: JSON parsed, anything else a Blob. Of an upload: until the server has it. */

@@ -1,21 +1,21 @@
 // The page's half. Saving writes to the store at once, with or without a worker. Everything else is asked of whoever drains: the service worker whenever one
 // is active, and this page where there is none.
-import { Account, ticketOf } from '../sw/account.js';
 import { createCalls } from '../sw/calls.js';
-import { clock } from '../sw/clock.js';
-import { askOf, createEngine } from '../sw/engine.js';
-import { tell } from '../sw/listeners.js';
-import { Listening } from '../sw/listening.js';
-import { webLocks } from '../sw/locks.js';
-import { Marker, markInCache } from '../sw/marker.js';
-import { noPlatform, persisted, supportedBy, watchingCore } from '../sw/platform.js';
-import { random } from '../sw/random.js';
-import { batteryReadings, idleReadings, networkReadings, pressureReadings } from '../sw/readings.js';
+import { Account, ticketOf } from '../sw/account.js';
 import { openStore } from '../sw/store.js';
-import { fetchAsset, reaching } from '../sw/transport.js';
+import { Marker, markInCache } from '../sw/marker.js';
+import { webLocks } from '../sw/locks.js';
 import { Tasks } from '../sw/task-runs.js';
+import { askOf, createEngine } from '../sw/engine.js';
+import { Listening } from '../sw/listening.js';
 import { Waker, every, kTickMs, once } from '../sw/waker.js';
+import { noPlatform, persisted, supportedBy, watchingCore } from '../sw/platform.js';
 import { WorkerLink } from './worker-link.js';
+import { fetchAsset, reaching } from '../sw/transport.js';
+import { batteryReadings, idleReadings, networkReadings, pressureReadings } from '../sw/readings.js';
+import { clock } from '../sw/clock.js';
+import { tell } from '../sw/listeners.js';
+import { random } from '../sw/random.js';
 
 /** @import { Client, ConnectOptions, Listener } from '../sw/index.d.ts' */
 /** @import { Request } from '../sw/calls.js' */
@@ -55,7 +55,11 @@ export async function connect(options) {
   const waker = new Waker(clock, () => { poke('timer', 'periodic'); });
   const hint = once(() => poke('message', 'push', [{ type: 'hint', value: { owner } }]));
   const listening = new Listening(hints, { endpoint, owner, authorize: options.authorize, hint, clock, random }, { account, signal, locks: webLocks(navigator.locks, `tidegate-hints:${owner}`), publish: (type, detail) => publish(type, detail) });
+  /** @type {Turns | null} */
+  let own = null;
   const publish = (/** @type {string} */ type, /** @type {any} */ detail) => {
+    // Another tab has something to say that may stop this one's drain, and waits for its turn.
+    if (type === 'yield') return void (own?.status?.isActive && own.ask({ commands: [{ type: 'cancelSync' }] }));
     if (type === 'sync.ended') waker.arm(detail.wakeAtMs);
     if (type === 'status') {
       queued = detail.queueSize > 0;
@@ -67,11 +71,10 @@ export async function connect(options) {
   const tabs = openTabs(publish);
   const link = await WorkerLink.open(options, { clock, publish, readings, signedIn: () => (account.away ? null : owner), authorize: options.authorize, signal });
 
-  /** @type {Turns | null} */
-  let own = null;
   const watched = watchingCore(account.introduced(async (request, until) => {
     const worker = await link?.active();
     if (worker) return link?.ask(worker, request, until);
+    if (request.commands?.some(({ type, value }) => type === 'pause' || type === 'signOut' || (type === 'settings' && value))) tabs.tell('yield');
     own ??= createEngine({ ...options, tasks: tasks.with(options.tasks) }, {
       store, clock, random, readings, base: location.href,
       publish: (type, detail) => {
@@ -125,7 +128,8 @@ function openTabs(hear) {
   const channel = typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('tidegate');
   channel?.addEventListener('message', ({ data }) => { if (data?.tidegate === 1 && typeof data.type === 'string') hear(data.type, data.detail); });
   return {
-    tell: (/** @type {string} */ type, /** @type {any} */ detail) => channel?.postMessage({ tidegate: 1, type, detail }),
+    /** @param {string} type @param {any} [detail] */
+    tell: (type, detail) => channel?.postMessage({ tidegate: 1, type, detail }),
     close: () => channel?.close(),
   };
 }

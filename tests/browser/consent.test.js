@@ -54,3 +54,34 @@ for (const worker of ['sw.js', 'none'])
     const trail = await page.run(async () => (await (await client).history({ prefix: 'audit/' })).filter(({ value }) => value.kind === 'consent').map(({ value }) => value.consent));
     assert.deepEqual(trail, ['withdrawn', 'granted', 'withdrawn', 'granted']);
   });
+
+for (const [call, name] of [[{ consent: 'withdrawn' }, 'consent taken back'], [null, 'pause()']])
+  test(`tabs without a worker: ${name} in one of them ends the drain of another within a step: what was under way is heard, nothing follows`, async (t) => {
+    const scene = await openScene(t);
+    const { gateway } = scene;
+    const [page, other] = [await scene.open({ worker: 'none' }), await scene.open({ worker: 'none' })];
+    await settings(page, { ...kQuickSettings, consent: 'withdrawn' });
+    await scene.save(page, makeEdits({ count: kEdits, entities: kEdits, seed: 62, fold: 0 }));
+    await page.run(() => {
+      window.yields = 0;
+      new BroadcastChannel('tidegate').onmessage = ({ data }) => { window.yields += data.type === 'yield'; };
+    });
+    const held = [];
+    gateway.watch = (place) => (place === 'answered' ? new Promise((resolve) => { held.push(resolve); }) : undefined);
+    await settings(page, { consent: 'granted' });
+    await until(() => held.length > 0, 'a batch under way');
+    const before = await page.run(() => window.yields);
+    const said = call ? settings(other, call) : other.run(async () => { await (await client).pause(); });
+    await until(async () => (await page.run(() => window.yields)) > before, 'the tab that drains to hear of it');
+    await page.run(async () => { await (await client).status(); });   // after it, in the same drain
+    const underWay = gateway.requests.length;
+    gateway.watch = null;
+    for (const goOn of held) goOn('go');
+    await said;
+    const left = await other.run(async () => (await (await client).status()).queueSize);
+    assert.equal(gateway.requests.length, underWay, 'none followed');
+    assert.ok(left > 0 && left < kEdits, `${left} are left`);
+    await (call ? settings(page, { consent: 'granted' }) : page.run(async () => { await (await client).resume(); }));
+    const { effects } = await scene.verify(page);
+    assert.equal(effects, kEdits);
+  });

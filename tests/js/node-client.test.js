@@ -87,6 +87,18 @@ test('an atomic group is refused while the mode is rest; one that was saved befo
   assert.deepEqual(await client.ops(), []);
 });
 
+test('an atomic group takes JSON only: a blob in it would keep all of it back for ever', async (t) => {
+  const { client, get } = await pair(t);
+  const note = { entity: 'NOTE', entityId: '1', doc: { n: 1 } };
+  for (const doc of [new Uint8Array([1]), new Blob(['x'], { type: 'image/png' })])
+    await assert.rejects(client.saveAll([note, { entity: 'PHOTO', entityId: '1', doc }], { atomic: true }), { code: 'wrong-type', path: '/items/1/doc', message: /^\/items\/1\/doc: expected JSON in an atomic group, got an object/ });
+  assert.deepEqual(await client.ops(), []);
+  await client.saveAll([note, { entity: 'NOTE', entityId: '2', action: 'delete' }, { entity: 'NOTE', entityId: '3', doc: new TextEncoder().encode('{"n":3}'), contentType: 'application/json' }], { atomic: true });
+  await client.sync();
+  assert.deepEqual(await client.ops(), []);
+  assert.equal((await get('NOTE/3')).text, '{"n":3}');
+});
+
 test('an atomic group and the order of a lane', async (t) => {
   const { client, get, effects } = await pair(t);
   await client.settings({ coalesce: false });
@@ -105,6 +117,7 @@ test('with nobody at the other end everything is kept, across a restart, and sen
   const alone = await open({ endpoint: 'http://127.0.0.1:1/api/v1' });
   const ids = [];
   for (let n = 0; n < 5; n++) ids.push((await alone.save('NOTE', `n${n}`, { n })).id);
+  await alone.settings({ jitter: 'none' });   // a wait drawn at random may be of a millisecond
   const { wakeAtMs } = await alone.sync();
   assert.ok(wakeAtMs > Date.now());
   assert.equal((await alone.status()).queueSize, 5);

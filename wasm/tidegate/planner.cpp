@@ -289,14 +289,15 @@ void Planner::take_event(const EventIn& event) {
     event_ms_ = event_->deadline_ms ? *event_->deadline_ms - now_ms_ : 0;
     manual_ = manual_ || event.type == EventType::manual;
     if (event.type == EventType::sync) sync_owed_ = !event.last_chance;
-    // These say that the network is back (a browser fires its sync events only with one), or that a person wants to know: a wait that only guessed at the network is
-    // over. A wait the server asked for is not.
-    const bool network_news = event.type == EventType::online || event.type == EventType::sync || event.type == EventType::periodicsync || manual_;
+    // These say that the network is back (a browser fires its sync events only with one, and a push came over one), or that a person wants to know: a wait that only
+    // guessed at the network is over. A wait the server asked for is not.
+    const bool network_news =
+        event.type == EventType::online || event.type == EventType::sync || event.type == EventType::periodicsync || event.type == EventType::push || manual_;
     if (network_news) network_is_back();
     if (event.type != EventType::accept || session_ || outbox_.tally().critical > 0) gather_until_ms_ = now_ms_;
     else if (gather_until_ms_ == 0) gather_until_ms_ = now_ms_ + kGatherMs;   // once in a drain
     // Whatever comes by itself, and seldom, may retry once however empty the budget is.
-    if (network_news || event.type == EventType::push || event.type == EventType::start) retries_ = on_wake(retries_);
+    if (network_news || event.type == EventType::start) retries_ = on_wake(retries_);
     if (event.type == EventType::manual || event.type == EventType::start) {
         auth_paused_.clear();
         for (const std::uint64_t seq : outdated_)
