@@ -87,6 +87,38 @@ TEST_CASE("commands: a priority that could not be stored does not bring back an 
     CHECK(world.queued() == 0);
 }
 
+TEST_CASE("commands: new rules reach a long queue a part at a step, all of it in the end, and what is accepted meanwhile; of two commands the later wins") {
+    const auto rules = [](const char* entity) {
+        return Json{{"type", "rules"}, {"value", {{{"name", "first"}, {"when", {{"field", "entity"}, {"op", "=="}, {"value", entity}}}, {"points", 60}}}}};
+    };
+    const auto first = [](World& world) {
+        const Json items = asked(world, "preview")["value"]["items"];
+        REQUIRE(!items.empty());
+        return items[0]["entity"].get<std::string>();
+    };
+    constexpr int kOps = 3 * kRescoredAtOnce + 10;
+    World world;
+    world.command({{"type", "pause"}});
+    for (int i = 0; i < kOps; ++i) world.accept(i + 1 < kOps ? "NOTE" : "TASK", "e" + std::to_string(i), "create", "{}");
+    world.run();
+    int parts = 0;
+    world.on_commit = [&](const Json& commit) -> std::string {
+        if (commit["writes"].size() == 1 && ++parts == 1) world.accept("TASK", "late", "create", "{}");   // of the core's own state alone
+        return "";
+    };
+    CHECK(first(world) == "NOTE");
+    CHECK_FALSE(world.command(rules("TASK")).contains("error"));
+    CHECK(parts == 3);   // after the first thousand
+    CHECK(first(world) == "TASK");
+    world.run();
+    CHECK(asked(world, "explain", {{"id", "op-" + std::to_string(kOps + 1)}})["value"]["id"] == "op-" + std::to_string(kOps + 1));
+    world.run({{"commands", Json::array({rules("NOBODY"), rules("NOTE")})}});
+    CHECK(first(world) == "NOTE");
+    const std::string here = asked(world, "preview").dump();
+    world.restart();
+    CHECK(asked(world, "preview").dump() == here);
+}
+
 TEST_CASE("commands: settings and rules are shown when nothing is given, and a wrong one changes nothing") {
     World world;
     const Json shown = asked(world, "settings")["value"];

@@ -234,8 +234,15 @@ void Planner::score_op(Op& op) {
     if (outdated(op)) outdated_.insert(op.seq);
 }
 
-void Planner::rescore_all() {
-    for (auto& [seq, op] : outbox_.ops()) score_op(op);
+// A part of them; the next one when the store has answered, so that whoever shares the thread gets its turn. What is accepted or read in meanwhile has its score already.
+void Planner::rescore() {
+    auto op = outbox_.ops().lower_bound(rescore_from_);
+    for (int room = kRescoredAtOnce; room > 0 && op != outbox_.ops().end(); --room) score_op((op++)->second);
+    if (op == outbox_.ops().end()) return;
+    rescore_from_ = op->first;
+    CommitSpec next;
+    next.ok = [this] { rescore(); };
+    emit_commit(std::move(next));
 }
 
 void Planner::take_readings(const ReadingsIn& readings) {

@@ -70,6 +70,7 @@ inline constexpr std::size_t kMaxUnderBytes = 512;
 inline constexpr std::size_t kMaxServerIdBytes = 512;         // 128 characters
 inline constexpr Ruling kInvalid{Verdict::dead, true, false, ErrorClass::validation, "Validation failed"};
 inline constexpr int kMaxRestraint = 4;                       // work per step is halved this often at most
+inline constexpr int kRescoredAtOnce = 1000;                  // ops that one step gives the scores of new rules
 inline constexpr int kCalmSteps = 8;                          // steps in a row without a sign of load before it is doubled again
 
 // A header of an answer by its name in lower case; empty where it has none.
@@ -268,7 +269,7 @@ private:
     void check_row(Op& op, CommitSpec& spec);
     void stand_in(std::uint64_t seq, const Json& row, const Error& error);
     void score_op(Op& op);
-    void rescore_all();
+    void rescore();
 
     // planner_send.cpp
     GateResult gate() const;
@@ -502,6 +503,7 @@ private:
     double status_at_ms_ = 0;
     std::string status_class_;
     std::string status_sent_;
+    std::uint64_t rescore_from_ = 0;   // the least seq that new rules have not seen yet
 };
 #ifdef __EMSCRIPTEN__
 #pragma clang attribute pop

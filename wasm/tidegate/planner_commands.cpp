@@ -203,8 +203,9 @@ Json Planner::set_rules(const std::optional<Json>& value) {
     auto next = RuleSet::parse(*value);
     if (!next) return failure(next.error());
     rules_ = std::move(next.value());
-    rescore_all();
+    rescore_from_ = 0;
     CommitSpec spec;
+    spec.ok = [this] { rescore(); };
     add_write(spec.writes, "state", "rules").value = rules_.source();
     emit_commit(std::move(spec));
     return fine(rules_.source());
