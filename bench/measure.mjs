@@ -84,6 +84,12 @@ export class Rows {
     this.add({ name, value, unit, peer, ratio: null, low: null, high: null, goal, met });
   }
 
+  /** A figure of each round, with an upper bound that three rounds of four keep. @param {string} name @param {number[]} values @param {string} unit @param {{atMost: number, peer?: string}} bound */
+  rounds(name, values, unit, { atMost, peer = '' }) {
+    const [low, value, high] = [0.25, 0.5, 0.75].map((part) => quantile(values, part));
+    this.add({ name, value, unit, peer: `${low.toFixed(1)}–${high.toFixed(1)}, worst of ${values.length} ${Math.max(...values).toFixed(1)}${peer && `; ${peer}`}`, ratio: null, low, high, goal: atMost, met: high <= atMost });
+  }
+
   /** @param {any} row */
   add(row) {
     this.rows.push(row);
