@@ -71,10 +71,10 @@ export async function finishErasure(deps) {
 /** @param {Store} store @param {any} core @param {string} owner @param {(writes: Write[]) => Promise<void>} commit */
 async function erase(store, core, owner, commit) {
   const gone = { store: 'state', remove: true };
-  const { owner: signedIn = owner, pulls = {}, authPaused = {}, abandoned = [], lastError: _, ...rest } = core ?? { version: 1 };
+  const { owner: signedIn = owner, pulls = {}, authPaused = {}, abandoned = [], ...rest } = core ?? { version: 1 };
   const without = (/** @type {Record<string, any>} */ map) => Object.fromEntries(Object.entries(map).filter(([name]) => name !== owner));
   const others = abandoned.filter((/** @type {string} */ upload) => upload.slice(upload.indexOf('\n') + 1) !== owner);   // planner_upload.cpp
-  const left = { ...rest, pulls: without(pulls), authPaused: without(authPaused), abandoned: others, owner: signedIn === owner ? null : signedIn };
+  const left = { ...rest, pulls: without(pulls), authPaused: without(authPaused), abandoned: others, lastError: null, unread: null, owner: signedIn === owner ? null : signedIn };
   await commit([{ store: 'state', key: 'erasing', value: { owner } }, { store: 'state', key: 'core', value: left }, { ...gone, key: 'snapshot' }]);
   for await (const rows of hisOps(store, owner))
     if (rows.length > 0) await commit(rows.flatMap((row) => [{ store: 'ops', key: row.seq, remove: true }, ...payloadsOf(row).map((prefix) => ({ store: 'payloads', prefix, remove: true }))]));

@@ -1,20 +1,20 @@
 // The page's half. Saving writes to the store at once, with or without a worker. Everything else is asked of whoever drains: the service worker whenever one
 // is active, and this page where there is none.
 import { createCalls } from '../sw/calls.js';
-import { Account, ticketOf } from '../sw/account.js';
 import { openStore } from '../sw/store.js';
 import { Marker, markInCache } from '../sw/marker.js';
-import { webLocks } from '../sw/locks.js';
 import { Tasks } from '../sw/task-runs.js';
+import { Account, ticketOf } from '../sw/account.js';
+import { tell } from '../sw/listeners.js';
 import { askOf, createEngine } from '../sw/engine.js';
-import { Listening } from '../sw/listening.js';
-import { Waker, every, kTickMs, once } from '../sw/waker.js';
 import { noPlatform, persisted, supportedBy, watchingCore } from '../sw/platform.js';
-import { WorkerLink } from './worker-link.js';
 import { fetchAsset, reaching } from '../sw/transport.js';
+import { Listening } from '../sw/listening.js';
+import { WorkerLink } from './worker-link.js';
+import { Waker, every, kTickMs, once } from '../sw/waker.js';
+import { webLocks } from '../sw/locks.js';
 import { batteryReadings, idleReadings, networkReadings, pressureReadings } from '../sw/readings.js';
 import { clock } from '../sw/clock.js';
-import { tell } from '../sw/listeners.js';
 import { random } from '../sw/random.js';
 
 /** @import { Client, ConnectOptions, Listener } from '../sw/index.d.ts' */

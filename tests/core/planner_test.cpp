@@ -462,6 +462,13 @@ TEST_CASE("FF-07: a row that cannot be read is an op all the same: counted, expl
         CHECK(w.doc("FORM", "b") == form(2));
         CHECK(w.values["state"]["core"]["unread"].empty());
     }
+    SUBCASE("mended, and nothing can be sent") {
+        w.values["ops"]["1"]["priority"] = "high";
+        w.readings = {{"online", false}};
+        w.run(kSync);
+        CHECK(w.queued() == 2);
+        CHECK(w.values["state"]["core"]["unread"].empty());
+    }
     SUBCASE("given up") {
         w.run(kSync);
         CHECK_FALSE(ask("drop", bad).contains("error"));

@@ -9,6 +9,7 @@ import { openClient } from '../../sw/node.js';
 import { eraseOwner, finishErasure } from '../../sw/owner-data.js';
 import { random } from '../../sw/random.js';
 import { openSqliteStore } from '../../sw/sqlite-store.js';
+import { kCodeVersion } from '../../sw/turn.js';
 import { rowsOf, startServer, temporaryDirectory } from './server-harness.js';
 
 const kCanary = 'canary-of-ann';
@@ -261,6 +262,21 @@ test('FF-31: erase() leaves nothing of the owner, in the store or on its way; ot
   assert.deepEqual(await bob.ops(), []);
   await bob.erase('ann');   // another's may be taken away, not read
   await assert.rejects(bob.erase(7), { path: '/owner' });
+});
+
+test('erase() leaves nothing of a damaged record, either, of which the reason has a part', async (t) => {
+  const { ann, path } = await furnished(t);
+  const store = await openSqliteStore({ path });
+  t.after(() => store.close());
+  await ann.status();   // its drain is over
+  const row = (await store.rows(0, 1000)).find(({ owner }) => owner === 'ann');
+  const { token } = await store.acquireLease({ holder: 'somebody', nowMs: Date.now(), ttlMs: 10_000, codeVersion: kCodeVersion });
+  assert.equal(await store.commit({ token, knownSeq: 0, lanes: [], writes: [{ store: 'ops', key: row.seq, value: { ...row, priority: kCanary } }] }), 'ok');
+  await store.releaseLease({ token });
+  await ann.sync();
+  assert.ok((await ann.op(row.id)).reason.includes(kCanary), (await ann.op(row.id)).reason);
+  await ann.erase();
+  assert.deepEqual(ofAnn(await contents(store)), []);
 });
 
 test('an erasure killed at any call of the store is carried on at the next start; nothing of the owner leaves meanwhile', async (t) => {

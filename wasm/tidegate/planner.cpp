@@ -121,6 +121,7 @@ void Planner::read_core_state(const Json& core) {
         breaker_.until_ms = 0;
     }
     read_pulls(part("pulls"));
+    core_dirty_ = !part("unread").empty();   // perhaps they can be read now
     abandoned_.clear();
     for (const Json& upload : part("abandoned"))
         if (upload.is_string()) abandoned_.push_back(upload.get<std::string>());
