@@ -504,7 +504,11 @@ TEST_CASE("a row of another owner that cannot be read is told to nobody") {
 TEST_CASE("an atomic group with a row that cannot be read goes not at all") {
     World w;
     w.accept("FORM", "a", "create", form(1), {{"group", "g"}, {"priority", "urgent"}});
-    w.accept("FORM", "b", "create", form(2), {{"group", "g"}});
+    const std::string fine = w.accept("FORM", "b", "create", form(2), {{"group", "g"}});
+    w.run(kSync);
+    CHECK(w.queued() == 2);
+    CHECK(w.server.requests.empty());
+    CHECK_FALSE(w.command({{"type", "retry"}, {"id", fine}}).contains("error"));   // whichever of them is asked for
     w.run(kSync);
     CHECK(w.queued() == 2);
     CHECK(w.server.requests.empty());

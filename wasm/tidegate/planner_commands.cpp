@@ -118,11 +118,13 @@ Json Planner::retry_op(const std::string& id, bool drop) {
         withdraw(unit, "cancelled", "user");
         return fine();
     }
-    if (op->lane->entity == kUnreadEntity) return fine();   // its row is read anew by the next core
-    // It goes below them again, and what was sent without it would be taken for what rests on it.
-    for (const std::uint64_t seq : unit)
-        if (const Op* later = outbox_.find(seq)->parked() ? outbox_.open_after(*outbox_.find(seq)) : nullptr)
+    // It goes below them again, and what was sent without it would be taken for what rests on it. A row that cannot be read is read anew by the next core.
+    for (const std::uint64_t seq : unit) {
+        const Op& member = *outbox_.find(seq);
+        if (member.lane->entity == kUnreadEntity) return fine();
+        if (const Op* later = member.parked() ? outbox_.open_after(member) : nullptr)
             return failure("in-flight", "/id", say("op ", later->id, " behind it was sent and had no answer yet"));
+    }
     CommitSpec spec;
     for (const std::uint64_t seq : unit) {
         Op& member = *outbox_.find(seq);
