@@ -490,6 +490,17 @@ TEST_CASE("of rows that cannot be read a hundred are listed; all of them stay") 
     CHECK(w.values["state"]["core"]["unread"].size() == kMaxUnreadShown);
 }
 
+TEST_CASE("the reason of a row that cannot be read outlives new rules and a person's sync, also where documents are migrated") {
+    World w;
+    w.schema_version = 1;
+    w.restart();
+    const std::string bad = w.accept("FORM", "a", "create", form(1), {{"priority", "urgent"}});
+    w.run(kSync);
+    w.command({{"type", "rules"}, {"value", Json::array()}});
+    w.run({{"event", {{"type", "manual"}, {"trigger", "manual"}}}});
+    CHECK(w.command({{"type", "explain"}, {"id", bad}}).dump().find("urgent") != std::string::npos);
+}
+
 TEST_CASE("a row of another owner that cannot be read is told to nobody") {
     World w;
     w.command({{"type", "signIn"}, {"value", {{"owner", "ann"}}}});

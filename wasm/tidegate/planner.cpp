@@ -309,7 +309,7 @@ void Planner::take_event(const EventIn& event) {
     if (event.type == EventType::manual || event.type == EventType::start) {
         auth_paused_.clear();
         for (const std::uint64_t seq : outdated_)
-            if (Op* op = outbox_.find(seq)) set_unmigrated(*op, false, "");
+            if (Op* op = outbox_.find(seq); op && op->unmigrated) set_unmigrated(*op, false, "");
     }
     if (manual_ && !session_) {
         session_.emplace();
