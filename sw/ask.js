@@ -1,6 +1,7 @@
 // What only the app can say: what becomes of a conflict (strategy "custom"), and what a document of an older version of it is in this one (`migrate`). Its functions
 // are given parsed documents, what they answer comes back as an outcome, like an answer. A run of a task that nobody here executes (sw/task-runs.js stands around
 // this) asks to be left for a while, as a server does.
+import { within } from './clock.js';
 
 /** @import { Migrate, ResolveConflict } from './index.d.ts' */
 
@@ -26,17 +27,10 @@ export const withAsking = (transport, clock, resolve, migrate) => ({
  */
 async function ask({ base, ours, theirs, from, ...rest }, clock, stop, resolve, migrate) {
   const parse = (/** @type {string | null} */ text) => (text === null ? undefined : JSON.parse(text));
-  let cancel = () => {};
-  const enough = new Promise((done) => {
-    cancel = clock.timer(kAskMs, () => done(undefined));
-    stop.addEventListener('abort', () => done(undefined));
-  });
   try {
-    const doc = await Promise.race([enough, from >= 0 ? migrate?.({ ...rest, doc: parse(ours) }, from) : resolve?.({ ...rest, base: parse(base), ours: parse(ours), theirs: parse(theirs) })]);
+    const doc = await within(clock, kAskMs, () => (from >= 0 ? migrate?.({ ...rest, doc: parse(ours) }, from) : resolve?.({ ...rest, base: parse(base), ours: parse(ours), theirs: parse(theirs) })), stop);
     return doc === undefined ? {} : { body: new TextEncoder().encode(JSON.stringify(doc)) };
   } catch (error) {
     return { message: String(error) };
-  } finally {
-    cancel();
   }
 }

@@ -36,3 +36,17 @@ export const clock = {
   /** Minutes to add to UTC for local time. */
   utcOffsetMinutes: () => -new Date().getTimezoneOffset(),
 };
+
+/** What `work` comes to; rejects where that takes longer than `ms`, or `signal` aborts first. @template T @param {Clock} clock @param {number} ms @param {() => T | Promise<T>} work @param {AbortSignal} [signal] @returns {Promise<T>} */
+export async function within(clock, ms, work, signal) {
+  let giveUp = () => {};
+  const late = new Promise((_, reject) => { giveUp = () => reject(new Error(`it took longer than ${ms} ms`)); });
+  const cancel = clock.timer(ms, giveUp);
+  signal?.addEventListener('abort', giveUp);
+  try {
+    return await Promise.race([late, (async () => work())()]);
+  } finally {
+    cancel();
+    signal?.removeEventListener('abort', giveUp);
+  }
+}

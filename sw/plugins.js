@@ -1,5 +1,6 @@
 // What an app adds: functions called around a drain and around each request. Each is on its own: one that throws, or takes too long, is counted, told as
 // `sync.plugin-failed`, and skipped; nothing else changes.
+import { within } from './clock.js';
 
 /** @import { Plugin } from './index.d.ts' */
 /** @import { Clock } from './clock.js' */
@@ -19,16 +20,12 @@ export function withPlugins(plugins, clock, publish) {
   const one = async (plugin, hook, argument) => {
     const work = /** @type {any} */ (plugin)[hook];
     if (typeof work !== 'function') return undefined;
-    let cancel = () => {};
-    const late = new Promise((_, reject) => { cancel = clock.timer(kPluginMs, () => reject(new Error(`it took longer than ${kPluginMs} ms`))); });
     try {
-      return await Promise.race([late, (async () => work.call(plugin, structuredClone(argument)))()]);   // a copy: what one does to it is its own affair
+      return await within(clock, kPluginMs, () => work.call(plugin, structuredClone(argument)));   // a copy: what one does to it is its own affair
     } catch (error) {
       failures.set(plugin, (failures.get(plugin) ?? 0) + 1);
       publish('sync.plugin-failed', { plugin: String(plugin.name ?? ''), hook, message: String(/** @type {any} */ (error)?.message ?? error), failures: failures.get(plugin) });
       return undefined;
-    } finally {
-      cancel();
     }
   };
   /** @param {keyof Plugin} hook @param {any} argument @returns {Promise<any[]>} */

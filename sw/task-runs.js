@@ -4,6 +4,7 @@
 //
 //     createSyncWorker({ endpoint: '/api/v1', tasks: tasks([{ taskId: 'thumbnails', execute: async ({ input, runId, signal }) => … }]) })
 //     client.runTask('thumbnails', { album: 7 }, { priority: 'low', dependsOn: [saved.id] })
+import { within } from './clock.js';
 import { TidegateError } from './errors.js';
 
 /** @import { Task, TaskRunner } from './index.d.ts' */
@@ -41,19 +42,17 @@ async function run(execute, { detail: { id, owner, entityId: taskId }, timeoutMs
   const abort = new AbortController();
   const end = () => abort.abort();
   stop.addEventListener('abort', end);
-  const cancel = clock.timer(timeoutMs, end);
   try {
-    const late = new Promise((_, reject) => { abort.signal.addEventListener('abort', () => reject(new Error(`it took longer than ${timeoutMs} ms`))); });
     const input = body && JSON.parse(new TextDecoder().decode(body));
-    const result = await Promise.race([late, (async () => execute({ taskId, runId: id, owner, input, signal: abort.signal }))()]);
+    const result = await within(clock, timeoutMs, () => execute({ taskId, runId: id, owner, input, signal: abort.signal }), stop);
     if (result === false) throw new Error('it answered false');
     return { status: 200 };
   } catch (error) {
+    end();
     const message = String(/** @type {any} */ (error)?.message ?? error);
     if (!stop.aborted) publish('task.failed', { id, owner, taskId, message });   // else the drain ended under it, which says nothing of it
     return { failure: 'task', message };
   } finally {
-    cancel();
     stop.removeEventListener('abort', end);
   }
 }
