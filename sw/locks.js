@@ -23,3 +23,15 @@ export function webLocks(manager, name = kLockName) {
     steal: async () => (await request({ steal: true })) ?? (() => {}),
   };
 }
+
+/** The lock, or null where it is not free within `ms`, or `signal` aborted. @param {Locks} locks @param {import('./clock.js').Clock} clock @param {number} ms @param {AbortSignal} signal */
+export async function lockWithin(locks, clock, ms, signal) {
+  const patience = new AbortController();
+  const giveUp = () => patience.abort();
+  const cancel = clock.timer(ms, giveUp);
+  signal.addEventListener('abort', giveUp, { signal: patience.signal });
+  const release = await locks.take(patience.signal);
+  cancel();
+  giveUp();
+  return release;
+}

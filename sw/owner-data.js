@@ -5,6 +5,7 @@
 // him leaves from then on; it ends with one that takes the mark away. A mark that is there when a client opens is an erasure that was cut off, and is carried on.
 import { lanePrefix } from './accept.js';
 import { TidegateError } from './errors.js';
+import { lockWithin } from './locks.js';
 import { opsOf, pagesOf } from './paging.js';
 import { toBase64 } from './queue-file.js';
 import { bytesOf, metaOf, piecesOf } from './store-rules.js';
@@ -105,11 +106,7 @@ async function alone({ store, locks, clock, random, signal }, work) {
     }
   };
   for (const untilMs = clock.now() + kWaitMs; ; await clock.sleep(kPollMs, signal)) {
-    const patience = new AbortController();
-    const cancel = clock.timer(kPollMs, () => patience.abort());
-    const release = await locks.take(patience.signal);
-    cancel();
-    patience.abort();
+    const release = await lockWithin(locks, clock, kPollMs, signal);
     try {
       const lease = await ask(release && true);
       if (lease) return await under(lease);
