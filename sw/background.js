@@ -17,7 +17,7 @@ export function backgroundOf({ start, pause, resume, cancelSync, metrics, histor
       const entries = [];
       for (let after, page; (page = await history({ prefix: 'audit/', after })).length > 0;) {
         entries.push(...page);
-        after = page[page.length - 1].key;
+        after = page.at(-1)?.key;
       }
       if (sessionId === undefined) return entries;
       const session = (await list()).find((one) => one.sessionId === sessionId);

@@ -1,20 +1,20 @@
 // The calls of the client, the same in page, worker and Node: writing goes through the store at once, everything else is asked of whoever drains.
+import { TidegateError, closedError } from './errors.js';
 import { subscribe } from './listeners.js';
 import { eraseOwner, finishErasure, writeOwnerData } from './owner-data.js';
 import {
   buildRow, checkEntity, checkEntityId, checkOwner, fieldsOfRules, kDefaultOpBytes, kMaxAtomicOps, kMaxOpBytes, kMaxQueuedBytes, kMaxQueuedOps,
   kPriorities, kTaskEntity, laneOf, lanePrefix, oneOf, quote, stepsOf,
 } from './accept.js';
+import { checkSchemaVersion } from './schema-version.js';
 import { readQueue, writeQueue } from './queue-file.js';
 import { answerManagement } from './management.js';
-import { kListLimit } from './store-rules.js';
-import { backgroundOf } from './background.js';
 import { Appender } from './append.js';
-import { checkSchemaVersion } from './schema-version.js';
 import { ticketOf } from './account.js';
-import { kNoCore, statusWithoutCore } from './platform.js';
-import { TidegateError, closedError } from './errors.js';
+import { kListLimit } from './store-rules.js';
 import { isOf, opsOf, pagesOf } from './paging.js';
+import { backgroundOf } from './background.js';
+import { kNoCore, statusWithoutCore } from './platform.js';
 
 /** @import { Client, ClientOptions, Listener, Op, Priority, SaveItem, SaveOptions, Status } from './index.d.ts' */
 /** @import { Account } from './account.js' */

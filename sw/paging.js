@@ -14,7 +14,7 @@ export async function* pagesOf(store, name, { after, limit = kPage, ...options }
     const page = await store.list(name, { ...options, after, limit });
     yield page;
     if (page.length < limit) return;
-    after = page[page.length - 1].key;
+    after = page.at(-1)?.key;
   }
 }
 
@@ -24,6 +24,6 @@ export async function* opsOf(store, owner, after = 0) {
     const rows = await store.rows(after, kPage);
     yield rows.filter((row) => isOf(row, owner));
     if (rows.length < kPage) return;
-    after = rows[rows.length - 1].seq;
+    after = /** @type {OpRow} */ (rows.at(-1)).seq;
   }
 }

@@ -17,17 +17,23 @@ export const kAnswerMs = 30_000;
 const kNewerLookedAt = 200;
 /** So many rows are held at a time where all of them are looked at. */
 const kRowWindow = 500;
+/** So many writes of a commit are asked for in one task: the page's own thread goes on between two. */
+const kWrittenAtOnce = 100;
 /** How often a lost connection is opened anew within one call. */
 const kConnectTries = 3;
 
 /** Whether this realm has IndexedDB at all. */
 export const storeSupported = () => typeof indexedDB !== 'undefined';
 
-/** What a request answers. @param {IDBRequest} request @returns {Promise<any>} */
-const answerOf = (request) => new Promise((resolve, reject) => {
-  request.addEventListener('success', () => resolve(request.result));
-  request.addEventListener('error', () => reject(request.error));
-});
+/** What a request answers. Nobody need wait for it: one that fails takes its transaction with it. @param {IDBRequest} request @returns {Promise<any>} */
+function answerOf(request) {
+  const answer = new Promise((resolve, reject) => {
+    request.addEventListener('success', () => resolve(request.result));
+    request.addEventListener('error', () => reject(request.error));
+  });
+  answer.catch(() => {});
+  return answer;
+}
 
 /** A transaction, store or index whose requests are promises of their answers. @param {any} source @returns {any} */
 const asking = (source) => new Proxy(source, {
@@ -264,7 +270,7 @@ async function accept(tx, items, limits) {
   const [totals, ...shown] = await Promise.all([readTotals(tx), ...lanes.map((lane) => docs.get(lane))]);
   const next = addTotals(totals, items, limits);
   const rows = resolveActions(items, new Map(lanes.map((lane, i) => [lane, shown[i] !== undefined && !shown[i].deleted])));
-  const seqs = await Promise.all(issue(rows, (row) => ops.add(row)));
+  const seqs = await Promise.all(rows.map((row) => ops.add(row)));
   /** @type {[any, any, string][]} */
   const writes = [[state, { ...next, lastSeq: Math.max(totals.lastSeq ?? 0, ...seqs) }, 'totals']];
   rows.forEach((row, i) => {
@@ -272,20 +278,8 @@ async function accept(tx, items, limits) {
     if (bytes) writes.push([payloads, bytes, `${seqs[i]}:next`]);
     writes.push([docs, docOf(row, seqs[i], bytes), row.lane]);
   });
-  issue(writes, ([store, record, key]) => store.put(record, key));
+  for (const [store, record, key] of writes) store.put(record, key);
   return seqs;
-}
-
-/**
- * Issues a request per item; one that fails takes the transaction with it, so that nobody need wait for them.
- * @template T @param {T[]} items @param {(item: T, i: number) => Promise<any>} request @returns {Promise<any>[]}
- */
-function issue(items, request) {
-  return items.map((item, i) => {
-    const promise = request(item, i);
-    promise.catch(() => {});
-    return promise;
-  });
 }
 
 /** Counted once, kept in the same transactions that change it from then on. @param {any} tx */
@@ -307,7 +301,7 @@ async function someRow(ops, afterSeq, holds) {
     const rows = await ops.getAll(IDBKeyRange.lowerBound(after, true), kRowWindow);
     if (rows.some(holds)) return true;
     if (rows.length < kRowWindow) return false;
-    after = rows[rows.length - 1].seq;
+    after = rows.at(-1).seq;
   }
 }
 
@@ -348,7 +342,11 @@ async function performCommit(tx, { token, knownSeq, lanes, writes }) {
   if (!holdsLease(lease, token)) return 'fenced';
   if (newest && (await hasNewer(tx, lanes, knownSeq, newest.key))) return 'stale';
   if (rows) writes = [...writes, { store: 'state', key: 'totals', value: subtractTotals(totals, rows) }];
-  issue(writes, (write, i) => performWrite(tx.objectStore(write.store), write, write.from ? bytesOf(sources[i]) : write.bytes));
+  let written;
+  for (const [i, write] of writes.entries()) {
+    if (i % kWrittenAtOnce === 0) await written;
+    written = performWrite(tx.objectStore(write.store), write, write.from ? bytesOf(sources[i]) : write.bytes);
+  }
   return 'ok';
 }
 

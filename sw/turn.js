@@ -5,6 +5,7 @@
 // Every await is a place where the process may die; what must survive was committed before the request that depends on it left. So the order
 // in `#perform` is the crash rules of docs/architecture.md, and tests/js/turn.test.js kills it at every await.
 import { deferred } from './deferred.js';
+import { lockWithin } from './locks.js';
 import { StoreError, TidegateError, closedError } from './errors.js';
 import { afterMark, markOf } from './step-mark.js';
 import { bytesOf, metaOf } from './store-rules.js';
@@ -147,12 +148,7 @@ export class Drain {
       return store.acquireLease({ holder, nowMs, ttlMs: kLeaseMs, codeVersion: kCodeVersion, takeover });
     };
     while (!this.closing.aborted && clock.now() < giveUpAtMs) {
-      const patience = new AbortController();
-      const cancel = clock.timer(kLockWaitMs, () => patience.abort());
-      this.closing.addEventListener('abort', () => patience.abort(), { signal: patience.signal });
-      const release = await locks.take(patience.signal);
-      cancel();
-      patience.abort();
+      const release = await lockWithin(locks, clock, kLockWaitMs, this.closing);
       const lease = await ask(release && true).catch((error) => { release?.(); throw error; });
       if (lease) return { lease, release: release ?? (await locks.steal()) };
       release?.();
@@ -271,7 +267,7 @@ export class Drain {
     if (this.#rowsToRead && !this.#rowsFollow && !(this.#careful && this.#given.length > 0)) {   // suspects apart
       rows = await store.rows(/** @type {number} */ (this.knownSeq), this.#suspect.limit);
       this.#rowsFollow = this.#rowsToRead = rows.length === this.#suspect.limit;
-      if (rows.length > 0) this.knownSeq = rows[rows.length - 1].seq;
+      if (rows.length > 0) this.knownSeq = rows.at(-1).seq;
       this.#given.push(...rows.map(({ seq }) => seq));
       rows = rows.splice(0);   // out of the store's request: a browser keeps that, and what is in it, until its next full collection
     }

@@ -14,7 +14,7 @@ export class Waker {
   /** A drain ended, saying when to look again. @param {number | null | undefined} wakeAtMs */
   arm(wakeAtMs) {
     this.#cancel();
-    if (wakeAtMs !== null && wakeAtMs !== undefined) this.#cancel = this.clock.timer(wakeAtMs - this.clock.now(), this.wake);
+    if (wakeAtMs) this.#cancel = this.clock.timer(wakeAtMs - this.clock.now(), this.wake);
   }
 
   close() {

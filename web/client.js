@@ -1,21 +1,21 @@
 // The page's half. Saving writes to the store at once, with or without a worker. Everything else is asked of whoever drains: the service worker whenever one
 // is active, and this page where there is none.
 import { createCalls } from '../sw/calls.js';
-import { openStore } from '../sw/store.js';
-import { Marker, markInCache } from '../sw/marker.js';
-import { Tasks } from '../sw/task-runs.js';
-import { Account, ticketOf } from '../sw/account.js';
-import { tell } from '../sw/listeners.js';
-import { askOf, createEngine } from '../sw/engine.js';
-import { noPlatform, persisted, supportedBy, watchingCore } from '../sw/platform.js';
-import { fetchAsset, reaching } from '../sw/transport.js';
-import { Listening } from '../sw/listening.js';
-import { WorkerLink } from './worker-link.js';
-import { Waker, every, kTickMs, once } from '../sw/waker.js';
-import { webLocks } from '../sw/locks.js';
-import { batteryReadings, idleReadings, networkReadings, pressureReadings } from '../sw/readings.js';
 import { clock } from '../sw/clock.js';
 import { random } from '../sw/random.js';
+import { Waker, every, kTickMs, once } from '../sw/waker.js';
+import { batteryReadings, idleReadings, networkReadings, pressureReadings } from '../sw/readings.js';
+import { webLocks } from '../sw/locks.js';
+import { tell } from '../sw/listeners.js';
+import { fetchAsset, reaching } from '../sw/transport.js';
+import { openStore } from '../sw/store.js';
+import { noPlatform, persisted, supportedBy, watchingCore } from '../sw/platform.js';
+import { Listening } from '../sw/listening.js';
+import { Account, ticketOf } from '../sw/account.js';
+import { WorkerLink } from './worker-link.js';
+import { Marker, markInCache } from '../sw/marker.js';
+import { Tasks } from '../sw/task-runs.js';
+import { askOf, createEngine } from '../sw/engine.js';
 
 /** @import { Client, ConnectOptions, Listener } from '../sw/index.d.ts' */
 /** @import { Request } from '../sw/calls.js' */
@@ -116,7 +116,7 @@ export async function connect(options) {
   for (const change of ['levelchange', 'chargingchange']) battery?.addEventListener(change, tick, { signal });
   idle?.addEventListener('change', tick, { signal });
   every(clock, kTickMs, tick, signal);
-  poke('start', 'start', [...(pull ? [{ type: 'pull', value: { owner } }] : []), { type: 'status' }]).then((answers) => { if (answers) listening.heed(answers[answers.length - 1].value); });
+  poke('start', 'start', [...(pull ? [{ type: 'pull', value: { owner } }] : []), { type: 'status' }]).then((answers) => { if (answers) listening.heed(answers.at(-1).value); });
   return client;
 }
 

@@ -182,13 +182,14 @@ test('IndexedDB: transactions that cannot begin are tried on new connections, a 
 
 test('IndexedDB: an open that another tab blocks ends as "blocked" after a bounded time', async () => {
   const late = { now: () => 0, sleep: async () => {}, timer: () => () => {} };
-  const real = IDBFactory.prototype.open;
+  const real = IDBFactory.prototype.open, { IDBRequest } = globalThis;
   IDBFactory.prototype.open = function () { return new EventTarget(); };   // a request that never answers
   globalThis.IDBRequest = EventTarget;
   try {
     await assert.rejects(openStore({ clock: late, name: 'blocked' }), { name: 'StoreError', code: 'blocked' });
   } finally {
     IDBFactory.prototype.open = real;
+    globalThis.IDBRequest = IDBRequest;
   }
 });
 
@@ -270,4 +271,34 @@ test('a realm that is refused Web Locks goes by the lease alone; one that waited
   const taking = held.take(stop.signal);
   stop.abort();
   assert.equal(await taking, null);
+});
+
+test('IndexedDB: of a commit of hundreds of writes at most a hundred are asked for before the first of them is answered', async (t) => {
+  const store = await indexed.fresh();
+  t.after(() => store.close());
+  const { token } = await store.acquireLease({ holder: 'a', nowMs: 1000, ttlMs: 30_000, codeVersion: '1' });
+  const put = IDBObjectStore.prototype.put;
+  let asked = 0, outstanding = 0, most = 0;
+  t.after(() => { IDBObjectStore.prototype.put = put; });
+  IDBObjectStore.prototype.put = function (...args) {
+    const request = put.apply(this, args);
+    asked += 1;
+    most = Math.max(most, ++outstanding);
+    request.addEventListener('success', () => { outstanding -= 1; });
+    return request;
+  };
+  const writes = Array.from({ length: 350 }, (_, n) => ({ store: 'history', key: `h${n}`, value: { n } }));
+  assert.equal(await store.commit({ token, knownSeq: 0, lanes: [], writes }), 'ok');
+  assert.equal(asked, 350);
+  assert.equal(most, 100);
+  assert.equal((await store.list('history', { limit: 1000 })).length, 350);
+});
+
+test('IndexedDB: a write that fails behind the first hundred takes all of the commit with it', async (t) => {
+  const store = await indexed.fresh();
+  t.after(() => store.close());
+  const { token } = await store.acquireLease({ holder: 'a', nowMs: 1000, ttlMs: 30_000, codeVersion: '1' });
+  const writes = Array.from({ length: 250 }, (_, n) => ({ store: 'history', key: `h${n}`, value: n === 220 ? { refused: () => {} } : { n } }));
+  await assert.rejects(store.commit({ token, knownSeq: 0, lanes: [], writes }), { name: 'StoreError' });
+  assert.deepEqual(await store.list('history'), []);
 });
