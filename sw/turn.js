@@ -5,8 +5,8 @@
 // Every await is a place where the process may die; what must survive was committed before the request that depends on it left. So the order
 // in `#perform` is the crash rules of docs/architecture.md, and tests/js/turn.test.js kills it at every await.
 import { deferred } from './deferred.js';
-import { lockWithin } from './locks.js';
 import { StoreError, TidegateError, closedError } from './errors.js';
+import { lockWithin } from './locks.js';
 import { afterMark, markOf } from './step-mark.js';
 import { bytesOf, metaOf } from './store-rules.js';
 
@@ -27,7 +27,7 @@ const kBusyMs = 60_000;
 const kLockWaitMs = 1_000;
 const kRowWindow = 200;
 const kListWindow = 100;
-/** A core that traps this often in one drain is left alone until something wakes us again: twice for each halving of kRowWindow, and some. */
+/** A core that traps this often in one drain is left alone until something wakes us again: two, one for each halving of kRowWindow, those that convict, and some. */
 const kMaxTraps = 24;
 const kPoisonReason = 'the core ended abnormally at this change';
 
