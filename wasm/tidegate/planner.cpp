@@ -379,7 +379,8 @@ void Planner::emit_commit(CommitSpec spec) {
     effect.known_seq = outbox_.known_seq();
     effect.lanes = spec.lanes;
     const bool of_rows = !spec.writes.empty();
-    effect.writes = spec.writes;   // Rows are about to change: a stored snapshot would contradict them. The last commit of the drain writes a new one.
+    effect.writes = spec.writes;
+    // Rows change: a stored snapshot would contradict them. The last commit of the drain writes a new one.
     if (snapshot_stored_ && of_rows) add_write(effect.writes, "state", "snapshot").remove = true;
     if (!spec.left.empty())
         append_record(effect.writes, "left", ++totals_.left_records, kMaxLeftRecords, object().set("at", now_ms_).set("ids", spec.left));
