@@ -1,7 +1,5 @@
 #include "tidegate/describe.h"
 
-#include "tidegate/say.h"
-
 namespace tidegate {
 
 void Decoder::take(const char* name, void* out, Reader reader, Need need) {
@@ -61,10 +59,6 @@ Json Encoder::number(double value) {
     return value;
 }
 
-void Encoder::put(const char* name, const void* value, Writer writer) {
-    if (text.back() != '{' && text.back() != '[') text += ',';
-    if (*name) Sentence(text) << "\"" << name << "\":";
-    writer(*this, value);
-}
+void Encoder::put(const char* name, const void* value, Writer writer) { out_[name] = writer(value); }
 
 }  // namespace tidegate

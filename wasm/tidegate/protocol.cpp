@@ -119,7 +119,10 @@ Result<Settings> stored_settings(Json stored, std::vector<std::string>& unknown)
 }
 
 Json settings_to_json(const Settings& settings) {
-    return encode(const_cast<Settings&>(settings), true);
+    Encoder encoder(true);
+    Settings copy = settings;
+    describe(encoder, copy);
+    return encoder.take();
 }
 
 Json row_to_json(OpRow& row) {
