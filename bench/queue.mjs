@@ -1,5 +1,5 @@
 // npm run bench -- queue [--json FILE]: choosing a batch and ordering a queue from scratch beside what JavaScript offers (a bench-only Wasm of the core's own
-// sources, bench/queue/queue.cpp), and the planner as it ships with long queues: one warm step, a restore.
+// sources, bench/queue/queue.cpp), and the planner as it ships with long queues: one warm step, the longest step, a restore.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -12,11 +12,14 @@ import { cmakeConfigure } from '../scripts/build.mjs';
 import { generator } from './corpus.mjs';
 import { Rows, clock, kRounds, measure, median, quantile } from './measure.mjs';
 import { fullPlanner, restored } from './queue/planner.mjs';
+import { longestSteps } from './queue/steps.mjs';
 
 const kMaxOps = 50, kMaxBytes = 200_000;
 const kNow = 1_795_262_400_000, kMsPerPoint = 180_000, kHeadStartMs = 4 * 3_600_000 + 200 * kMsPerPoint;
 const kOpsInRound = 200_000;
 const kEngineOps = 200, kCycles = 10;
+/** No step is to be longer: half of a frame, on a machine like this. */
+const kStepMs = 8;
 /** Ops the planner takes: kMaxQueuedOps of the core. */
 const kQueued = [1_000, 10_000, 100_000];
 
@@ -169,6 +172,13 @@ for (const name of ['10k', '100k']) {
   const slower = times[name].map((time, round) => time / times['1k'][round]);
   const [low, ratio, high] = [0.25, 0.5, 0.75].map((part) => quantile(slower, part));
   rows.add({ name: `  at ${name}, times that at 1k${name === '100k' ? ', the most the core takes' : ''}`, value: median(times[name]), unit: 'us', peer: '', ratio, low, high, goal: 2, met: high <= 2 });
+}
+const kAsked = [{ type: 'status' }, { type: 'metrics' }, { type: 'preview' }, { type: 'explain', id: '01990000-0000-7000-8000-000000099999' }];
+for (const [what, edits] of /** @type {const} */ ([['small ops', false], ['edits of 2 kB', true]])) {
+  const longest = await longestSteps({ count: kQueued[2], edits, rounds: kRounds, also: kAsked });
+  rows.rounds(`100k ${what} queued, settings as they come: the longest step`, longest.sending, 'ms', { atMost: kStepMs });
+  rows.rounds('  of status, metrics, explain and preview', longest.asking, 'ms', { atMost: kStepMs });
+  rows.rounds('  that reads a window of rows', longest.reading, 'ms', { atMost: kStepMs });
 }
 const restore = await restored(kQueued[2]);
 rows.figure('restore of 100k ops, from their rows', restore.nsPerOp, 'ns/op');

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "tidegate/planner.h"
+#include "tidegate/say.h"
 
 // The C++ runtime would print why it stops, with all of printf. Nobody reads it here: the wrapper reports a trap.
 extern "C" [[noreturn]] void abort_message(const char*, ...) { __builtin_trap(); }
@@ -34,13 +35,13 @@ Door& door() {
     return *made;
 }
 
-bool answer(const Json& json) {
-    door().out = tidegate::dump_json(json);
+bool answer(std::string json) {
+    door().out = std::move(json);
     door().shown = door().out;
     return true;
 }
 bool refuse(const tidegate::Error& error) {
-    answer(tidegate::object().set("code", error.code).set("path", error.path).set("message", error.message));
+    answer(tidegate::dump_json(tidegate::object().set("code", error.code).set("path", error.path).set("message", error.message)));
     return false;
 }
 
@@ -49,7 +50,7 @@ bool restore(std::uintptr_t snapshot, unsigned snapshot_length, std::uintptr_t s
     if (!parsed) return refuse(parsed.error());
     const auto known = door().planner.restore(text_at(snapshot, snapshot_length), parsed.value());
     if (!known) return refuse(known.error());
-    return answer(tidegate::object().set("knownSeq", known.value()));
+    return answer(tidegate::say("{\"knownSeq\":", known.value(), "}"));
 }
 
 bool step(std::uintptr_t input, unsigned length) {
@@ -57,7 +58,7 @@ bool step(std::uintptr_t input, unsigned length) {
     if (!parsed) return refuse(parsed.error());
     auto plan = door().planner.step(parsed.value());
     if (!plan) return refuse(plan.error());
-    return answer(tidegate::encode(plan.value()));
+    return answer(tidegate::encode_text(plan.value()));
 }
 
 void put(double slot, std::uintptr_t bytes, unsigned length) {

@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 #include "world.h"
 
@@ -129,6 +131,28 @@ TEST_CASE("a large batch leaves before the bytes of the next are asked for") {
     CHECK(seen == std::vector<std::string>{"load 200", "send", "load 100", "send"});
 }
 
+// What an answer for many ops leaves to be stored is enough for one step.
+TEST_CASE("a step that settles an answer for many ops sends nothing; one that settles few does") {
+    for (const int most : {100, 25}) {
+        World w;
+        w.command({{"type", "settings"}, {"value", {{"maxBatchOps", most}}}});
+        for (int i = 0; i < 300; ++i) w.accept("FORM", "f" + std::to_string(i), "create", "{}");
+        std::set<int> settles, sends;
+        w.on_commit = [&](const Json& commit) {
+            const bool leaves = std::any_of(commit["writes"].begin(), commit["writes"].end(), [](const Json& write) { return write["store"] == "ops" && write.value("remove", false); });
+            if (leaves) settles.insert(w.steps);
+            return "";
+        };
+        w.network = [&](const Json&) -> Json { sends.insert(w.steps); return nullptr; };
+        w.run(kSync);
+        CHECK(w.queued() == 0);
+        REQUIRE(settles.size() >= 2);
+        std::vector<int> both;
+        std::set_intersection(settles.begin(), settles.end(), sends.begin(), sends.end(), std::back_inserter(both));
+        CHECK(both.empty() == (most > 25));
+    }
+}
+
 // One request on the wire, and the next made ready behind it.
 void one_under_way(World& w) {
     w.command(kOneByOne);
@@ -220,7 +244,7 @@ TEST_CASE("the bytes of a large batch are read and formed in parts, and go in on
     CHECK(w.queued() == 0);
 }
 
-TEST_CASE("one step forms so many bytes of documents, or one op, and all go in one request") {
+TEST_CASE("one step compares so many bytes of documents, or one op, and all go in one request") {
     World w;
     const auto film = [](int edition) { return "{\"edition\":" + std::to_string(edition) + ",\"text\":\"" + std::string(400 * 1024, 'x') + "\"}"; };
     for (int n = 0; n < 4; ++n) {
@@ -234,7 +258,7 @@ TEST_CASE("one step forms so many bytes of documents, or one op, and all go in o
     w.network = [&](const Json&) -> Json { seen.push_back("send"); return nullptr; };
     w.on_load = [&](const Json& load) { seen.push_back("load " + std::to_string(load["items"].size())); };
     w.run(kSync);
-    CHECK(seen == std::vector<std::string>{"load 6", "load 4", "send"});
+    CHECK(seen == std::vector<std::string>{"load 2", "load 2", "load 2", "load 4", "send"});
     CHECK(w.server.requests.size() == 1);
     CHECK(w.queued() == 0);
 }

@@ -1,5 +1,7 @@
 #include "tidegate/describe.h"
 
+#include "tidegate/say.h"
+
 namespace tidegate {
 
 void Decoder::take(const char* name, void* out, Reader reader, Need need) {
@@ -59,6 +61,10 @@ Json Encoder::number(double value) {
     return value;
 }
 
-void Encoder::put(const char* name, const void* value, Writer writer) { out_[name] = writer(value); }
+void Encoder::put(const char* name, const void* value, Writer writer) {
+    if (text.back() != '{' && text.back() != '[') text += ',';
+    if (*name) Sentence(text) << "\"" << name << "\":";
+    writer(*this, value);
+}
 
 }  // namespace tidegate

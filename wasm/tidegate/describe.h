@@ -167,6 +167,7 @@ Result<T> decode(const Json& json) {
 
 // --- encode ---------------------------------------------------------------------------------------------------------------
 
+// Writes a value as text, at once: what crosses the boundary is thousands of small objects, and a tree would hold a copy of each.
 class Encoder {
 public:
     explicit Encoder(bool with_defaults = false) : with_defaults_(with_defaults) {}
@@ -186,34 +187,33 @@ public:
         if (with_defaults_ || !is_default(value)) put(name, &value, &write_as<T>);
     }
 
-    Json take() { return std::move(out_); }
-
     template <class T>
-    static Json write(T& value) {
+    void write(T& value) {
         if constexpr (std::is_enum_v<T>) {
-            return name_of(value);
+            append_json(text, name_of(value));
         } else if constexpr (std::is_same_v<T, double>) {
-            return number(value);
+            append_json(text, number(value));
         } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string> || std::is_same_v<T, Json>) {
-            return value;
+            append_json(text, value);
         } else if constexpr (IsVector<T>::value) {
-            Json array = Json::array();
-            for (auto& item : value) array.push_back(write(item));
-            return array;
+            text += '[';
+            for (auto& item : value) put("", &item, &write_as<typename T::value_type>);
+            text += ']';
         } else {
-            Encoder nested;
-            nested.out_ = Json::object();
-            describe(nested, value);
-            return nested.take();
+            text += '{';
+            describe(*this, value);
+            text += '}';
         }
     }
 
+    std::string text;
+
 private:
-    using Writer = Json (*)(const void*);
+    using Writer = void (*)(Encoder&, const void*);
 
     template <class T>
-    static Json write_as(const void* value) {
-        return write(*const_cast<T*>(static_cast<const T*>(value)));
+    static void write_as(Encoder& encoder, const void* value) {
+        encoder.write(*const_cast<T*>(static_cast<const T*>(value)));
     }
     template <class T>
     static bool is_default(const T& value) {
@@ -221,15 +221,22 @@ private:
         else return value == T{};
     }
     static Json number(double value);
+    // A member; without a name an item.
     void put(const char* name, const void* value, Writer writer);
 
-    Json out_ = Json::object();
     bool with_defaults_;
 };
 
 template <class T>
-Json encode(T& value) {
-    return Encoder::write(value);
+std::string encode_text(T& value, bool with_defaults = false) {
+    Encoder encoder(with_defaults);
+    encoder.write(value);
+    return std::move(encoder.text);
+}
+
+template <class T>
+Json encode(T& value, bool with_defaults = false) {
+    return tree_of(encode_text(value, with_defaults));
 }
 
 // --- TypeScript -----------------------------------------------------------------------------------------------------------

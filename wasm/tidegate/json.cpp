@@ -15,52 +15,21 @@ namespace {
 void append_string(std::string& out, const std::string& text) {
     static constexpr char kHex[] = "0123456789abcdef";
     out += '"';
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            out += '\\';
-            out += c;
-        } else if (byte < 0x20) {
-            out += "\\u00";
-            out += kHex[byte >> 4];
-            out += kHex[byte & 15];
-        } else {
-            out += c;
-        }
+    std::size_t done = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(text[i]);
+        if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+        out.append(text, done, i - done);
+        done = i;
+        out += '\\';
+        if (byte >= 0x20) continue;
+        out += "u00";
+        out += kHex[byte >> 4];
+        out += kHex[byte & 15];
+        ++done;
     }
+    out.append(text, done);
     out += '"';
-}
-
-void append_value(std::string& out, const Json& value) {
-    char before = value.is_array() ? '[' : '{';
-    switch (value.type()) {
-        case Json::value_t::object:
-            for (const auto& [key, member] : value.get_ref<const Json::object_t&>()) {
-                out += before;
-                append_string(out, key);
-                out += ':';
-                append_value(out, member);
-                before = ',';
-            }
-            out += before == '{' ? "{}" : "}";
-            return;
-        case Json::value_t::array:
-            for (const Json& item : value.get_ref<const Json::array_t&>()) {
-                out += before;
-                append_value(out, item);
-                before = ',';
-            }
-            out += before == '[' ? "[]" : "]";
-            return;
-        case Json::value_t::string: return append_string(out, value.get_ref<const std::string&>());
-        case Json::value_t::boolean: out += value.get<bool>() ? "true" : "false"; return;
-        case Json::value_t::number_integer: out += std::to_string(value.get<std::int64_t>()); return;
-        case Json::value_t::number_unsigned: out += std::to_string(value.get<std::uint64_t>()); return;
-        case Json::value_t::number_float:
-            if (std::isfinite(value.get<double>())) return append_double(out, value.get<double>());
-            [[fallthrough]];
-        default: out += "null"; return;
-    }
 }
 
 // Builds the tree of a valid text. Of equal keys the last counts.
@@ -173,9 +142,47 @@ Result<Json> parse_json(std::string_view text, int max_depth) {
     return value;
 }
 
+Json tree_of(std::string_view text) {
+    Json value;
+    Reader(text).read(value);
+    return value;
+}
+
+void append_json(std::string& out, const Json& value) {
+    char before = value.is_array() ? '[' : '{';
+    switch (value.type()) {
+        case Json::value_t::object:
+            for (const auto& [key, member] : value.get_ref<const Json::object_t&>()) {
+                out += before;
+                append_string(out, key);
+                out += ':';
+                append_json(out, member);
+                before = ',';
+            }
+            out += before == '{' ? "{}" : "}";
+            return;
+        case Json::value_t::array:
+            for (const Json& item : value.get_ref<const Json::array_t&>()) {
+                out += before;
+                append_json(out, item);
+                before = ',';
+            }
+            out += before == '[' ? "[]" : "]";
+            return;
+        case Json::value_t::string: return append_string(out, value.get_ref<const std::string&>());
+        case Json::value_t::boolean: out += value.get<bool>() ? "true" : "false"; return;
+        case Json::value_t::number_integer: out += std::to_string(value.get<std::int64_t>()); return;
+        case Json::value_t::number_unsigned: out += std::to_string(value.get<std::uint64_t>()); return;
+        case Json::value_t::number_float:
+            if (std::isfinite(value.get<double>())) return append_double(out, value.get<double>());
+            [[fallthrough]];
+        default: out += "null"; return;
+    }
+}
+
 std::string dump_json(const Json& value) {
     std::string out;
-    append_value(out, value);
+    append_json(out, value);
     return out;
 }
 

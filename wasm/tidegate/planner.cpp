@@ -143,6 +143,7 @@ Result<Plan> Planner::step(const Json& json) {
         return Error{"out-of-range", "/nowMs", say("nowMs: expected milliseconds since 1970, got ", quote_value(Json(input.now_ms)))};
     now_ms_ = clamp_clock(now_ms_, input.now_ms);
     random_ = Random(input.seed);
+    worked_ = 0;
     Plan plan;
     plan_ = &plan;
 
@@ -378,11 +379,9 @@ void Planner::emit_commit(CommitSpec spec) {
     effect.known_seq = outbox_.known_seq();
     effect.lanes = spec.lanes;
     const bool of_rows = !spec.writes.empty();
-    if (snapshot_stored_ && of_rows) {
-        // Rows are about to change: a stored snapshot would contradict them. The last commit of the drain writes a new one.
-        add_write(effect.writes, "state", "snapshot").remove = true;
-    }
-    effect.writes.insert(effect.writes.end(), spec.writes.begin(), spec.writes.end());
+    effect.writes = spec.writes;
+    // Rows change: a stored snapshot would contradict them. The last commit of the drain writes a new one.
+    if (snapshot_stored_ && of_rows) add_write(effect.writes, "state", "snapshot").remove = true;
     if (!spec.left.empty())
         append_record(effect.writes, "left", ++totals_.left_records, kMaxLeftRecords, object().set("at", now_ms_).set("ids", spec.left));
     add_write(effect.writes, "state", "core").value = core_state();
@@ -698,7 +697,7 @@ void Planner::finish_turn(Plan& plan) {
     const std::string new_class = say(name_of(now.state), "|", now.reason.value_or(""), "|", name(link_.quality).data());
     const bool changed = new_class != status_class_ || plan.idle;
     if (!should_emit(status_at_ms_, now_ms_, kStatusIntervalMs, changed)) return;
-    std::string text = dump_json(encode(now));
+    std::string text = encode_text(now);
     if (text == status_sent_) return;
     status_sent_ = std::move(text);
     status_class_ = new_class;

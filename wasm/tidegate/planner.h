@@ -47,7 +47,7 @@ inline constexpr double kMaxLoadBytes = 16.0 * 1024 * 1024;   // payload bytes o
 inline constexpr std::size_t kMaxHeadsLookedAt = 1024;        // lanes one choice looks at, besides those that …
 inline constexpr std::size_t kMaxCandidates = 4096;           // ops one choice looks at: no further lane once there are as many
 inline constexpr std::size_t kMaxHeadsPassedOver = 16384;     // … may not go now
-inline constexpr std::size_t kMaxPreviewed = 1000;
+inline constexpr std::size_t kMaxPreviewed = 250;
 inline constexpr std::size_t kMaxExpiredAtOnce = 100;         // commits under way before one more op expires
 inline constexpr double kStorageRetryMs = 1000;               // after a failed commit
 inline constexpr std::size_t kSnapshotFromOps = 256;          // fewer rows are read faster than a snapshot pays
@@ -291,6 +291,7 @@ private:
     void collect(const GateResult& gate, Choice& choice, Batch& batch);
     void collect_lane(Op& head, const GateResult& gate, Choice& choice, Batch& batch);
     bool group_ready(const Op& op, const GateResult& gate);
+    std::size_t most_ops(const Profile& link) const;
     void take_chosen(Choice& choice, const Profile& link, Batch& batch);
     void load_batch(const BatchPtr& batch, std::size_t from);
     void form_batch(const BatchPtr& batch, std::size_t from, std::size_t to, const OutcomeIn& loaded);
@@ -489,6 +490,7 @@ private:
     bool snapshot_stored_ = false, core_dirty_ = false;
     Json unread_ = Json::object();   // by their numbers the ops that stand for rows; a newer release may know what they are, and reads them only while no snapshot says that they were read
     bool manual_ = false;
+    std::size_t worked_ = 0;                     // ops that this step settled or marked
     int restraint_ = 0, busy_steps_ = 0, calm_steps_ = 0;
     double event_ms_ = 0;       // how long the event may last in all
     PullPtr pull_;                               // the pull under way

@@ -14,9 +14,9 @@ namespace {
 constexpr std::size_t kMaxChain = 256;            // ops of one lane that one batch looks at
 constexpr double kLineBytes = kOpOverheadBytes;   // what an op costs on the wire besides its body
 constexpr double kLargestDeltaGuess = 4096;       // an edit does not grow with its document; what it really takes is cut to the budget once formed
-constexpr std::size_t kLoadingAtOnce = 64;        // with so many ops waiting for their bytes, no others are chosen
-constexpr std::size_t kFormedAtOnce = 100;          // ops in one step, which is to be no long task …
-constexpr double kFormedBytesAtOnce = 1536 * 1024;  // … and their documents; one op is always formed
+constexpr std::size_t kWorkedAtOnce = 64;         // with so many ops waiting for their bytes, or settled or marked by this step, no others are chosen
+constexpr std::size_t kFormedAtOnce = 100;        // ops in one step …
+constexpr double kComparedAtOnce = 48 * 1024;     // … and bytes of documents that are compared; one op is always formed
 constexpr std::size_t kProbeOps = 10;             // what goes while the breaker is not closed
 
 Band shown_band(const Op& op) { return effective_band(static_cast<Band>(op.band), op.score); }
@@ -105,6 +105,7 @@ void Planner::plan_sends() {
     outbox_.wake(now_ms_);
     for (auto it = auth_paused_.begin(); it != auth_paused_.end();)
         it = remaining_ms(it->second, now_ms_, kAuthRetryMs) > 0 ? std::next(it) : auth_paused_.erase(it);
+    if (worked_ >= kWorkedAtOnce) return;   // the next step comes when that is stored
     if (push_off_ || rows_first_ || !may_send()) return give_back_waiting();
     GateResult g = gate();
     if (!g.min_band) return give_back_waiting();
@@ -112,8 +113,8 @@ void Planner::plan_sends() {
     const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
     begin_waiting(g, link);
     // A large batch leaves before the bytes of the next are asked for, so that no step has to form more than one.
-    const auto loading = [this] {
-        std::size_t ops = 0;
+    const auto worked = [this] {
+        std::size_t ops = worked_;
         for (const auto& [id, batch] : batches_)
             if (batch->phase == Phase::validate) ops += batch->items.size();
         return ops;
@@ -123,7 +124,7 @@ void Planner::plan_sends() {
     const auto one_more = [this] {
         return !careful() && !rows_follow_ && std::none_of(batches_.begin(), batches_.end(), [this](const auto& entry) { return entry.second->phase > Phase::execute ? !entry.second->freed : waited_for(*entry.second); });
     };
-    while (loading() < kLoadingAtOnce) {
+    while (worked() < kWorkedAtOnce) {
         const int room = requests_at_once(link) - requests_open();
         if (room < 0 || (room == 0 && !one_more()) || !start_batch(g, link)) break;
     }
@@ -309,11 +310,15 @@ void Planner::collect(const GateResult& gate, Choice& choice, Batch& batch) {
     }
 }
 
+std::size_t Planner::most_ops(const Profile& link) const {
+    return settings_.batching ? std::min<std::size_t>(link.batch_ops, static_cast<std::size_t>(settings_.max_batch_ops)) : 1;
+}
+
 // Turns the chosen candidates into items, within what may be loaded at once.
 void Planner::take_chosen(Choice& choice, const Profile& link, Batch& batch) {
     BatchBudget budget;
     budget.max_bytes = std::min(link.batch_bytes, settings_.max_batch_bytes);
-    budget.max_ops = settings_.batching ? std::min<std::size_t>(link.batch_ops, static_cast<std::size_t>(settings_.max_batch_ops)) : 1;
+    budget.max_ops = most_ops(link);
     if (split_ops_) budget.max_ops = std::min<std::size_t>(budget.max_ops, split_ops_);
     if (breaker_.state != BreakerState::closed) {   // a probe is small
         budget.max_bytes = std::min(budget.max_bytes, kMinBatchBytes);
@@ -388,7 +393,7 @@ bool Planner::start_batch(const GateResult& gate, const Profile& link) {
 // From the item `from` on, as many as one step forms.
 void Planner::load_batch(const BatchPtr& batch, std::size_t from) {
     std::size_t to = std::min(from + kFormedAtOnce, batch->items.size());
-    double documents = 0;
+    double compared = 0;
     std::vector<LoadItem> wanted;
     const auto want = [&](std::uint64_t& slot, const char* store, std::string key) {
         if (slot) return;
@@ -400,18 +405,17 @@ void Planner::load_batch(const BatchPtr& batch, std::size_t from) {
     for (std::size_t i = from; i < to; ++i) {
         Item& item = batch->items[i];
         const Op& op = *outbox_.find(item.seq);
-        documents += op.size_bytes;
-        if (i > from && documents > kFormedBytesAtOnce) {
-            to = i;
-            break;
-        }
-        const std::string stem = std::to_string(op.seq);
-        item.chained = before && outbox_.find(before->seq)->lane == op.lane;
         Action action = op.action;
         for (const FoldRun& run : batch->folds)
             if (run.survivor == op.seq) action = run.action;
         const bool frozen = op.codec != Codec::none;
         const bool delta = !frozen && action == Action::update && settings_.delta && deltas_taken(op);
+        if (delta && (compared += op.size_bytes) > kComparedAtOnce && i > from) {
+            to = i;
+            break;
+        }
+        const std::string stem = std::to_string(op.seq);
+        item.chained = before && outbox_.find(before->seq)->lane == op.lane;
         if (frozen && op.codec != Codec::full) want(item.body_slot, "payloads", say(stem, ":body"));
         else if (action != Action::remove && !op.uploads()) want(item.next_slot, "payloads", say(stem, ":next"));
         if (item.chained && delta) want(before->next_slot, "payloads", payload_key(before->seq, "next"));
@@ -471,7 +475,7 @@ void Planner::form_batch(const BatchPtr& batch, std::size_t from, std::size_t to
     }
     batch->items = std::move(good);
     cut_to_budget(*batch);
-    batch->waits = !batch->items.empty() && requests_under_way() >= requests_at_once(profile(link_, static_cast<int>(settings_.maximum_concurrent_operations)));
+    batch->waits = !batch->items.empty() && (worked_ >= kWorkedAtOnce || requests_under_way() >= requests_at_once(profile(link_, static_cast<int>(settings_.maximum_concurrent_operations))));
     if (!batch->waits) begin_batch(batch);
 }
 
@@ -620,6 +624,7 @@ void Planner::begin_batch(const BatchPtr& batch) {
     next_phase(*batch);
     append_folds(*batch, spec);
     for (Item& item : batch->items) mark_sending(*batch, item, spec);
+    worked_ += batch->items.size();
     spec.lanes.assign(batch->lanes.begin(), batch->lanes.end());
     const bool sends = !batch->items.empty();
     const Op* first = sends ? outbox_.find(batch->items.front().seq) : nullptr;

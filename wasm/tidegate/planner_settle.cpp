@@ -43,6 +43,7 @@ void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
     batch->in_flight = std::max(batch->in_flight, requests_open());   // others may have begun while it was on its way
     // Its connection is free. Where others wait for it, they have the first claim on that, once it is stored.
     batch->freed = !waited_for(*batch);
+    worked_ += batch->items.size();
     next_phase(*batch);
     CommitSpec spec;
     std::vector<TaskPtr> tasks;

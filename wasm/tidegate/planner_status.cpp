@@ -196,7 +196,7 @@ Json Planner::preview(const std::optional<Json>& options) {
     const GateResult g = gate();
     GateResult open = g;
     open.min_band = g.min_band.value_or(Band::low);
-    Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
+    const Profile link = profile(link_, static_cast<int>(settings_.maximum_concurrent_operations));
     double at = std::max(origin_again_ms(), g.look_again_ms.value_or(now_ms_)), bytes = 0;
     const bool known = g.min_band || g.look_again_ms;
     const double start = at;
@@ -215,7 +215,7 @@ Json Planner::preview(const std::optional<Json>& options) {
         const std::size_t folded = pick.run ? pick.run->folded.size() : 0;
         others -= 1 + static_cast<std::int64_t>(folded);
         const double size = estimated_bytes(op);
-        if (in_batch++ % link.batch_ops == 0) at += rto_ms(link_);
+        if (in_batch++ % most_ops(link) == 0) at += rto_ms(link_);
         items.push_back(object()
             .set("id", op.id)
             .set("entity", op.lane->entity)

@@ -54,10 +54,12 @@ bool Planner::settle_upload(const Batch& batch, const OutcomeIn& outcome, Commit
         return true;
     }
     origin_answered();
+    const bool asked = batch.items.front().old_state != OpState::queued;
     outbox_.change(op, [&](Op& o) {
-        if (!o.unknown) o.failures = o.attempts = 0;   // an answer to HEAD alone is no progress
         upload = outcome.message;
-        o.unknown = o.uploaded() >= o.size_bytes;   // the effect may be there: an empty PATCH asks for it
+        // A chunk of before may still be under way, until another one went in its place; at the end the effect may be there, and an empty PATCH asks for it.
+        o.unknown = asked || o.uploaded() >= o.size_bytes;
+        if (!asked) o.failures = o.attempts = 0;   // an answer to HEAD alone is no progress
         o.state = OpState::queued;
         if (!o.unknown) o.sends = 0;   // the next request repeats nothing
     });

@@ -119,10 +119,7 @@ Result<Settings> stored_settings(Json stored, std::vector<std::string>& unknown)
 }
 
 Json settings_to_json(const Settings& settings) {
-    Encoder encoder(true);
-    Settings copy = settings;
-    describe(encoder, copy);
-    return encoder.take();
+    return encode(const_cast<Settings&>(settings), true);
 }
 
 Json row_to_json(OpRow& row) {
