@@ -25,15 +25,17 @@ const kConnectTries = 3;
 /** Whether this realm has IndexedDB at all. */
 export const storeSupported = () => typeof indexedDB !== 'undefined';
 
-/** What a request answers. Nobody need wait for it: one that fails takes its transaction with it. @param {IDBRequest} request @returns {Promise<any>} */
-function answerOf(request) {
-  const answer = new Promise((resolve, reject) => {
+/**
+ * What a request answers: to be awaited at once or not at all. One that fails takes its transaction with it, and a commit has hundreds, so nothing is made for those that
+ * nobody awaits.
+ * @param {IDBRequest} request @returns {any}
+ */
+const answerOf = (request) => ({
+  then: (/** @type {(result: any) => void} */ resolve, /** @type {(error: any) => void} */ reject) => {
     request.addEventListener('success', () => resolve(request.result));
     request.addEventListener('error', () => reject(request.error));
-  });
-  answer.catch(() => {});
-  return answer;
-}
+  },
+});
 
 /** A transaction, store or index whose requests are promises of their answers. @param {any} source @returns {any} */
 const asking = (source) => new Proxy(source, {
@@ -44,7 +46,7 @@ const asking = (source) => new Proxy(source, {
 });
 
 /** @param {string} name @param {number} version @param {(db: IDBDatabase, oldVersion: number) => void} upgrade @returns {Promise<IDBDatabase>} */
-function openDatabase(name, version, upgrade) {
+async function openDatabase(name, version, upgrade) {
   const request = indexedDB.open(name, version);
   request.addEventListener('upgradeneeded', ({ oldVersion }) => upgrade(request.result, oldVersion));
   return answerOf(request);
@@ -189,7 +191,7 @@ export async function openRecord(name, key) {
 }
 
 /** Takes a database of openRecord() away. @param {string} name @returns {Promise<void>} */
-export const removeRecord = (name) => answerOf(indexedDB.deleteDatabase(name)).catch((error) => { throw storeError(error); });
+export const removeRecord = (name) => Promise.resolve(answerOf(indexedDB.deleteDatabase(name))).catch((error) => { throw storeError(error); });
 
 /** @param {IDBDatabase} db @param {number} oldVersion */
 function upgrade(db, oldVersion) {
@@ -214,7 +216,7 @@ function createStore(connection) {
     // Waited for as long as it takes: where it fails nothing was written, and an app saves again.
     accept: (items, limits) => connection.run(['ops', 'payloads', 'docs', 'state'], 'readwrite', (tx) => accept(tx, items, limits), 'strict', Infinity),
 
-    stage: (write) => connection.run(['payloads'], 'readwrite', (tx) => performWrite(tx.objectStore('payloads'), write, write.bytes)),
+    stage: (write) => connection.run(['payloads'], 'readwrite', (tx) => performWrite(tx, write)),
 
     census: () => connection.run(['ops', 'state'], 'readonly', async (tx) => {
       const [rows, totals] = await Promise.all([tx.objectStore('ops').count(), readTotals(tx)]);
@@ -265,20 +267,20 @@ function rangeOf(prefix, after) {
 
 /** @param {any} tx @param {any[]} items @param {any} limits */
 async function accept(tx, items, limits) {
-  const [ops, payloads, docs, state] = ['ops', 'payloads', 'docs', 'state'].map((name) => tx.objectStore(name));
+  const [ops, docs] = [tx.objectStore('ops'), tx.objectStore('docs')];
   const lanes = [...new Set(items.map(({ row }) => row.lane))];
   const [totals, ...shown] = await Promise.all([readTotals(tx), ...lanes.map((lane) => docs.get(lane))]);
   const next = addTotals(totals, items, limits);
   const rows = resolveActions(items, new Map(lanes.map((lane, i) => [lane, shown[i] !== undefined && !shown[i].deleted])));
   const seqs = await Promise.all(rows.map((row) => ops.add(row)));
-  /** @type {[any, any, string][]} */
-  const writes = [[state, { ...next, lastSeq: Math.max(totals.lastSeq ?? 0, ...seqs) }, 'totals']];
+  /** @type {import('./store-contract.d.ts').Write[]} */
+  const writes = [{ store: 'state', key: 'totals', value: { ...next, lastSeq: Math.max(totals.lastSeq ?? 0, ...seqs) } }];
   rows.forEach((row, i) => {
     const { bytes } = items[i];
-    if (bytes) writes.push([payloads, bytes, `${seqs[i]}:next`]);
-    writes.push([docs, docOf(row, seqs[i], bytes), row.lane]);
+    if (bytes) writes.push({ store: 'payloads', key: `${seqs[i]}:next`, bytes });
+    writes.push({ store: 'docs', key: row.lane, value: docOf(row, seqs[i], bytes) });
   });
-  for (const [store, record, key] of writes) store.put(record, key);
+  for (const write of writes) performWrite(tx, write);
   return seqs;
 }
 
@@ -329,33 +331,35 @@ function changeLease(connection, token, change) {
  * All that it asks first is asked at once, because each question costs a way to the browser's own process and back.
  * @param {any} tx @param {Parameters<Store['commit']>[0]} commit @returns {Promise<'ok'|'fenced'|'stale'>}
  */
-async function performCommit(tx, { token, knownSeq, lanes, writes }) {
+async function performCommit(tx, { token, knownSeq, lanes, writes: asked }) {
   const ops = tx.objectStore('ops');
-  const gone = writes.filter((write) => write.store === 'ops' && write.remove).map(({ key }) => key);
+  const isGone = (/** @type {any} */ write) => write.store === 'ops' && write.remove;
+  const gone = rangesOf(asked.filter(isGone).map(({ key }) => key));
+  /** @type {any[]} */
+  const writes = [...gone.map((key) => ({ store: 'ops', key, remove: true })), ...asked.filter((write) => !isGone(write))];
   const [lease, newest, totals, sources, rows] = await Promise.all([
     tx.objectStore('state').get('lease'),
     lanes.length > 0 && ops.openKeyCursor(IDBKeyRange.lowerBound(knownSeq, true), 'prev'),
     gone.length > 0 && readTotals(tx),
     Promise.all(writes.map(({ from }) => from && tx.objectStore(from.store).get(from.key))),
-    gone.length > 0 && rowsOf(ops, gone),
+    Promise.all(gone.map((range) => ops.getAll(range))),
   ]);
   if (!holdsLease(lease, token)) return 'fenced';
   if (newest && (await hasNewer(tx, lanes, knownSeq, newest.key))) return 'stale';
-  if (rows) writes = [...writes, { store: 'state', key: 'totals', value: subtractTotals(totals, rows) }];
+  if (totals) writes.push({ store: 'state', key: 'totals', value: subtractTotals(totals, rows.flat()) });
   let written;
   for (const [i, write] of writes.entries()) {
     if (i % kWrittenAtOnce === 0) await written;
-    written = performWrite(tx.objectStore(write.store), write, write.from ? bytesOf(sources[i]) : write.bytes);
+    written = performWrite(tx, write, bytesOf(sources[i]));
   }
   return 'ok';
 }
 
-/** The rows of some keys; of keys that lie side by side, in one request. @param {any} ops @param {any[]} keys @returns {Promise<any[]>} */
-async function rowsOf(ops, keys) {
-  const first = Math.min(...keys), last = Math.max(...keys);
-  return last - first > 2 * keys.length
-    ? Promise.all(keys.map((key) => ops.get(key)))
-    : (await ops.getAll(IDBKeyRange.bound(first, last), last - first + 1)).filter((/** @type {any} */ { seq }) => keys.includes(seq));
+/** The ranges that hold these keys and no other: of keys that lie side by side, one. @param {any[]} keys */
+function rangesOf(keys) {
+  keys.sort((a, b) => a - b);
+  const lasts = keys.filter((key) => !keys.includes(key + 1));
+  return keys.filter((key) => !keys.includes(key - 1)).map((first, i) => IDBKeyRange.bound(first, lasts[i]));
 }
 
 /**
@@ -372,8 +376,9 @@ async function hasNewer(tx, lanes, knownSeq, newest) {
   return someRow(tx.objectStore('ops'), knownSeq, ({ lane }) => touched.has(lane));
 }
 
-/** @param {any} store @param {import('./store-contract.d.ts').Write} write @param {Uint8Array | undefined} bytes */
-function performWrite(store, write, bytes) {
+/** @param {any} tx @param {import('./store-contract.d.ts').Write} write @param {Uint8Array} [bytes]  those of another record, where it takes them from there */
+function performWrite(tx, write, bytes = write.bytes) {
+  const store = tx.objectStore(write.store);
   if (write.remove) return store.delete(write.prefix === undefined ? write.key : rangeOf(write.prefix, undefined));
   const record = recordOf(write, bytes);
   return write.store === 'ops' ? store.put(record) : store.put(record, write.key);
