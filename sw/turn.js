@@ -56,7 +56,7 @@ class Trap extends TidegateError {
 }
 /** Someone else holds the lease now. */
 class Fenced extends TidegateError {
-  constructor(message = 'another holder took over') { super('busy', '', message); }
+  constructor() { super('busy', '', 'another tab, worker or process is draining'); }
 }
 
 /** @typedef {import('./turns.js').Entry} Entry */
@@ -250,15 +250,14 @@ export class Drain {
     return plan;
   }
 
-  /** Everything that came since the last step. Bytes go in here, because the core forgets slots that a step does not mention. */
+  /** What came since the last step, with one event and one answer at most. Bytes go in here, because the core forgets slots that a step does not mention. */
   async #gather() {
     const { clock, random, store, readings } = this.deps;
     if (this.#apart) {
       this.#apart = false;
       return { entries: [], input: { nowMs: clock.now(), seed: random.seed(), more: true, rows: [], outcomes: [], commands: [] } };
     }
-    const withEvent = this.waiting.findIndex(({ event }, i) => event && (this.#again || this.waiting.slice(0, i).some((earlier) => earlier.event)));
-    const entries = this.waiting.splice(0, withEvent === -1 ? this.waiting.length : withEvent);   // one event per step
+    const entries = beforeSecond(this.waiting, 'event', this.#again ? 1 : 0);
     this.taken.push(...entries);
     /** @type {Input['rows']} */
     let rows = [];
@@ -271,7 +270,7 @@ export class Drain {
       this.#given.push(...rows.map(({ seq }) => seq));
       rows = rows.splice(0);   // out of the store's request: a browser keeps that, and what is in it, until its next full collection
     }
-    const outcomes = this.#outcomes.splice(0).map(({ body, answerSlot, ...outcome }) => {
+    const outcomes = beforeSecond(this.#outcomes, 'answerSlot', 0).map(({ body, answerSlot, ...outcome }) => {   // a batch's answer is what takes the core longest
       if (body) callCore(() => this.#planner().put(answerSlot, body));
       return outcome;
     });
@@ -411,7 +410,7 @@ export class Drain {
     const { id, slot, answerSlot } = effect;
     // Frozen since the commit for longer than the lease lasts: someone else may be at work, or have been told to pause. Asked again where the request leaves.
     const mayLeave = () => this.deps.clock.now() < this.#renewAtMs + (kLeaseMs * 2) / 3;
-    if (!mayLeave()) throw new Fenced('the lease ran out before the request left');
+    if (!mayLeave()) throw new Fenced();
     const body = slot === undefined ? undefined : callCore(() => this.#planner().bytes(slot));
     const stop = this.#stop.signal;
     this.#inFlight += 1;
@@ -504,3 +503,9 @@ function failure(error) {
 
 /** @param {('ok'|'stale'|Error)[]} results of the commits of one plan @returns {boolean} */
 const allStored = (results) => results.every((result) => result === 'ok');
+
+/** Takes what comes before the second that has this member, `had` counted in. @param {any[]} list @param {string} member @param {number} had */
+function beforeSecond(list, member, had) {
+  for (const [i, item] of list.entries()) if (item[member] && had++) return list.splice(0, i);
+  return list.splice(0);
+}

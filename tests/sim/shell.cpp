@@ -154,11 +154,14 @@ Json Drain::input_of(const std::vector<EntryPtr>& entries, std::vector<Json> row
     input["seed"] = world_.step_seed();
     input["readings"] = readings_ = world_.readings();
     Json& outcomes = input["outcomes"] = Json::array();
-    for (Outcome& outcome : outcomes_) {
+    std::size_t count = 0;   // one answer per step
+    for (bool told = false; count < outcomes_.size() && !(told && outcomes_[count].answer_slot); ++count) {
+        Outcome& outcome = outcomes_[count];
+        told = told || outcome.answer_slot;
         if (outcome.body) planner_->put(outcome.answer_slot, std::move(*outcome.body));
         outcomes.push_back(std::move(outcome.json));
     }
-    outcomes_.clear();
+    outcomes_.erase(outcomes_.begin(), outcomes_.begin() + static_cast<std::ptrdiff_t>(count));
     world_.check.told(token_);
     if (!rows.empty()) input["rows"] = std::move(rows);
     Json& commands = input["commands"] = Json::array();
