@@ -33,7 +33,7 @@ TEST_CASE("a row keeps what only a newer release knows, and nothing that is know
     auto read = row_from_json(newer);
     CHECK(read.value().others == R"({"aPlain":null,"futureThing":{"more":[1,null],"since":"N"}})");
     read.value().attempts = 2;
-    const Json back = row_to_json(read.value());
+    const Json back = parse_json(row_to_text(read.value())).value();
     CHECK(back["futureThing"] == newer["futureThing"]);
     CHECK(back.contains("aPlain"));
     CHECK(back["attempts"] == 2);

@@ -202,6 +202,9 @@ void Drain::step(std::vector<EntryPtr> entries, std::vector<Json> rows) {
                      (plan_.wake_at_ms ? ", again in " + std::to_string(*plan_.wake_at_ms - stepped_at_ms_) + " ms" : ""));
     }
     world_.note_plan(plan_);
+    for (Effect& effect : plan_.effects)   // what stands in it as text, read as JavaScript would
+        for (tidegate::Write& write : effect.writes)
+            if (write.value && write.value->is_binary()) write.value = parse({write.value->get_binary().begin(), write.value->get_binary().end()});
     for (const tidegate::Rejected& rejected : plan_.rejected)
         world_.check.rejected(rejected);
     std::size_t at = 0;

@@ -148,6 +148,8 @@ Json tree_of(std::string_view text) {
     return value;
 }
 
+Json verbatim(std::string_view text) { return Json::binary({text.begin(), text.end()}); }
+
 void append_json(std::string& out, const Json& value) {
     char before = value.is_array() ? '[' : '{';
     switch (value.type()) {
@@ -170,6 +172,7 @@ void append_json(std::string& out, const Json& value) {
             out += before == '[' ? "[]" : "]";
             return;
         case Json::value_t::string: return append_string(out, value.get_ref<const std::string&>());
+        case Json::value_t::binary: return void(out.append(value.get_binary().begin(), value.get_binary().end()));
         case Json::value_t::boolean: out += value.get<bool>() ? "true" : "false"; return;
         case Json::value_t::number_integer: out += std::to_string(value.get<std::int64_t>()); return;
         case Json::value_t::number_unsigned: out += std::to_string(value.get<std::uint64_t>()); return;

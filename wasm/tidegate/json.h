@@ -29,6 +29,9 @@ void append_json(std::string& out, const Json& value);
 // The tree of what append_json or an Encoder wrote. REQUIRES: its strings came from parse_json, or are ours.
 Json tree_of(std::string_view text);
 
+// A value of a tree that is this JSON text, and goes out as it is. Nothing reads it: a tree of every row that a plan stores would cost more than all else of the plan.
+Json verbatim(std::string_view text);
+
 // Puts a member into an object, or into what is null: `set(object, "a", 1)`. What an assignment to `object["a"]` does, with its code in one place.
 void set(Json& object, const char* key, Json value);
 void set(Json& object, const char* key, double value);

@@ -124,7 +124,7 @@ Result<Op*> Outbox::add(OpRow row) {
     if (op.rare().expires_at > 0) expiries_.emplace(op.rare().expires_at, op.seq);
 
     if (ops_.size() * 2 > by_id_.size()) {
-        by_id_.assign(by_id_.size() * 2, nullptr);
+        by_id_.assign(by_id_.size() * 8, nullptr);   // the last time with 16 384 ops: the step in which it grows moves all that is there
         for (const auto& [seq, each] : ops_) by_id_[place_of(each.id)] = &each;
     }
     by_id_[place_of(op.id)] = &op;

@@ -462,12 +462,10 @@ void Planner::flush_notices() {
     notices_.clear();
 }
 
-Write* Planner::write_row(const Op& op, CommitSpec& spec) const {
-    if (op.lane->entity == kUnreadEntity) return nullptr;
+void Planner::write_row(const Op& op, CommitSpec& spec) const {
+    if (op.lane->entity == kUnreadEntity) return;
     OpRow row = outbox_.row_of(op);
-    Write& write = add_write(spec.writes, "ops", op.seq);
-    write.value = row_to_json(row);
-    return &write;
+    add_write(spec.writes, "ops", op.seq).value = verbatim(row_to_text(row));
 }
 
 // The row and everything of it.

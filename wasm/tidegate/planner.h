@@ -259,7 +259,7 @@ private:
     void persist_core(Members& members);
     const Json& core_state();
     void read_core_state(const Json& core);
-    Write* write_row(const Op& op, CommitSpec& spec) const;
+    void write_row(const Op& op, CommitSpec& spec) const;
     static Json doc_record(const std::string& entity, const std::string& entity_id, const std::string& owner, const std::string& content_type, const Op* from);
     void let_go(const Op& op, CommitSpec& spec) const;
     void withdraw(const std::vector<std::uint64_t>& seqs, const char* kind, const char* by);

@@ -1,5 +1,6 @@
 // Choosing what goes, forming its bytes, storing the mark, sending.
 #include <algorithm>
+#include <utility>
 
 #include "tidegate/batch.h"
 #include "tidegate/fields.h"
@@ -578,7 +579,7 @@ void Planner::cut_to_budget(Batch& batch) {
 
 void Planner::append_folds(const Batch& batch, CommitSpec& spec) {
     for (const FoldRun& run : batch.folds) {
-        const Op* survivor = run.survivor ? outbox_.find(run.survivor) : nullptr;
+        Op* survivor = run.survivor ? outbox_.find(run.survivor) : nullptr;
         for (const std::uint64_t seq : run.folded) {
             const Op& op = *outbox_.find(seq);
             Json record = object().set("kind", survivor ? "folded" : "cancelled");
@@ -589,7 +590,9 @@ void Planner::append_folds(const Batch& batch, CommitSpec& spec) {
         }
         const bool sent_now = std::any_of(batch.items.begin(), batch.items.end(), [&run](const Item& item) { return item.seq == run.survivor; });
         if (!survivor || sent_now) continue;
-        set(*write_row(*survivor, spec)->value, "action", name_of(run.action));
+        const Action before = std::exchange(survivor->action, run.action);   // until it is stored
+        write_row(*survivor, spec);
+        survivor->action = before;
     }
 }
 

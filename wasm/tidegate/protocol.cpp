@@ -122,12 +122,11 @@ Json settings_to_json(const Settings& settings) {
     return encode(const_cast<Settings&>(settings), true);
 }
 
-Json row_to_json(OpRow& row) {
-    Json out = encode(row);
+std::string row_to_text(OpRow& row) {
+    std::string out = encode_text(row);
     if (row.others.empty()) return out;
-    if (const auto others = parse_json(row.others))
-        for (const auto& [key, value] : others.value().items()) out[key] = value;
-    return out;
+    out.back() = ',';
+    return out.append(row.others, 1);
 }
 
 Result<OpRow> row_from_json(const Json& json) {

@@ -109,7 +109,7 @@ struct OpFacts {
 struct OpRare {
     std::vector<std::string> depends_on;
     std::string group, reason, key, content_type, upload;
-    std::string others;  // JSON text of the members that only a newer release knows; empty: there are none
+    std::string others;  // JSON text of an object with the members that only a newer release knows; empty: there are none
     std::optional<OpError> error;
     double expires_at = 0;
 };
@@ -164,7 +164,7 @@ void describe(V& v, OpRow& r) {
 }
 
 // A row as it is stored, and back. Two releases may take turns on one database, so what a newer one added to a row goes back with it.
-Json row_to_json(OpRow& row);
+std::string row_to_text(OpRow& row);
 Result<OpRow> row_from_json(const Json& json);
 
 // --- input ------------------------------------------------------------------------------------------------------------------

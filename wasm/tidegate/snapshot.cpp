@@ -37,7 +37,7 @@ std::string write_snapshot(Snapshot& snapshot) {
     append_varint(body, snapshot.known_seq);
     append_varint(body, snapshot.rows.size());
     for (OpRow& row : snapshot.rows) {
-        const std::string text = dump_json(row_to_json(row));
+        const std::string text = row_to_text(row);
         append_varint(body, text.size());
         body += text;
     }
