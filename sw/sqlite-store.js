@@ -233,7 +233,7 @@ function performCommit(sql, { token, knownSeq, lanes, writes }) {
   if (!holdsLease(get(sql, 'state', 'lease'), token)) return 'fenced';
   if (lanes.some((lane) => sql.all('SELECT seq FROM ops WHERE lane = ? AND seq > ? LIMIT 1', lane, knownSeq).length > 0)) return 'stale';
   const removed = writes.filter((write) => write.store === 'ops' && write.remove);
-  const totals = removed.length > 0 ? subtractTotals(readTotals(sql), removed.map(({ key }) => get(sql, 'ops', Number(key)))) : null;
+  const totals = removed.length > 0 ? subtractTotals(readTotals(sql), removed.map(({ key }) => get(sql, 'ops', Number(key))).filter(Boolean)) : null;
   const sources = writes.map(({ from }) => (from ? bytesOf(get(sql, from.store, from.key)) : undefined));
   writes.forEach((write, i) => performWrite(sql, write, write.from ? sources[i] : write.bytes));
   if (totals) put(sql, 'state', 'totals', totals);

@@ -70,9 +70,8 @@ export function addTotals(totals, items, { maxOps, maxBytes }) {
   return { ...totals, ops, bytes, install: totals.install ?? items[0]?.row.id };
 }
 
-/** The totals after the rows `removed` left. A merge may have changed a row's size since it was counted; with the last row that is forgotten. @param {Totals} totals @param {({sizeBytes?: number} | undefined)[]} removed */
-export function subtractTotals(totals, removed) {
-  const gone = removed.filter((row) => row !== undefined);
+/** The totals after the rows `gone` left. A merge may have changed a row's size since it was counted; with the last row that is forgotten. @param {Totals} totals @param {{sizeBytes?: number}[]} gone */
+export function subtractTotals(totals, gone) {
   const ops = totals.ops - gone.length;
   return { ...totals, ops, bytes: ops > 0 ? gone.reduce((sum, row) => sum - (row.sizeBytes ?? 0), totals.bytes) : 0 };   // the core leaves zeros out
 }

@@ -342,7 +342,7 @@ async function performCommit(tx, { token, knownSeq, lanes, writes: asked }) {
     lanes.length > 0 && ops.openKeyCursor(IDBKeyRange.lowerBound(knownSeq, true), 'prev'),
     gone.length > 0 && readTotals(tx),
     Promise.all(writes.map(({ from }) => from && tx.objectStore(from.store).get(from.key))),
-    Promise.all(gone.map((range) => ops.getAll(range))),
+    Promise.all(gone.map((range) => ops.getAll(range, asked.length))),
   ]);
   if (!holdsLease(lease, token)) return 'fenced';
   if (newest && (await hasNewer(tx, lanes, knownSeq, newest.key))) return 'stale';
@@ -357,9 +357,9 @@ async function performCommit(tx, { token, knownSeq, lanes, writes: asked }) {
 
 /** The ranges that hold these keys and no other: of keys that lie side by side, one. @param {any[]} keys */
 function rangesOf(keys) {
-  keys.sort((a, b) => a - b);
-  const lasts = keys.filter((key) => !keys.includes(key + 1));
-  return keys.filter((key) => !keys.includes(key - 1)).map((first, i) => IDBKeyRange.bound(first, lasts[i]));
+  const all = new Set(keys.sort((a, b) => a - b));
+  const lasts = keys.filter((key) => !all.has(key + 1));
+  return keys.filter((key) => !all.has(key - 1)).map((first, i) => IDBKeyRange.bound(first, lasts[i]));
 }
 
 /**
