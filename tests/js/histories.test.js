@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runHistories } from './histories/main.js';
 
-const kSeeds = 80;
+const kSeeds = 160;
 /** What a run has to meet to mean something, once in sixteen histories at least: four times fewer than is usual. */
 const kWanted = ['crashes', 'freezes', 'lostAnswers', 'quotaAborts', 'conflicts', 'cuts', 'refusals', 'traps'];
 

@@ -176,16 +176,19 @@ export class History {
     return realm.client.retry(op.id).catch(() => {});
   }
 
-  /** @param {Realm} realm */
+  /** A pause holds from when it is answered, unless a resume was asked for since, or waits in a process that may be frozen and takes effect later. @param {Realm} realm */
   #pause(realm) {
     realm.client.pause().then(() => {
-      this.check.paused = !this.resumed;
+      this.check.paused = !this.resumed && !this.realms.some(({ alive, resuming }) => alive && resuming > 0);
     }, () => {});
     this.resumed = false;
     this.world.in(this.people.between(1_000, 60_000), () => {
       this.resumed = true;
       this.check.paused = false;
-      this.#page()?.client.resume().catch(() => {});
+      const page = this.#page();
+      if (!page) return;
+      page.resuming += 1;
+      page.client.resume().catch(() => {}).finally(() => { page.resuming -= 1; });
     });
   }
 

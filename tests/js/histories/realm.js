@@ -32,6 +32,8 @@ export class Realm {
   /** @type {any} */
   client = null;
   online = true;
+  /** Calls of resume() that were not answered yet. */
+  resuming = 0;
   /** Effect of its core → the seconds that its answer asked for. @type {Map<number, number>} */
   asked = new Map();
   /** Commits that are being sealed, as the core planned them: what the checkers look at. @type {Map<number, any>} by token */
@@ -180,7 +182,7 @@ export class Realm {
     await this.pause();
     const step = planner.step.bind(planner);
     planner.step = (input) => {
-      if (this.world.dice.roll('trap', 0.01)) {
+      if (this.world.dice.roll('trap', 0.02)) {
         this.world.counts.traps += 1;
         throw new RangeError('memory access out of bounds');
       }
