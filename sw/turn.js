@@ -87,7 +87,7 @@ export class Drain {
   #apart = false;
   /** @type {import('./step-mark.js').StepMark} */
   #suspect = { seqs: [], limit: kRowWindow, deaths: 0 };
-  #renewAtMs = 0;
+  #leasedAtMs = 0;
   #steppedAtMs = 0;
   /** @type {ReadingsIn} how busy this realm is, as the last step and the last timer showed */
   #strain = {};
@@ -144,7 +144,7 @@ export class Drain {
     const giveUpAtMs = Math.min(clock.now() + kBusyMs, ...deadlines);
     const ask = (/** @type {boolean | null | undefined} */ takeover) => {
       const nowMs = clock.now();
-      this.#renewAtMs = nowMs + kLeaseMs / 3;   // from when it was asked for: this process may be frozen before it hears the answer
+      this.#leasedAtMs = nowMs;   // from when it was asked for: this process may be frozen before it hears the answer
       return store.acquireLease({ holder, nowMs, ttlMs: kLeaseMs, codeVersion: kCodeVersion, takeover });
     };
     while (!this.closing.aborted && clock.now() < giveUpAtMs) {
@@ -344,7 +344,7 @@ export class Drain {
       else if (!good) { if (type !== 'notify') this.#outcomes.push({ id, skipped: true }); }
       else if (type === 'commit') stored.push(await this.#commit(effect));
       else if (type === 'notify') this.#notify(/** @type {string} */ (effect.event), effect.detail);
-      else this.#send(effect);   // send, ask, run
+      else await this.#send(effect);   // send, ask, run
     }
     return stored;
   }
@@ -406,16 +406,14 @@ export class Drain {
   }
 
   /** @param {Effect} effect */
-  #send(effect) {
+  async #send(effect) {
+    await this.#renewLease();   // frozen since the commit, others may be at work, or have been told to pause; asked again where the request leaves
     const { id, slot, answerSlot } = effect;
-    // Frozen since the commit for longer than the lease lasts: someone else may be at work, or have been told to pause. Asked again where the request leaves.
-    const mayLeave = () => this.deps.clock.now() < this.#renewAtMs + (kLeaseMs * 2) / 3;
-    if (!mayLeave()) throw new Fenced();
     const body = slot === undefined ? undefined : callCore(() => this.#planner().bytes(slot));
     const stop = this.#stop.signal;
     this.#inFlight += 1;
     this.deps.transport
-      .send({ ...effect, mayLeave }, body, stop)
+      .send({ ...effect, mayLeave: () => this.#isLeased(kLeaseMs) }, body, stop)
       .catch((error) => ({ failure: 'network', message: String(error?.message ?? error) }))
       .then((outcome) => {
         this.#inFlight -= 1;
@@ -438,10 +436,15 @@ export class Drain {
         return false;
       }
       if (this.#inFlight === 0 && untilMs === Infinity) throw new TidegateError('internal', '', 'the core neither acts nor waits nor ends');
-      await this.#nextAlarm(Math.min(untilMs, this.#renewAtMs) - nowMs);
+      await this.#nextAlarm(Math.min(untilMs, this.#leasedAtMs + kLeaseMs / 3) - nowMs);
       await this.#renewLease();
     }
     return false;
+  }
+
+  /** Whether our lease was asked for within the last `ms`; a clock that was set back to before that says nothing. @param {number} ms */
+  #isLeased(ms) {
+    return !Math.floor((this.deps.clock.now() - this.#leasedAtMs) / ms);
   }
 
   /** Resolves when something arrived, or after `ms`. @param {number} [ms] */
@@ -455,8 +458,11 @@ export class Drain {
   /** Our lease is good when it resolves, however long this process was frozen on the way. */
   async #renewLease() {
     const { token } = /** @type {Granted} */ (this.lease);
-    for (let nowMs; (nowMs = this.deps.clock.now()) >= this.#renewAtMs; this.#renewAtMs = nowMs + kLeaseMs / 3)
+    while (!this.#isLeased(kLeaseMs / 3)) {
+      const nowMs = this.deps.clock.now();
       if (!(await this.deps.store.renewLease({ token, nowMs, ttlMs: kLeaseMs }))) throw new Fenced();
+      this.#leasedAtMs = nowMs;
+    }
   }
 
   /** After a trap: a new instance, restored from the store. What was on the wire is unknown, and the store says so. @param {Trap} trap */

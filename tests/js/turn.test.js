@@ -510,6 +510,40 @@ test('a context frozen while its lease was granted does not take it for a fresh 
   assert.equal(sends.length, 0);
 });
 
+for (const [what, ms] of [['set back', -1], ['advanced', kLeaseMs + 1]]) {
+  /** A drain whose clock is changed between a commit and the request that rests on it, after `meanwhile`. */
+  const jumping = async (/** @type {(store: any, clock: any) => any} */ meanwhile) => {
+    const scene = await world({ scripts: [[plan({ effects: [{ type: 'commit', id: 1, knownSeq: 0, lanes: [], writes: [] }, sending(2)] }), kDone]] });
+    const commit = scene.store.commit.bind(scene.store);
+    scene.store.commit = async (given) => {
+      const result = await commit(given);
+      await meanwhile(scene.store, scene.clock);
+      scene.clock.move(ms);
+      return result;
+    };
+    return { ...scene, end: scene.turns.ask({}).end };
+  };
+
+  test(`a clock ${what} behind a commit while another took over: the request does not leave`, async () => {
+    const { end, sends } = await jumping(async (store, clock) => { await store.acquireLease({ holder: 'other', nowMs: clock.now() + kLeaseMs, ttlMs: kLeaseMs, codeVersion: '1' }); });
+    assert.equal((await end).ok, false);
+    assert.equal(sends.length, 0);
+  });
+
+  test(`a clock ${what} behind a commit and nobody else: the lease is renewed, and the request leaves`, async () => {
+    const { end, sends, store, clock } = await jumping(() => {});
+    await until(() => sends.length === 1);
+    assert.equal((await store.get('state', 'lease')).untilMs, clock.now() + kLeaseMs);
+    assert.equal(sends[0].effect.mayLeave(), true);
+    clock.move(-1);
+    assert.equal(sends[0].effect.mayLeave(), false, 'before the lease was asked for');
+    clock.move(1 + kLeaseMs);
+    assert.equal(sends[0].effect.mayLeave(), false, 'after it ran out');
+    sends[0].resolve(kOk);
+    assert.equal((await end).ok, true);
+  });
+}
+
 test('who cannot get in before his event ends says "busy" and asks to be fired again', async () => {
   const manager = fakeLockManager();
   manager.request('', {}, () => new Promise(() => {}));

@@ -1,6 +1,7 @@
 #include "shell.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "world.h"
@@ -36,7 +37,7 @@ void Drain::enter() {
 void Drain::entered(bool locked) {
     locked_ = locked;
     auto granted = std::make_shared<std::optional<Granted>>();
-    renew_at_ms_ = world_.now() + kLeaseMs / 3;   // from when it was asked for: this process may be frozen before it hears the answer
+    leased_at_ms_ = world_.now();   // from when it was asked for: this process may be frozen before it hears the answer
     world_.io(
         process_, [this, granted, locked, asked_ms = world_.now()] { *granted = world_.disk.acquire(process_.holder, asked_ms, kLeaseMs, locked); },
         [this, granted, locked] {
@@ -86,14 +87,14 @@ void Drain::turn() {
 }
 
 void Drain::renew(std::function<void()> then) {
-    if (world_.now() < renew_at_ms_) return then();
+    if (is_leased(kLeaseMs / 3)) return then();
     auto good = std::make_shared<bool>(false);
     const double asked_ms = world_.now();
     world_.io(
         process_, [this, good, asked_ms] { *good = world_.disk.renew(token_, asked_ms, kLeaseMs); },
         [this, good, asked_ms, then = std::move(then)] {
             if (!*good) return fail("fenced");
-            renew_at_ms_ = asked_ms + kLeaseMs / 3;
+            leased_at_ms_ = asked_ms;
             renew(then);   // frozen meanwhile: again
         });
 }
@@ -242,8 +243,10 @@ void Drain::perform(std::size_t index) {
         } else if (effect.type == "commit") {
             return commit(effect);   // goes on with the next one itself
         } else if (effect.type == "send" || effect.type == "run" || effect.type == "ask" || effect.type == "upload") {
-            if (!may_leave()) return fail("fenced");   // frozen since the commit: others may have taken over
-            send(effect);
+            return renew([this, index] {   // frozen since the commit, others may be at work
+                send(plan_.effects[index]);
+                perform(index + 1);
+            });
         } else if (effect.type == "notify") {
             world_.publish(process_, effect.event.value_or(""), effect.detail.value_or(Json()));
         }
@@ -321,7 +324,7 @@ void Drain::commit(const Effect& effect) {
         });
 }
 
-bool Drain::may_leave() const { return world_.now() < renew_at_ms_ + kLeaseMs * 2 / 3; }
+bool Drain::is_leased(double ms) const { return std::floor((world_.now() - leased_at_ms_) / ms) == 0; }
 
 void Drain::send(const Effect& effect) {
     const std::string* found = effect.slot ? planner_->bytes(*effect.slot) : nullptr;
@@ -344,7 +347,7 @@ void Drain::send(const Effect& effect) {
     };
     if (asks) return world_.ask_app(process_, effect, std::move(then));
     if (runs) return world_.run_task(process_, effect, token_, std::move(then));
-    auto leaves = [this, stop = stop_] { return stop == stop_ && !over_ && may_leave(); };
+    auto leaves = [this, stop = stop_] { return stop == stop_ && !over_ && is_leased(kLeaseMs); };
     if (uploads) return world_.upload(*this, process_, effect, std::move(leaves), std::move(then));
     world_.send(process_, effect, std::move(body), std::move(leaves), std::move(then));
 }
@@ -379,7 +382,7 @@ void Drain::look() {
     }
     waiting_ = true;
     const std::uint64_t alarm = ++alarm_;
-    world_.later(process_, std::max(0.0, std::min(until_ms_, renew_at_ms_) - now), [this, alarm] {
+    world_.later(process_, std::max(0.0, std::min(until_ms_, leased_at_ms_ + kLeaseMs / 3) - now), [this, alarm] {
         if (alarm == alarm_) wake();
     });
 }

@@ -84,7 +84,7 @@ private:
     void list(const tidegate::Effect& effect);
     void commit(const tidegate::Effect& effect);
     void send(const tidegate::Effect& effect);
-    bool may_leave() const;
+    bool is_leased(double ms) const;
     void performed();
     void look();
     void recover();
@@ -108,7 +108,7 @@ private:
     std::vector<std::string> stored_;  // what became of the commits of this plan: ok, stale, or an error
     int in_flight_ = 0, traps_ = 0;
     bool rows_to_read_ = false, waiting_ = false, over_ = false, has_lease_ = false, locked_ = false, again_ = false;
-    double renew_at_ms_ = 0, stepped_at_ms_ = 0, until_ms_ = 0, give_up_ms_ = 0, begun_ms_ = 0;
+    double leased_at_ms_ = 0, stepped_at_ms_ = 0, until_ms_ = 0, give_up_ms_ = 0, begun_ms_ = 0;
     std::optional<Json> event_;
     std::optional<double> deadline_;
     bool manual_ = false;
