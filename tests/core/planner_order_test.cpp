@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <set>
 
 #include "world.h"
@@ -403,6 +404,73 @@ TEST_CASE("a group whose last members are in the next window of rows waits for t
     w.run(kSync);
     CHECK(w.server.requests.size() == 1);
     CHECK(w.server.effects.size() == 3);
+}
+
+namespace {
+
+// How many ops each commit of the drain takes out of the outbox, those that take none left out.
+std::vector<std::size_t> parts(World& w, int most = 500) {
+    std::vector<std::size_t> out;
+    w.on_commit = [&](const Json& commit) {
+        const Json& writes = commit["writes"];
+        const auto gone = std::count_if(writes.begin(), writes.end(), [](const Json& write) { return write["store"] == "ops" && write.value("remove", false); });
+        if (gone > 0) out.push_back(static_cast<std::size_t>(gone));
+        return std::string();
+    };
+    w.run(kSync, most);
+    w.on_commit = nullptr;
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("the answer to a large batch is settled a hundred ops at a time, a lane or a group as one") {
+    World w;
+    for (int i = 0; i < 200; ++i) w.accept("FORM", "f" + std::to_string(i), "create", "{}");
+    CHECK(parts(w) == std::vector<std::size_t>{100, 100});
+    CHECK(w.server.effects.size() == 200);
+
+    World lane;
+    for (int i = 0; i < 60; ++i) lane.accept("FORM", "f" + std::to_string(i), "create", "{}");
+    for (int i = 0; i < 60; ++i) lane.accept("FORM", "a", i ? "update" : "create", "{\"n\":" + std::to_string(i) + "}", {{"noFold", true}});
+    for (int i = 0; i < 60; ++i) lane.accept("FORM", "g" + std::to_string(i), "create", "{}", in_group("g"));
+    for (int i = 0; i < 20; ++i) lane.accept("FORM", "h" + std::to_string(i), "create", "{}");
+    CHECK(parts(lane) == std::vector<std::size_t>{180, 20});
+    CHECK(lane.doc("FORM", "a") == R"({"n":59})");
+}
+
+TEST_CASE("killed between two parts of an answer, what is left has its results from the server's memory") {
+    for (int steps = 1; steps < 12; ++steps) {
+        World w;
+        for (int i = 0; i < 200; ++i) w.accept("FORM", "f" + std::to_string(i), "create", "{}");
+        const std::vector<std::size_t> before = parts(w, steps);
+        w.restart();
+        const std::vector<std::size_t> after = parts(w);
+        CHECK(std::accumulate(before.begin(), before.end(), std::size_t{0}) + std::accumulate(after.begin(), after.end(), std::size_t{0}) == 200);
+        CHECK(w.queued() == 0);
+        CHECK(w.server.effects.size() == 200);
+        CHECK(w.server.docs.size() == 200);
+    }
+}
+
+TEST_CASE("what is accepted between two parts of an answer waits for the second") {
+    World w;
+    for (int i = 0; i < 200; ++i) w.accept("FORM", "f" + std::to_string(i), "create", R"({"n":1})");
+    bool once = true;
+    w.on_commit = [&](const Json& commit) {
+        const Json& writes = commit["writes"];
+        if (!once || std::none_of(writes.begin(), writes.end(), [](const Json& write) { return write["store"] == "ops" && write.value("remove", false); })) return std::string();
+        once = false;
+        w.accept("FORM", "f0", "update", R"({"n":2})");
+        w.accept("FORM", "f199", "update", R"({"n":2})");
+        return std::string();
+    };
+    w.run(kSync);
+    CHECK_FALSE(once);
+    CHECK(w.queued() == 0);
+    CHECK(w.server.effects.size() == 202);
+    CHECK(w.doc("FORM", "f0") == R"({"n":2})");
+    CHECK(w.doc("FORM", "f199") == R"({"n":2})");
 }
 
 TEST_CASE("an op that was not sent by its time leaves with a record, and the app sees what lies under it") {

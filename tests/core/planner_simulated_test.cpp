@@ -383,6 +383,30 @@ TEST_CASE("Simulated: what was formed as a change of an op that leaves is formed
     CHECK(world.bytes["bases"][":NOTE/a"] == R"({"title":"two","n":2})");
 }
 
+TEST_CASE("Simulated: an op does not expire under a later change that was sent on top of it and may have been applied") {
+    World world;
+    synced_note(world);
+    const std::string both = R"({"title":"three","n":2})";
+    const std::string first = world.accept("NOTE", "a", "update", R"({"title":"three","n":1})", {{"noFold", true}, {"expiresAt", world.now + 20000}});
+    const std::string second = world.accept("NOTE", "a", "update", both, {{"noFold", true}});
+    const std::string other = world.accept("NOTE", "b", "create", "{}");
+    const std::uint64_t seq = world.seq;
+    world.network = [&](const Json&) -> Json {   // of the second there is no result
+        world.readings = {{"online", false}};
+        return {{"status", 200}, {"headers", Json::object()}, {"body", "{\"protocol\":1,\"results\":3}\n{\"id\":\"" + first + "\",\"status\":424}\n{\"id\":\"" + other + "\",\"status\":422}\n"}};
+    };
+    world.run(message());
+    REQUIRE(world.row(seq - 2)["key"] == first + ".2");   // queued, to be formed anew
+    REQUIRE(world.row(seq - 1)["state"] == "unknown");
+    world.network = nullptr;
+    world.readings = {{"online", true}};
+    world.now += 30000;
+    world.command({{"type", "resume"}});
+    CHECK(world.queued() == 1);   // the other one, refused
+    CHECK(world.doc("NOTE", "a") == both);
+    CHECK(world.bytes["bases"][":NOTE/a"] == both);
+}
+
 TEST_CASE("Simulated: what was formed as a change of a refused creation creates the entity itself") {
     World world;
     world.accept("NOTE", "a", "create", R"({"n":1})", {{"noFold", true}});

@@ -133,7 +133,8 @@ Server::Result Server::apply(Op op, const std::map<std::string, Result>& earlier
         if (!rests) return {424, "", "failed-dependency"};
         if_match = before->second.etag;
     }
-    if (op.if_none_match.empty() && there_.count(op.name())) ledger_.fail(25, "op " + op.id + " names " + op.name() + ", which the server knows as " + there_[op.name()]);
+    if (const auto there = there_.find(op.name()); op.if_none_match.empty() && there != there_.end() && !there->second.empty())   // empty: taken back with its group
+        ledger_.fail(25, "op " + op.id + " names " + op.name() + ", which the server knows as " + there->second);
     const auto entity = entities_.find(op.name());
     const Result refused = precondition(op, if_match, entity == entities_.end() ? nullptr : &entity->second);
     if (refused.status) return refused;

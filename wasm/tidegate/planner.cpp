@@ -570,11 +570,13 @@ void Planner::expire_ops() {
 // It is not sent any more, also while others are taken out before it. With its group, of which the server has seen nothing either.
 bool Planner::expired(const Op& op) const {
     if (op.rare().expires_at <= 0 || op.rare().expires_at > now_ms_) return false;
-    const std::vector<std::uint64_t> unit = outbox_.unit(op);
-    return std::all_of(unit.begin(), unit.end(), [this](std::uint64_t member) {
+    const auto unseen = [this](std::uint64_t member) {
         const Op& one = *outbox_.find(member);
-        return !one.unknown && one.state == OpState::queued;
-    });
+        const auto built_on = [&](std::uint64_t later) { return later > one.seq && outbox_.find(later)->unknown; };   // and so may one be
+        return one.state == OpState::queued && !one.unknown && std::none_of(one.lane->ops.begin(), one.lane->ops.end(), built_on);
+    };
+    const std::vector<std::uint64_t> unit = outbox_.unit(op);
+    return std::all_of(unit.begin(), unit.end(), unseen);
 }
 
 // --- the end of a turn ------------------------------------------------------------------------------------------------------------

@@ -135,6 +135,7 @@ private:
         bool asked = false;   // of its one op the server is asked what came of it: nothing is sent
         bool probe = false;   // the breaker is not closed: what comes of it counts for no op
         std::vector<Item> items;
+        std::size_t settled = 0;   // so many of them
         std::vector<FoldRun> folds;
         Json parents;  // by lane of an entity that documents name, the slot of its base; null when there are none
         std::set<std::string> lanes;  // names: a lane may go when its last op does
@@ -161,7 +162,6 @@ private:
         std::vector<Candidate> candidates;
         std::vector<Pick> picks;
         std::map<const Lane*, std::uint32_t> lanes;
-        std::map<std::string, std::uint32_t> groups;
         std::optional<std::string> owner;
     };
 
@@ -319,7 +319,7 @@ private:
     // planner_settle.cpp
     void settle(const BatchPtr& batch, const OutcomeIn& outcome);
     void settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn& outcome, std::int64_t status, CommitSpec& spec);
-    void settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec& spec, std::vector<TaskPtr>& tasks);
+    void settle_results(Batch& batch, std::size_t from, const OutcomeIn& outcome, CommitSpec& spec, std::vector<TaskPtr>& tasks);
     void settle_single(Batch& batch, const OutcomeIn& outcome, CommitSpec& spec, std::vector<TaskPtr>& tasks);
     void settle_op(Batch& batch, Item& item, const WireResult& result, bool others_succeed, const OutcomeIn& outcome, CommitSpec& spec,
                    std::vector<TaskPtr>& tasks);

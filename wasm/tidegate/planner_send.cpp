@@ -268,8 +268,7 @@ void Planner::collect_lane(Op& head, const GateResult& gate, Choice& choice, Bat
         candidate.bytes = static_cast<std::uint32_t>(std::min(4e9, estimated_bytes(*op)));
         candidate.lane = lane;
         candidate.chain = place++;
-        if (!op->rare().group.empty())
-            candidate.group = choice.groups.emplace(op->rare().group, static_cast<std::uint32_t>(choice.groups.size() + 1)).first->second;
+        if (!op->rare().group.empty()) candidate.group = static_cast<std::uint32_t>(outbox_.unit(*op).front());
         choice.candidates.push_back(candidate);
         choice.picks.push_back({op, std::move(run)});
         before = op;

@@ -1,6 +1,6 @@
 // What an answer means for the ops it carried. Every change is stored by one commit before the lanes are free again.
 #include <algorithm>
-#include <set>
+#include <utility>
 
 #include "tidegate/backoff.h"
 #include "tidegate/conflict.h"
@@ -18,6 +18,8 @@ std::string_view header(const OutcomeIn& outcome, const char* name) {
 }
 
 namespace {
+
+constexpr std::size_t kSettledAtOnce = 100;   // ops that one step settles by the results of an answer; a lane or a group stays whole
 
 // The three older headers are written with and without "X-".
 std::string_view either(const OutcomeIn& outcome, const char* name) {
@@ -40,27 +42,29 @@ BackoffPolicy policy_of(const Settings& settings, double loss) {
 // --- one answer ---------------------------------------------------------------------------------------------------------------------
 
 void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
-    batch->in_flight = std::max(batch->in_flight, requests_open());   // others may have begun while it was on its way
-    // Its connection is free. Where others wait for it, they have the first claim on that, once it is stored.
-    batch->freed = !waited_for(*batch);
+    const std::size_t from = std::exchange(batch->settled, batch->items.size());   // more than none: the next part of a large answer
     worked_ += batch->items.size();
-    next_phase(*batch);
     CommitSpec spec;
     std::vector<TaskPtr> tasks;
-    const double moved = outcome.sent_bytes + outcome.body_bytes;
-    if (Session* session = session_of(outbox_.find_lane(*batch->lanes.begin())->owner)) {
-        ++session->requests;
-        session->network_bytes += moved;
-    }
-    bytes_today_ += moved;
-
     const bool answered = outcome.status.has_value() && !outcome.failure;
     const std::int64_t status = outcome.status.value_or(0);
     const bool ok = answered && status >= 200 && status <= 299;
     const bool captive = answered && looks_captive(static_cast<int>(status), header(outcome, "content-type"), true);
-    const bool ran = outbox_.find(batch->items.front().seq)->lane->runs || outcome.failure == "no-task";
-    if (!ran) note_exchange(*batch, outcome, captive);
-    if (answered && !captive) note_pace(outcome);
+    const bool ran = outbox_.find(batch->items[from].seq)->lane->runs || outcome.failure == "no-task";
+    if (from == 0) {
+        batch->in_flight = std::max(batch->in_flight, requests_open());   // others may have begun while it was on its way
+        // Its connection is free. Where others wait for it, they have the first claim on that, once it is stored.
+        batch->freed = !waited_for(*batch);
+        next_phase(*batch);
+        const double moved = outcome.sent_bytes + outcome.body_bytes;
+        if (Session* session = session_of(outbox_.find_lane(*batch->lanes.begin())->owner)) {
+            ++session->requests;
+            session->network_bytes += moved;
+        }
+        bytes_today_ += moved;
+        if (!ran) note_exchange(*batch, outcome, captive);
+        if (answered && !captive) note_pace(outcome);
+    }
     if (ran) {
         settle_run(batch->items.front(), outcome, spec);
     } else if (!answered) {
@@ -70,19 +74,20 @@ void Planner::settle(const BatchPtr& batch, const OutcomeIn& outcome) {
     } else if (batch->single) {
         if (!settle_upload(*batch, outcome, spec)) settle_single(*batch, outcome, spec, tasks);
     } else if (ok) {
-        settle_results(*batch, outcome, spec, tasks);
+        settle_results(*batch, from, outcome, spec, tasks);
     } else {
         settle_request(*batch, rule_on(status, parse_problem(view(batch->answer_slot)).type), outcome, status, spec);
     }
-    next_phase(*batch);
+    if (batch->settled == batch->items.size()) next_phase(*batch);
     // Lanes with a conflict stay reserved, by the task that works on it.
     for (const TaskPtr& task : tasks) {
         ++tasks_open_;
         batch->lanes.erase(task->lane);
         if (Lane* lane = outbox_.find_lane(task->lane)) outbox_.reserve(*lane, task->id);
     }
-    spec.ok = [this, batch, tasks] {
-        release_batch(*batch);
+    spec.ok = [this, batch, outcome, tasks] {
+        if (batch->settled < batch->items.size()) settle(batch, outcome);
+        else release_batch(*batch);
         for (const TaskPtr& task : tasks) start_conflict(task);
     };
     emit_commit(std::move(spec));
@@ -213,13 +218,12 @@ void Planner::settle_request(Batch& batch, const Ruling& ruling, const OutcomeIn
 
 // --- per op -------------------------------------------------------------------------------------------------------------------------
 
-void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec& spec, std::vector<TaskPtr>& tasks) {
+void Planner::settle_results(Batch& batch, std::size_t from, const OutcomeIn& outcome, CommitSpec& spec, std::vector<TaskPtr>& tasks) {
     const auto answer = parse_answer(view(batch.answer_slot));
     if (!answer) {
         settle_request(batch, {Verdict::again, false, false, ErrorClass::server, "Answer not understood"}, outcome, 0, spec);
         return;
     }
-    origin_answered();
     if (answer.value().max_batch_bytes > 0) link_ = after_server_limit(link_, answer.value().max_batch_bytes);
     if (answer.value().idempotency_retention_s > 0) key_retention_ms_ = answer.value().idempotency_retention_s * kSecondMs;
     std::map<std::string_view, const WireResult*> by_id;
@@ -229,25 +233,29 @@ void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec&
         any_success = any_success || (result.status >= 200 && result.status <= 299);
         any_failed = any_failed || (result.status > 299 && result.status != 424);
     }
-    if (any_success) split_ops_ = split_ops_ ? std::min<std::uint64_t>(split_ops_ * 2, kMaxBatchOps) : 0;
+    if (from == 0) {
+        origin_answered();
+        if (any_success) split_ops_ = split_ops_ ? std::min<std::uint64_t>(split_ops_ * 2, kMaxBatchOps) : 0;
+    }
     // An op is done only after those before it in its lane are: the answer of one that a fault kept back comes later, from the server's memory of its key,
     // and would put an older version under the lane. What was applied already is asked for again with it, under the same key.
-    std::set<const Lane*> held_back;
-    const Item* before = nullptr;
-    for (Item& item : batch.items) {
-        if (item.chained) {
-            item.server_id = before->server_id;   // perhaps given a moment ago
-            item.base_etag = before->base_etag;
-        }
-        before = &item;
+    const Lane* held_back = nullptr;   // in a batch the ops of a lane stand side by side
+    for (std::size_t& i = batch.settled = from; i < batch.items.size(); ++i) {
+        Item& item = batch.items[i];
         Op& op = *outbox_.find(item.seq);
+        if (item.chained) {
+            item.server_id = batch.items[i - 1].server_id;   // perhaps given a moment ago
+            item.base_etag = batch.items[i - 1].base_etag;
+        } else if (i - from >= kSettledAtOnce >> restraint_ && op.rare().group.empty()) {
+            break;
+        }
         if (op.parked()) continue;   // with its group
         const Lane* lane = op.lane;
         const auto it = by_id.find(op.id);
         const WireResult absent;
         // A 424 where nothing failed that it could depend on says nothing, and is not asked again at once.
         const WireResult& result = it == by_id.end() || (it->second->status == 424 && !any_failed) ? absent : *it->second;
-        if (held_back.count(lane) && result.status >= 200 && result.status <= 299) {
+        if (held_back == lane && result.status >= 200 && result.status <= 299) {
             outbox_.change(op, [](Op& o) {
                 o.unknown = true;
                 o.state = OpState::unknown;
@@ -256,7 +264,7 @@ void Planner::settle_results(Batch& batch, const OutcomeIn& outcome, CommitSpec&
             continue;
         }
         settle_op(batch, item, result, any_success, outcome, spec, tasks);
-        if (const Op* left = outbox_.find(item.seq); left && !left->parked()) held_back.insert(lane);
+        if (const Op* left = outbox_.find(item.seq); left && !left->parked()) held_back = lane;
     }
 }
 

@@ -214,7 +214,7 @@ Json Planner::preview(const std::optional<Json>& options) {
         if (op.created_at < since) continue;
         const std::size_t folded = pick.run ? pick.run->folded.size() : 0;
         others -= 1 + static_cast<std::int64_t>(folded);
-        const double size = estimated_bytes(op);
+        const double size = std::ceil(estimated_bytes(op));
         if (in_batch++ % most_ops(link) == 0) at += rto_ms(link_);
         items.push_back(object()
             .set("id", op.id)
@@ -224,7 +224,7 @@ Json Planner::preview(const std::optional<Json>& options) {
             .set("form", op.codec != Codec::none ? name_of(op.codec) : size < op.size_bytes ? "delta" : "full")
             .set("bytes", size)
             .set("folded", static_cast<std::uint64_t>(folded))
-            .set("startMs", known ? Json(at) : Json()));
+            .set("startMs", known ? Json(std::ceil(at)) : Json()));
         bytes += size;
         at += size / expected_goodput(link_) * 1000.0;
     }

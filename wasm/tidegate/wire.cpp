@@ -86,36 +86,30 @@ void append_op(std::string& frame, const WireOp& op) {
     frame += '\n';
 }
 
-Result<WireAnswer> parse_answer(std::string_view text) {
+std::optional<WireAnswer> parse_answer(std::string_view text) {
     std::string_view rest = text;
     const auto head = parse_json(take_line(rest));
-    if (!head || !head.value().is_object() || !head.value().contains("protocol") || !head.value().contains("results"))
-        return Error{"wire-head", "", "the answer does not begin with a protocol head line"};
+    if (!head || !head.value().is_object() || number_of(head.value(), "protocol") != kWireVersion || !head.value().contains("results")) return std::nullopt;
     const Json& h = head.value();
-    if (number_of(h, "protocol") != kWireVersion)
-        return Error{"wire-version", "/protocol", say("protocol: expected ", kWireVersion, ", got ", quote_value(h["protocol"]))};
     WireAnswer answer;
-    answer.promised = static_cast<std::int64_t>(number_of(h, "results"));
     answer.idempotency_retention_s = number_of(h, "idempotencyRetention");
     answer.max_batch_bytes = number_of(h, "maxBatchBytes");
-    answer.max_batch_ops = static_cast<std::int64_t>(number_of(h, "maxBatchOps"));
     while (!rest.empty()) {
         const std::string_view line = take_line(rest);
         if (line.empty()) continue;
         const auto json = parse_json(line);
         WireResult result;
         if (json && read_result(json.value(), rest, result)) answer.results.push_back(std::move(result));
-        else ++answer.bad_lines;
     }
     return answer;
 }
 
-Result<ChangePage> parse_changes(std::string_view text) {
+std::optional<ChangePage> parse_changes(std::string_view text) {
     ChangePage page;
     bool ended = false;
     for (std::string_view rest = text; !rest.empty();) {
         const auto json = parse_json(take_line(rest));
-        if (!json || !json.value().is_object() || ended) return Error{"wire-line", "", "a line of the page is no change"};
+        if (!json || !json.value().is_object() || ended) return std::nullopt;
         const Json& line = json.value();
         if (line.contains("cursor")) {
             page.cursor = text_field(line, "cursor");
@@ -125,11 +119,11 @@ Result<ChangePage> parse_changes(std::string_view text) {
         }
         Change change{text_field(line, "entity"), text_field(line, "entityId"), text_field(line, "etag"), text_field(line, "key"),
                       text_field(line, "contentType"), truth_of(line, "deleted"), std::nullopt};
-        if (change.entity.empty() || change.entity_id.empty() || change.etag.empty()) return Error{"wire-line", "", "a line of the page is no change"};
+        if (change.entity.empty() || change.entity_id.empty() || change.etag.empty()) return std::nullopt;
         if (truth_of(line, "body")) change.body = take_line(rest);
         page.changes.push_back(std::move(change));
     }
-    if (!ended) return Error{"wire-cut", "", "the page was cut off"};
+    if (!ended) return std::nullopt;
     return page;
 }
 

@@ -43,16 +43,13 @@ struct WireResult {
 };
 
 struct WireAnswer {
-    std::vector<WireResult> results;  // a result that is absent means unknown, never done
-    std::int64_t promised = 0;        // how many results the head announced
-    std::int64_t bad_lines = 0;       // lines that did not parse; skipped
+    std::vector<WireResult> results;  // a result that is absent, or does not parse, means unknown, never done
     double idempotency_retention_s = 0;
     double max_batch_bytes = 0;
-    std::int64_t max_batch_ops = 0;
 };
 
-// Reads an answer. An Error means that the text is not of this protocol at all (no head line): nothing in it counts.
-Result<WireAnswer> parse_answer(std::string_view text);
+// Reads an answer. None where the text is not of this protocol at all (no head line): nothing in it counts.
+std::optional<WireAnswer> parse_answer(std::string_view text);
 
 // One change of a page (docs/protocol.md, "Pull"). `body` points into the text it was parsed from.
 struct Change {
@@ -67,8 +64,8 @@ struct ChangePage {
     bool more = false;
 };
 
-// Reads a page. An Error means that it was cut off or is not of this protocol: nothing of it counts.
-Result<ChangePage> parse_changes(std::string_view text);
+// Reads a page. None where it was cut off or is not of this protocol: nothing of it counts.
+std::optional<ChangePage> parse_changes(std::string_view text);
 
 // A problem document's type and one sentence for a person; both empty when `text` is not one.
 struct Problem {
