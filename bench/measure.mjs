@@ -90,6 +90,12 @@ export class Rows {
     this.add({ name, value, unit, peer: `${low.toFixed(1)}–${high.toFixed(1)}, worst of ${values.length} ${Math.max(...values).toFixed(1)}${peer && `; ${peer}`}`, ratio: null, low, high, goal: atMost, met: high <= atMost });
   }
 
+  /** The worst of all rounds, with an upper bound that none may break. @param {string} name @param {number[]} values @param {string} unit @param {{atMost: number}} bound */
+  worst(name, values, unit, { atMost }) {
+    const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(values, part)), value = Math.max(...values);
+    this.add({ name, value, unit, peer: `worst of ${values.length} rounds; median ${middle.toFixed(1)} (${low.toFixed(1)}–${high.toFixed(1)})`, ratio: null, low, high, goal: atMost, met: value <= atMost });
+  }
+
   /** @param {any} row */
   add(row) {
     this.rows.push(row);

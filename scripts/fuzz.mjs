@@ -54,6 +54,10 @@ function seedsOf(target) {
     lines({ rows: [row(1), row(2, { dependsOn: ['op-1'] })], commands: [{ type: 'settings', value: { batching: false } }, { type: 'flush' }] }, {}, { commands: [{ type: 'cancel', id: 'op-2' }, { type: 'retry', id: 'op-1' }] }),
     ...texts.map((text) => joined('a', text)),
   ];
+  if (target === 'journal') return [[1, 1], [2, 1], [0, 5]].map((sizes) => joined(Buffer.from(sizes), [
+    row(1, { action: 'create' }), row(2, { lane: ':note/1', entityId: '1' }), row(3, { dependsOn: ['op-2', ':note/1'], refs: { '/a': ':note/1' } }), row(4, { state: 'sending', sends: 1, codec: 'full' }),
+    row(5, { group: 'g', expiresAt: 500 }), row(6, { group: 'g' }), row(7, { state: 'dead', undo: 'take-out', error: { class: 'server', message: 'no' } }),
+  ].map((one) => JSON.stringify(one)).join('\n'))).concat(texts.map((text) => joined('\x02\x01', text)));
   return texts;
 }
 
