@@ -1,7 +1,7 @@
 // How long the steps of the planner take with as many ops queued as it takes, settings as they come, for bench/queue.mjs. Around it the shell's loop: rows in its windows,
-// a store that answers at once, a server that does everything.
+// a store that answers at once, a server that does everything. Run with the options of longestSteps() as JSON, it prints what that answers.
 import { readFileSync } from 'node:fs';
-import { at } from '../../scripts/lib.mjs';
+import { at, isMain } from '../../scripts/lib.mjs';
 import { createPlanner } from '../../wasm/index.js';
 import { clock } from '../measure.mjs';
 
@@ -110,3 +110,5 @@ export async function longestSteps({ count, edits, rounds, also = [] }) {
   }
   return { reading, sending, asking };
 }
+
+if (isMain(import.meta.url)) console.log(JSON.stringify(await longestSteps(JSON.parse(process.argv[2]))));
