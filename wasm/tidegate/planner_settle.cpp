@@ -1,4 +1,4 @@
-// What an answer means for the ops it carried. Every change is stored by one commit before the lanes are free again.
+// What an answer means for the ops it carried. Every change is stored before the lanes are free again: by one commit, or, of a large batch, by one for each part.
 #include <algorithm>
 #include <utility>
 
