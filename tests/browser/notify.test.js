@@ -42,6 +42,12 @@ const shown = (page) => page.run(async () => {
   return (await registration.getNotifications()).map(({ title, body, tag }) => ({ title, body, tag }));
 });
 
+/** Resolves when the worker has asked for so many notifications and the browser shows each of them. @param {any} inside @param {number} count */
+const notified = (inside, count) => until(async () => {
+  const all = await inside.run('self.notifications');
+  return all.length >= count && all.every(({ shown }) => shown);
+}, `notification ${count}`, { seen: () => inside.run('self.notifications') });
+
 /** The badges the worker asked for, in order; each of them the browser took. @param {any} inside */
 async function badges(inside) {
   const asked = await until(async () => {
@@ -61,7 +67,7 @@ function followTheQueue(counts) {
 test('with permission a change that the server refuses for good is told in one notification, also after further drains, a restart of the worker and a retry, and the badge follows the queue', async (t) => {
   const { scene, page, inside, id } = await afterARefusal(t, { worker: 'notify-sw.js', permission: 'granted' });
   const one = [{ title: 'A change was not accepted', body: 'Validation failed: the body is nested deeper than 3 levels', tag: id }];
-  await until(async () => (await shown(page)).length > 0, 'the notification');
+  await notified(inside, 1);
   assert.deepEqual(await shown(page), one);
   followTheQueue(await badges(inside));
 
@@ -72,6 +78,7 @@ test('with permission a change that the server refuses for good is told in one n
   await page.run(async (id) => { await (await client).retry(id); }, id);
   await again();
   await until(() => page.run(() => window.dead.length === 2), 'the second refusal');
+  await notified(inside, 2);
   assert.deepEqual(await shown(page), one, 'refused again, the op has the one notification it had');
 
   await page.run(async () => { for (const notification of await (await navigator.serviceWorker.ready).getNotifications()) notification.close(); });
