@@ -8,7 +8,7 @@ import { TidegateError } from './errors.js';
 import { lockWithin } from './locks.js';
 import { opsOf, pagesOf } from './paging.js';
 import { toBase64 } from './queue-file.js';
-import { bytesOf, metaOf, piecesOf } from './store-rules.js';
+import { bytesOf, metaOf, payloadKey, piecesOf } from './store-rules.js';
 import { kCodeVersion, kLeaseMs } from './turn.js';
 
 /** @import { Clock } from './clock.js' */
@@ -27,7 +27,7 @@ const kPollMs = 100;
 const ownerPrefix = (owner) => lanePrefix(owner, '').slice(0, -1);
 
 /** What the keys of an op's payloads begin with; an upload has its bytes in pieces. @param {import('../wasm/protocol.js').OpRow} row */
-const payloadsOf = ({ seq, id, upload }) => [`${seq}:`, ...(upload ? [piecesOf(id)] : [])];
+const payloadsOf = ({ upload, id, seq }) => [payloadKey(seq), ...(upload ? [piecesOf(id)] : [])];
 
 /** His ops, a page at a time. @param {Store} store @param {string} owner */
 async function* hisOps(store, owner) {

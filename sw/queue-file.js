@@ -6,7 +6,7 @@
 import { kMaxOpBytes, kMaxQueuedBytes, kMaxQueuedOps, laneOf, quote } from './accept.js';
 import { TidegateError } from './errors.js';
 import { opsOf, pagesOf } from './paging.js';
-import { bytesOf, piecesOf } from './store-rules.js';
+import { bytesOf, payloadKey, piecesOf } from './store-rules.js';
 
 /** @import { AcceptItem, Store } from './store-contract.d.ts' */
 
@@ -20,7 +20,7 @@ export async function writeQueue(store, owner, nowMs) {
   const parts = [`${JSON.stringify({ tidegate: 'queue', version: kVersion, owner, exportedAt: nowMs })}\n`];
   for await (const rows of opsOf(store, owner)) {
     const mine = rows.filter((row) => !(/** @type {any} */ (row).unreadable));
-    const documents = await store.getMany('payloads', mine.map(({ seq }) => `${seq}:next`));
+    const documents = await store.getMany('payloads', mine.map(({ seq }) => payloadKey(seq, 'next')));
     for (const [i, row] of mine.entries()) {
       const pieces = row.upload && await piecesIn(store, row.id);
       parts.push(new Blob([`${JSON.stringify({ row: without(row, kLocal), ...(documents[i] && { bytes: toBase64(documents[i]) }), ...(pieces && { pieces }) })}\n`]));

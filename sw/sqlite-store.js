@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import Database from 'libsql';
 import { StoreError } from './errors.js';
 import {
-  addTotals, bytesOf, docOf, holdsLease, kDrainState, kKeyedStores, kListLimit, kSchemaVersion, metaOf, nextLease, nextTicket, prefixEnd, recordOf,
+  addTotals, bytesOf, docOf, holdsLease, kDrainState, kKeyedStores, kListLimit, kSchemaVersion, metaOf, nextLease, nextTicket, payloadKey, prefixEnd, recordOf,
   resolveActions, subtractTotals,
 } from './store-rules.js';
 
@@ -198,7 +198,7 @@ function accept(sql, items, limits) {
   const seqs = resolveActions(items, exists).map((row, i) => {
     const { bytes } = items[i];
     const seq = Number(sql.run('INSERT INTO ops (id, lane, value) VALUES (?, ?, ?)', row.id, row.lane, JSON.stringify(row)).lastInsertRowid);
-    if (bytes) put(sql, 'payloads', `${seq}:next`, bytes);
+    if (bytes) put(sql, 'payloads', payloadKey(seq, 'next'), bytes);
     put(sql, 'docs', row.lane, docOf(row, seq, bytes));
     return seq;
   });

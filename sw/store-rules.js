@@ -13,6 +13,9 @@ export const kListLimit = 1000;
 /** The first string after every string that starts with `prefix` (keys are ASCII: lanes and ids are percent-encoded). @param {string} prefix */
 export const prefixEnd = (prefix) => prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
 
+/** The key of an op's bytes; what all its keys begin with, without `part`. As payload_key() of the core. @param {number} seq */
+export const payloadKey = (seq, part = '') => `${String(seq).padStart(12, '0')}:${part}`;
+
 /** What the keys of an upload's pieces begin with (sw/uploads.js); the core takes them away by it (let_go in planner.cpp). @param {string} id */
 export const piecesOf = (id) => `up:${id}:`;
 

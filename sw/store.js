@@ -2,7 +2,7 @@
 // a request may succeed and its transaction still abort (quota), so `success` means nothing.
 import { StoreError } from './errors.js';
 import {
-  addTotals, bytesOf, docOf, holdsLease, kDrainState, kKeyedStores, kListLimit, kSchemaVersion, nextLease, nextTicket, prefixEnd, recordOf,
+  addTotals, bytesOf, docOf, holdsLease, kDrainState, kKeyedStores, kListLimit, kSchemaVersion, nextLease, nextTicket, payloadKey, prefixEnd, recordOf,
   resolveActions, subtractTotals,
 } from './store-rules.js';
 
@@ -267,18 +267,18 @@ function rangeOf(prefix, after) {
 
 /** @param {any} tx @param {any[]} items @param {any} limits */
 async function accept(tx, items, limits) {
-  const [ops, docs] = [tx.objectStore('ops'), tx.objectStore('docs')];
+  const ops = tx.objectStore('ops'), docs = tx.objectStore('docs');
   const lanes = [...new Set(items.map(({ row }) => row.lane))];
   const [totals, ...shown] = await Promise.all([readTotals(tx), ...lanes.map((lane) => docs.get(lane))]);
   const next = addTotals(totals, items, limits);
-  const rows = resolveActions(items, new Map(lanes.map((lane, i) => [lane, shown[i] !== undefined && !shown[i].deleted])));
+  const rows = resolveActions(items, new Map(lanes.map((lane, i) => [lane, Boolean(shown[i] && !shown[i].deleted)])));
   const seqs = await Promise.all(rows.map((row) => ops.add(row)));
   /** @type {import('./store-contract.d.ts').Write[]} */
   const writes = [{ store: 'state', key: 'totals', value: { ...next, lastSeq: Math.max(totals.lastSeq ?? 0, ...seqs) } }];
   rows.forEach((row, i) => {
     const { bytes } = items[i];
-    if (bytes) writes.push({ store: 'payloads', key: `${seqs[i]}:next`, bytes });
-    writes.push({ store: 'docs', key: row.lane, value: docOf(row, seqs[i], bytes) });
+    if (bytes) writes.push({ store: 'payloads', key: payloadKey(seqs[i], 'next'), bytes });
+    writes.push({ store: 'docs', value: docOf(row, seqs[i], bytes), key: row.lane });
   });
   for (const write of writes) performWrite(tx, write);
   return seqs;

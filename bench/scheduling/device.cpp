@@ -108,7 +108,7 @@ void Device::run(double now_ms, Json input) {
     }
 }
 
-// Payloads are JSON texts of the size they were saved with; keys are "<seq>:next".
+// Payloads are JSON texts of the size they were saved with; keys begin with the number of the op.
 Json Device::load(const Effect& effect) {
     Json missing = Json::array();
     for (const tidegate::LoadItem& item : effect.items) {

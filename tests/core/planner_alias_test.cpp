@@ -202,9 +202,9 @@ TEST_CASE("refs: a mark that was not stored leaves the document as it was accept
         bool first = true;
         w.on_commit = [&](const Json& commit) -> std::string {
             for (const Json& write : commit["writes"])
-                if (first && write["store"] == "payloads" && write["key"] == "2:next") {
+                if (first && write["store"] == "payloads" && write["key"] == "000000000002:next") {
                     first = false;
-                    CHECK(w.bytes["payloads"]["2:next"] == kOrder);
+                    CHECK(w.bytes["payloads"]["000000000002:next"] == kOrder);
                     return verdict;
                 }
             return "";
@@ -231,7 +231,7 @@ TEST_CASE("refs: a dead parent blocks what names it; dropped, it leaves a dead l
     CHECK(w.row(2)["state"] == "dead");
     CHECK(w.row(2)["reason"] == "Validation failed: the server does not have what stands at /customerId");
     CHECK(!w.sent("ORDER"));
-    CHECK(w.bytes["payloads"]["2:next"] == kOrder);
+    CHECK(w.bytes["payloads"]["000000000002:next"] == kOrder);
 }
 
 TEST_CASE("refs: what was deleted before the server had it is not there, although its record is") {

@@ -71,7 +71,7 @@ struct Scene {
     // An update that a shell with an encoder has a delta of.
     void edit(const std::string& to) {
         save("update", to);
-        w.bytes["payloads"][std::to_string(w.seq) + ":delta::MEDIA/m"] = encode_delta(base, to).value();
+        w.bytes["payloads"][payload_key(w.seq, "delta::MEDIA/m")] = encode_delta(base, to).value();
     }
     const Json& last() const { return server.seen.back(); }
 };
@@ -88,7 +88,7 @@ TEST_CASE("a changed blob goes as a delta of the acknowledged version, and the v
     CHECK(s.server.blob == s.next);
     CHECK(s.w.queued() == 0);
     CHECK(s.w.bytes["bases"][":MEDIA/m"] == s.next);
-    CHECK_FALSE(s.w.bytes["payloads"].count("2:body"));
+    CHECK_FALSE(s.w.bytes["payloads"].count("000000000002:body"));
 }
 
 TEST_CASE("without an encoder, without a gain, and with deltas off a blob goes whole") {
@@ -102,8 +102,8 @@ TEST_CASE("without an encoder, without a gain, and with deltas off a blob goes w
         CHECK(s.server.blob == s.next);
         CHECK(s.w.queued() == 0);
     };
-    goes_whole([](Scene& s) { s.w.bytes["payloads"].erase("2:delta::MEDIA/m"); });
-    goes_whole([](Scene& s) { s.w.bytes["payloads"]["2:delta::MEDIA/m"] = std::string(s.next.size(), 'x'); });
+    goes_whole([](Scene& s) { s.w.bytes["payloads"].erase("000000000002:delta::MEDIA/m"); });
+    goes_whole([](Scene& s) { s.w.bytes["payloads"]["000000000002:delta::MEDIA/m"] = std::string(s.next.size(), 'x'); });
     goes_whole([](Scene& s) { s.w.command({{"type", "settings"}, {"value", {{"delta", false}}}}); });
 }
 
@@ -114,7 +114,7 @@ TEST_CASE("a delta without an answer is repeated byte for byte under its key, by
     s.w.run(kSync, 6);
     REQUIRE(s.server.effects == 2);
     s.server.drop_answer = false;
-    s.w.bytes["payloads"]["2:delta::MEDIA/m"] = encode_delta(s.base, s.next, {.checksum = false}).value();   // another code would make other bytes
+    s.w.bytes["payloads"]["000000000002:delta::MEDIA/m"] = encode_delta(s.base, s.next, {.checksum = false}).value();   // another code would make other bytes
     s.w.now += 600000;
     s.w.restart();
     s.w.run(kSync);

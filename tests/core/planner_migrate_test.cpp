@@ -126,7 +126,7 @@ TEST_CASE("FF-19: what cannot be migrated waits and says why, others go on, and 
         CHECK(w.row(1)["state"] == "queued");
         CHECK(w.row(1).value("attempts", 0) == 0);
         CHECK(w.row(1)["schemaVersion"] == row.from);
-        CHECK(w.bytes["payloads"]["1:next"] == R"({"x":1})");
+        CHECK(w.bytes["payloads"]["000000000001:next"] == R"({"x":1})");
         const Json why = explained(w, id);
         CHECK(why["reason"] == "schema");
         CHECK(why["sentence"] == row.sentence);

@@ -80,7 +80,7 @@ TEST_CASE("what rests on a refused op waits, also when other lanes stand between
     w.command({{"type", "settings"}, {"value", {{"coalesce", false}}}});
     for (int round = 0; round < 2; ++round)
         for (const char* lane : {"a", "b"}) w.accept("FORM", lane, round == 0 ? "create" : "update", form(round));
-    w.bytes["payloads"].erase("1:next");
+    w.bytes["payloads"].erase("000000000001:next");
     w.run(kSync);
     CHECK(w.row(1)["state"] == "quarantined");
     CHECK(w.doc("FORM", "a") == form(1));
@@ -234,7 +234,7 @@ TEST_CASE("a 4xx makes a dead letter with the answer in it, and the next version
     w.run(kSync);
     CHECK(w.row(1)["state"] == "dead");
     CHECK(w.row(1)["error"]["status"] == 422);
-    CHECK(w.bytes["payloads"]["1:next"] == form(1));
+    CHECK(w.bytes["payloads"]["000000000001:next"] == form(1));
     CHECK(w.doc("FORM", "b") == form(2));
     w.accept("FORM", "a", "update", form(3));
     w.run(kSync);
@@ -344,7 +344,7 @@ TEST_CASE("what no batch takes goes by itself, as in REST mode, and others go on
         if (send["url"] == "batch") return nullptr;
         alone = std::string(send["method"]) + " " + std::string(send["url"]);
         REQUIRE(w.planner.bytes(send["slot"]));
-        CHECK(*w.planner.bytes(send["slot"]) == w.bytes["payloads"]["2:next"]);
+        CHECK(*w.planner.bytes(send["slot"]) == w.bytes["payloads"]["000000000002:next"]);
         return {{"status", 201}, {"headers", {{"etag", "\"1\""}}}, {"body", ""}};
     };
     w.accept("FORM", "small", "create", form(1));

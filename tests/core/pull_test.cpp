@@ -129,7 +129,7 @@ TEST_CASE("FF-13: pending ops of a lane are rebased onto what came, in the commi
     w.server.edit("FORM/a", "{\"site\":\"S\",\"n\":1,\"m\":1}");
     w.pull();
     CHECK(w.shown("FORM/a") == "{\"site\":\"S\",\"n\":2,\"m\":2}");
-    CHECK(w.bytes["payloads"]["1:next"] == "{\"site\":\"S\",\"n\":2,\"m\":1}");
+    CHECK(w.bytes["payloads"]["000000000001:next"] == "{\"site\":\"S\",\"n\":2,\"m\":1}");
     CHECK(w.bytes["bases"][":FORM/a"] == "{\"site\":\"S\",\"n\":1,\"m\":1}");
     CHECK(told(w, "sync.conflict") == 0);
     w.run(kSync);
@@ -555,7 +555,7 @@ TEST_CASE("FF-04: a refused change is rolled back: the app sees what was acknowl
     w.run(kSync);
     CHECK(w.row(1)["state"] == "dead");
     CHECK(w.shown("FORM/a") == "{\"n\":1,\"m\":1,\"bad\":0}");
-    CHECK(w.bytes["payloads"]["1:next"] == "{\"n\":1,\"m\":1,\"bad\":9}");
+    CHECK(w.bytes["payloads"]["000000000001:next"] == "{\"n\":1,\"m\":1,\"bad\":9}");
     CHECK(told(w, "sync.documents") == 2);
 }
 

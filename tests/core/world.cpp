@@ -133,7 +133,7 @@ std::string World::accept(const std::string& entity, const std::string& id, cons
                 {"state", "queued"}};
     row.update(extra);
     values["ops"][std::to_string(seq)] = row;
-    if (!text.empty()) bytes["payloads"][std::to_string(seq) + ":next"] = text;
+    if (!text.empty()) bytes["payloads"][payload_key(seq, "next")] = text;
     bytes["docs"][row["lane"]] = text;
     return row["id"];
 }

@@ -11,6 +11,7 @@ import { clock } from '../../sw/clock.js';
 import { webLocks } from '../../sw/locks.js';
 import { Marker } from '../../sw/marker.js';
 import { random } from '../../sw/random.js';
+import { payloadKey } from '../../sw/store-rules.js';
 import { dying, everyKill, killSweep, kStores } from './mortal.js';
 
 const kLong = 'y'.repeat(300);
@@ -130,7 +131,7 @@ for (const [name, fresh] of Object.entries(kStores))
       const when = `kill ${kill}`;
       assert.deepEqual(told.filter((id) => !rows.some((row) => row.id === id)), [], `${when}: told and not stored`);
       const payloads = (await store.list('payloads')).map(({ key }) => key);
-      assert.deepEqual(payloads.sort(), rows.filter(({ action }) => action !== 'delete').map(({ seq }) => `${seq}:next`).sort(), `${when}: every row with its bytes, and none without a row`);
+      assert.deepEqual(payloads.sort(), rows.filter(({ action }) => action !== 'delete').map(({ seq }) => payloadKey(seq, 'next')).sort(), `${when}: every row with its bytes, and none without a row`);
       assert.notEqual(rows.filter(({ group }) => group).length, 1, `${when}: half of an atomic group`);
       const last = Object.fromEntries(rows.map((row) => [row.entityId, row]));
       const docs = Object.fromEntries((await store.list('docs')).map(({ value }) => [value.entityId, value.opId]));

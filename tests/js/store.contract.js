@@ -1,6 +1,7 @@
 // The store contract of docs/architecture.md as a suite. Both stores run it, so that what holds in Node holds in the browser.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { payloadKey } from '../../sw/store-rules.js';
 
 export const kLimits = { maxOps: 1000, maxBytes: 1_000_000 };
 const kTtlMs = 30_000;
@@ -35,7 +36,7 @@ export function storeContract(name, maker) {
     assert.ok(a >= 1 && b > a);
     const rows = await store.rows(0, 10);
     assert.deepEqual(rows.map(({ seq, entityId, action, state }) => [seq, entityId, action, state]), [[a, '1', 'create', 'queued'], [b, '2', 'create', 'queued']]);
-    assert.equal(text(await store.get('payloads', `${a}:next`)), '{"a":1}');
+    assert.equal(text(await store.get('payloads', payloadKey(a, 'next'))), '{"a":1}');
     const doc = await store.get('docs', ':NOTE/1');
     assert.equal(text(doc.bytes), '{"a":1}');
     assert.deepEqual({ ...doc, bytes: 0 }, { entity: 'NOTE', entityId: '1', owner: '', contentType: '', deleted: false, opId: rows[0].id, seq: a, bytes: 0 });
@@ -52,7 +53,7 @@ export function storeContract(name, maker) {
     const doc = await store.get('docs', ':NOTE/1');
     assert.equal(doc.deleted, true);
     assert.equal(doc.bytes, undefined);
-    assert.equal(await store.get('payloads', `${seq}:next`), undefined);
+    assert.equal(await store.get('payloads', payloadKey(seq, 'next')), undefined);
   });
 
   stored('stage puts a payload under no op and no lease, counts nothing, and takes away those of a prefix and no others', async (store) => {
@@ -63,7 +64,7 @@ export function storeContract(name, maker) {
     assert.deepEqual((await store.list('payloads', { prefix: 'up:x:' })).map(({ key }) => key), ['up:x:00000', 'up:x:00001']);
     assert.deepEqual((await store.census()).totals, totals);
     await store.stage({ store: 'payloads', prefix: 'up:x:', remove: true });
-    assert.deepEqual((await store.list('payloads')).map(({ key }) => key), [`${seq}:next`, 'up:y:00000']);
+    assert.deepEqual((await store.list('payloads')).map(({ key }) => key), [payloadKey(seq, 'next'), 'up:y:00000']);
   });
 
   stored('an accept over the limits is refused as "full" and leaves nothing', async (store) => {
@@ -151,7 +152,7 @@ export function storeContract(name, maker) {
 
   stored('getMany answers in the order asked, undefined where nothing is', async (store) => {
     const [seq] = await store.accept([item('1', 'a')], kLimits);
-    const [none, found] = await store.getMany('payloads', ['0:next', `${seq}:next`]);
+    const [none, found] = await store.getMany('payloads', [payloadKey(0, 'next'), payloadKey(seq, 'next')]);
     assert.equal(none, undefined);
     assert.ok(found instanceof Uint8Array);
     assert.equal(text(found), 'a');
@@ -225,7 +226,7 @@ export function storeContract(name, maker) {
     const a = await store.acquireLease(ask('a', 0));
     const b = await store.acquireLease(ask('b', 0, { takeover: true }));
     const before = await everything(store);
-    const writes = [{ store: 'ops', key: seq, remove: true }, { store: 'payloads', prefix: `${seq}:`, remove: true }, { store: 'history', key: 'h', value: {} }];
+    const writes = [{ store: 'ops', key: seq, remove: true }, { store: 'payloads', prefix: payloadKey(seq), remove: true }, { store: 'history', key: 'h', value: {} }];
     assert.equal(await store.commit({ token: a.token, knownSeq: seq, lanes: [], writes }), 'fenced');
     assert.deepEqual(await everything(store), before);
     await store.releaseLease({ token: b.token });
@@ -268,8 +269,8 @@ export function storeContract(name, maker) {
     const commit = (writes) => store.commit({ token, knownSeq: seq, lanes: [], writes });
     assert.equal(await commit([
       { store: 'ops', key: seq, value: { ...row, state: 'sending', attempts: 1 } },
-      { store: 'payloads', key: `${seq}:body`, bytes: bytes('delta') },
-      { store: 'payloads', key: `${seq}0:next`, bytes: bytes('other op') },
+      { store: 'payloads', key: payloadKey(seq, 'body'), bytes: bytes('delta') },
+      { store: 'payloads', key: payloadKey(seq * 10, 'next'), bytes: bytes('other op') },
       { store: 'bases', key: ':NOTE/1', value: { etag: '"1"' }, bytes: bytes('base') },
       { store: 'history', key: 'twice', value: 1 }, { store: 'history', key: 'twice', value: 2 },
       { store: 'history', key: 'gone', value: 1 }, { store: 'history', key: 'gone', remove: true },
@@ -281,21 +282,21 @@ export function storeContract(name, maker) {
     assert.equal(text(base.bytes), 'base');
     assert.equal(await store.get('history', 'twice'), 2);
     assert.equal(await store.get('history', 'gone'), undefined);
-    assert.equal(await commit([{ store: 'payloads', prefix: `${seq}:`, remove: true }, { store: 'ops', key: seq, remove: true }]), 'ok');
+    assert.equal(await commit([{ store: 'payloads', prefix: payloadKey(seq), remove: true }, { store: 'ops', key: seq, remove: true }]), 'ok');
     assert.deepEqual(await store.rows(0, 10), []);
-    assert.deepEqual((await store.list('payloads')).map(({ key }) => key), [`${seq}0:next`]);
+    assert.deepEqual((await store.list('payloads')).map(({ key }) => key), [payloadKey(seq * 10, 'next')]);
   });
 
   stored('"from" copies the bytes as they were before the commit', async (store) => {
     const [seq] = await store.accept([item('1', 'acknowledged')], kLimits);
     const { token } = await store.acquireLease(ask('a', 0));
     assert.equal(await store.commit({ token, knownSeq: seq, lanes: [], writes: [
-      { store: 'payloads', prefix: `${seq}:`, remove: true },
-      { store: 'bases', key: ':NOTE/1', value: { etag: '"2"' }, from: { store: 'payloads', key: `${seq}:next` } },
+      { store: 'payloads', prefix: payloadKey(seq), remove: true },
+      { store: 'bases', key: ':NOTE/1', value: { etag: '"2"' }, from: { store: 'payloads', key: payloadKey(seq, 'next') } },
       { store: 'docs', key: ':NOTE/2', value: { entity: 'NOTE' }, from: { store: 'docs', key: ':NOTE/1' } },
       { store: 'bases', key: ':NOTE/3', value: { etag: '"3"' }, from: { store: 'payloads', key: 'nothing' } },
     ] }), 'ok');
-    assert.equal(await store.get('payloads', `${seq}:next`), undefined);
+    assert.equal(await store.get('payloads', payloadKey(seq, 'next')), undefined);
     const base = await store.get('bases', ':NOTE/1');
     assert.deepEqual([base.etag, text(base.bytes)], ['"2"', 'acknowledged']);
     assert.equal(text((await store.get('docs', ':NOTE/2')).bytes), 'acknowledged');
@@ -348,7 +349,7 @@ export function storeContract(name, maker) {
       await store.close();
       await assert.rejects(store.rows(0, 1), { name: 'StoreError', code: 'closed' });
       const again = await maker.again(store);
-      assert.equal(text(await again.get('payloads', `${seq}:next`)), 'kept');
+      assert.equal(text(await again.get('payloads', payloadKey(seq, 'next'))), 'kept');
       await again.close();
     } finally {
       await maker.remove();

@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { clock } from '../../sw/clock.js';
 import { webLocks } from '../../sw/locks.js';
 import { openSqliteStore, sqliteLock } from '../../sw/sqlite-store.js';
+import { payloadKey } from '../../sw/store-rules.js';
 import { openStore } from '../../sw/store.js';
 import { everything, item, kLimits, storeContract } from './store.contract.js';
 
@@ -244,7 +245,7 @@ test('SQLite: every accepted op survives SIGKILL at any moment', async () => {
   const rows = new Map((await store.rows(0, 1000)).map((row) => [row.seq, row]));
   for (const seq of acknowledged) {
     assert.ok(rows.has(seq), `op ${seq} is lost`);
-    assert.equal((await store.get('payloads', `${seq}:next`)).length, rows.get(seq).sizeBytes);
+    assert.equal((await store.get('payloads', payloadKey(seq, 'next'))).length, rows.get(seq).sizeBytes);
   }
   assert.ok(rows.size - acknowledged.length <= 1000 && acknowledged.length > 50);
   assert.deepEqual((await store.get('state', 'totals')).ops, rows.size);

@@ -134,8 +134,8 @@ test('loads, commits, then sends: in the order of the plan, the answer\'s body i
   };
   const { store, turns, log, inputs, sends } = await world({
     scripts: [[
-      plan({ effects: [{ type: 'load', id: 1, items: [{ slot: 1, store: 'payloads', key: '1:next' }, { slot: 2, store: 'bases', key: 'none' }, { slot: 3, store: 'docs', key: ':NOTE/1' }] }] }),
-      plan({ effects: [{ ...history(2, 'h'), writes: [{ store: 'payloads', key: '1:body', slot: 1 }] }, sending(3, { slot: 3, answerSlot: 9 }), { type: 'notify', id: 4, event: 'sync.started', detail: { n: 1 } }] }),
+      plan({ effects: [{ type: 'load', id: 1, items: [{ slot: 1, store: 'payloads', key: '000000000001:next' }, { slot: 2, store: 'bases', key: 'none' }, { slot: 3, store: 'docs', key: ':NOTE/1' }] }] }),
+      plan({ effects: [{ ...history(2, 'h'), writes: [{ store: 'payloads', key: '000000000001:body', slot: 1 }] }, sending(3, { slot: 3, answerSlot: 9 }), { type: 'notify', id: 4, event: 'sync.started', detail: { n: 1 } }] }),
       listen, listen,
     ]],
     send: () => ({ ...kOk, body: bytes('answer') }),
@@ -143,11 +143,11 @@ test('loads, commits, then sends: in the order of the plan, the answer\'s body i
   const [seq] = await store.accept([item('1', 'mine')], kLimits);
   assert.equal(seq, 1);
   await turns.ask({ event: { type: 'manual' } }).end;
-  assert.deepEqual(log.slice(2, -2), ['getMany', 'getMany', 'getMany', 'commit 1:body', 'send 3', 'publish sync.started']);
+  assert.deepEqual(log.slice(2, -2), ['getMany', 'getMany', 'getMany', 'commit 000000000001:body', 'send 3', 'publish sync.started']);
   const { outcomes } = inputs[1];
   assert.deepEqual(outcomes[0].missing, [2]);
   assert.deepEqual(outcomes[0].metas.map(({ slot, value }) => [slot, value.entity, value.bytes]), [[3, 'NOTE', undefined]]);
-  assert.equal(text(await store.get('payloads', '1:body')), 'mine');
+  assert.equal(text(await store.get('payloads', '000000000001:body')), 'mine');
   assert.equal(text(sends[0].body), 'mine');
   assert.equal(heard, 'answer');
   assert.deepEqual(inputs.flatMap((input) => input.outcomes).map(({ id, commit, status, body, answerSlot }) => [id, commit ?? status, body, answerSlot]),
@@ -480,7 +480,7 @@ test('a frozen context keeps its lock: it is overtaken when its lease ran out, a
 
 test('a context frozen after its core had spoken says nothing of it when it thaws and others have gone on', async () => {
   const manager = fakeLockManager();
-  const a = await world({ scripts: [[plan({ effects: [{ type: 'load', id: 1, items: [{ slot: 1, store: 'payloads', key: '1:next' }] }], status: { pending: 1 } })]], locks: webLocks(manager) });
+  const a = await world({ scripts: [[plan({ effects: [{ type: 'load', id: 1, items: [{ slot: 1, store: 'payloads', key: '000000000001:next' }] }], status: { pending: 1 } })]], locks: webLocks(manager) });
   let thaw, reads = 0;
   const thawed = new Promise((resolve) => { thaw = resolve; });
   a.deps.store = new Proxy(a.deps.store, { get: (target, name) => (name === 'getMany' ? async (...args) => { reads += 1; await thawed; return target.getMany(...args); } : target[name]) });
@@ -603,7 +603,7 @@ test('a status is published when the plan has one, after its commits', async () 
 for (const [name, fresh] of Object.entries(kStores))
   test(`${name}: killed at every await, nothing is sent before its mark is stored, and the next drain starts from what is stored`, async () => {
     const script = [
-      plan({ effects: [{ type: 'load', id: 1, items: [{ slot: 1, store: 'payloads', key: '1:next' }] }] }),
+      plan({ effects: [{ type: 'load', id: 1, items: [{ slot: 1, store: 'payloads', key: '000000000001:next' }] }] }),
       plan({ effects: [history(2, 'mark'), sending(3)] }),
       plan({ effects: [history(4, 'done')] }),
       kDone,

@@ -103,7 +103,7 @@ void Check::row_removed(Commit& commit, std::uint64_t seq) {
         if (op->effects > 0) fail(4, "op " + op->id + " expired although the server applied it");
     } else if (kind == "done") {
         op->end = End::already;
-        const Record* next = world_.disk.get("payloads", std::to_string(seq) + ":next");
+        const Record* next = world_.disk.get("payloads", payload_key(seq));
         const auto& wanted = next && next->bytes ? world_.documents.read(*next->bytes) : kUnread;
         bool there = false;
         for (const Server::Version& version : entity ? entity->versions : std::vector<Server::Version>{}) there = there || (wanted && same(world_.server.as_here(version.json), world_.server.as_here(*wanted)));
@@ -147,8 +147,8 @@ void Check::migrated(const Commit& commit, const Json& row) {
     Known* op = world_.ledger.find(row["seq"].get<std::uint64_t>());
     const int version = row.value("schemaVersion", 0);
     if (!op || version == op->version) return;
-    const auto made = commit.nexts.find(std::to_string(op->seq) + ":next");
-    const Record* before = world_.disk.get("payloads", std::to_string(op->seq) + ":next");
+    const auto made = commit.nexts.find(payload_key(op->seq));
+    const Record* before = world_.disk.get("payloads", payload_key(op->seq));
     const auto &old = before && before->bytes ? world_.documents.read(*before->bytes) : kUnread,
                &now = made == commit.nexts.end() ? kUnread : world_.documents.read(*made->second);
     if (!op->asked_app || op->sends > 0) fail(23, "op " + op->id + " became one of version " + std::to_string(version) + (op->sends > 0 ? " after it was sent" : ", and the app was not asked"));
@@ -184,16 +184,16 @@ void Check::conflict_recorded(Commit& commit, const Json& record) {
     if (!op || !record.contains("strategy") || !record.contains("clashes") || !record["clashes"].is_array())
         return fail(19, "a conflict was recorded without op, strategy or clashes");
     for (const auto& [key, bytes] : commit.nexts)
-        if (key != std::to_string(op->seq) + ":next" && key.find(":next") != std::string::npos) ++world_.ledger.counts.rebases;
+        if (key != payload_key(op->seq) && key.find(":next") != std::string::npos) ++world_.ledger.counts.rebases;
     const auto base = commit.bases.find(op->lane);
     if (base == commit.bases.end()) return fail(19, "a conflict of op " + op->id + " was resolved without keeping their version");
     const Server::Version* theirs = world_.server.version_of(world_.server.name_there(op->entity, op->entity_id), base->second.first->value("etag", ""));
-    const auto merged = commit.nexts.find(std::to_string(op->seq) + ":next");
+    const auto merged = commit.nexts.find(payload_key(op->seq));
     const auto& result = merged == commit.nexts.end() ? kUnread : world_.documents.read(*merged->second);
     // The documents that the decision can be replayed from are those it was made from.
     const auto kept = record.contains("theirs") && record["theirs"].is_string() ? parse(record["theirs"].get<std::string>()) : std::nullopt;
     if (kept && theirs && !theirs->deleted && !same(*kept, theirs->json)) fail(19, "the record of a conflict of op " + op->id + " keeps another version than theirs");
-    const Record* next = world_.disk.get("payloads", std::to_string(op->seq) + ":next");
+    const Record* next = world_.disk.get("payloads", payload_key(op->seq));
     if (record.contains("ours") && next && next->bytes && record["ours"] != *next->bytes) fail(19, "the record of a conflict of op " + op->id + " keeps another version than ours");
     for (const Json& clash : record["clashes"]) {
         const std::string path = clash.value("path", "");
@@ -239,7 +239,7 @@ void Check::lane_view(const std::string& lane) {
     }
     const Record* doc = disk.get("docs", lane);
     const bool shown = doc && doc->bytes && !doc->value.value("deleted", false);
-    const Record* under = last ? disk.get("payloads", std::to_string(last_seq) + ":next") : disk.get("bases", lane);
+    const Record* under = last ? disk.get("payloads", payload_key(last_seq)) : disk.get("bases", lane);
     const bool deleted = last ? last->value("action", "") == "delete" : under && under->value.value("deleted", false);
     if (last && !deleted && (!under || !under->bytes)) return fail(1, "op " + std::to_string(last_seq) + " lost its payload");
     if (lane.find(kTaskLane) != std::string::npos) return;   // nobody looks at the document of a task

@@ -16,6 +16,11 @@ std::string piece_key(const std::string& id, std::size_t n) {
 
 }  // namespace
 
+std::string payload_key(std::uint64_t seq) {
+    const std::string digits = std::to_string(seq);
+    return std::string(12 - std::min<std::size_t>(12, digits.size()), '0') + digits + ":next";
+}
+
 std::optional<std::string> Disk::piece_bytes(const std::string& id, std::size_t at, std::size_t end) const {
     std::string out;
     while (at < end) {
@@ -43,7 +48,7 @@ std::vector<Json> Disk::accept(std::vector<Accepted> items) {
         doc.bytes.reset();
         if (item.has_text) {
             doc.bytes = item.text;
-            stores_["payloads"][std::to_string(seq) + ":next"] = Record{Json(), std::move(item.text)};
+            stores_["payloads"][payload_key(seq)] = Record{Json(), std::move(item.text)};
         }
         for (std::size_t n = 0; item.in_pieces && n * kPieceBytes < item.text.size(); ++n)
             stores_["payloads"][piece_key(row["id"], n)] = Record{Json(), item.text.substr(n * kPieceBytes, kPieceBytes)};

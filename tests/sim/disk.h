@@ -20,6 +20,9 @@ struct Record {
     std::optional<std::string> bytes;
 };
 
+// Where the document of an op lies.
+std::string payload_key(std::uint64_t seq);
+
 struct Lease {
     std::uint64_t token = 0;
     int holder = 0;  // 0: nobody

@@ -190,10 +190,12 @@ public:
     template <class T>
     void write(T& value) {
         if constexpr (std::is_enum_v<T>) {
-            append_json(text, name_of(value));
+            append_string(text, name_of(value));
+        } else if constexpr (std::is_same_v<T, std::string>) {
+            append_string(text, value);
         } else if constexpr (std::is_same_v<T, double>) {
             append_json(text, number(value));
-        } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string> || std::is_same_v<T, Json>) {
+        } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, Json>) {
             append_json(text, value);
         } else if constexpr (IsVector<T>::value) {
             text += '[';

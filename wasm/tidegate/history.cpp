@@ -93,9 +93,7 @@ void persist(Members& m, Totals& t) {
 }
 
 std::string numbered_key(const char* kind, std::uint64_t number) {
-    std::string digits = std::to_string(number);
-    digits.insert(0, digits.size() < 12 ? 12 - digits.size() : 0, '0');
-    return say(kind, "/", digits);
+    return say(kind, "/", padded(number));
 }
 
 void append_record(std::vector<Write>& writes, const char* kind, std::uint64_t number, std::uint64_t limit, Json value) {

@@ -47,7 +47,7 @@ struct Totals {
 };
 void persist(Members& m, Totals& totals);
 
-// The key of a numbered record: "session/000000000042". Zero-padded, so that key order is number order.
+// The key of a numbered record: "session/000000000042".
 std::string numbered_key(const char* kind, std::uint64_t number);
 
 // Appends the write of one numbered record, and the removal of the one that falls out of the ring.

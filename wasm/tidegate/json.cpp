@@ -10,28 +10,6 @@
 namespace tidegate {
 namespace {
 
-// nlohmann's own serializer and parser bring printf, strtod and a sentence per control character: 70 kB of Wasm. Texts are checked by validate_json,
-// which document code needs anyway; after that, reading and writing a tree of values is a screen each.
-void append_string(std::string& out, const std::string& text) {
-    static constexpr char kHex[] = "0123456789abcdef";
-    out += '"';
-    std::size_t done = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(text[i]);
-        if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
-        out.append(text, done, i - done);
-        done = i;
-        out += '\\';
-        if (byte >= 0x20) continue;
-        out += "u00";
-        out += kHex[byte >> 4];
-        out += kHex[byte & 15];
-        ++done;
-    }
-    out.append(text, done);
-    out += '"';
-}
-
 // Builds the tree of a valid text. Of equal keys the last counts.
 class Reader {
 public:
@@ -149,6 +127,28 @@ Json tree_of(std::string_view text) {
 }
 
 Json verbatim(std::string_view text) { return Json::binary({text.begin(), text.end()}); }
+
+// nlohmann's own serializer and parser bring printf, strtod and a sentence per control character: 70 kB of Wasm. Texts are checked by validate_json,
+// which document code needs anyway; after that, reading and writing a tree of values is a screen each.
+void append_string(std::string& out, std::string_view text) {
+    static constexpr char kHex[] = "0123456789abcdef";
+    out += '"';
+    std::size_t done = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(text[i]);
+        if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+        out.append(text, done, i - done);
+        done = i;
+        out += '\\';
+        if (byte >= 0x20) continue;
+        out += "u00";
+        out += kHex[byte >> 4];
+        out += kHex[byte & 15];
+        ++done;
+    }
+    out.append(text, done);
+    out += '"';
+}
 
 void append_json(std::string& out, const Json& value) {
     char before = value.is_array() ? '[' : '{';

@@ -25,6 +25,7 @@ Result<Json> parse_json(std::string_view text, int max_depth = kMaxJsonDepth);
 // Writes compact JSON. Bytes of strings go out as they are: what is no UTF-8 is replaced by whoever decodes it. Numbers that are none become null.
 std::string dump_json(const Json& value);
 void append_json(std::string& out, const Json& value);
+void append_string(std::string& out, std::string_view text);
 
 // The tree of what append_json or an Encoder wrote. REQUIRES: its strings came from parse_json, or are ours.
 Json tree_of(std::string_view text);

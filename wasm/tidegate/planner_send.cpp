@@ -414,10 +414,9 @@ void Planner::load_batch(const BatchPtr& batch, std::size_t from) {
             to = i;
             break;
         }
-        const std::string stem = std::to_string(op.seq);
         item.chained = before && outbox_.find(before->seq)->lane == op.lane;
-        if (frozen && op.codec != Codec::full) want(item.body_slot, "payloads", say(stem, ":body"));
-        else if (action != Action::remove && !op.uploads()) want(item.next_slot, "payloads", say(stem, ":next"));
+        if (frozen && op.codec != Codec::full) want(item.body_slot, "payloads", payload_key(op.seq, "body"));
+        else if (action != Action::remove && !op.uploads()) want(item.next_slot, "payloads", payload_key(op.seq, "next"));
         if (item.chained && delta) want(before->next_slot, "payloads", payload_key(before->seq, "next"));
         if (!item.chained) want(item.base_slot, "bases", op.lane->name());
         if (!frozen && !op.rare().refs.is_null())
@@ -427,7 +426,7 @@ void Planner::load_batch(const BatchPtr& batch, std::size_t from) {
                 batch->parents[lane] = slot;
             }
         // Not stored anywhere: a shell that can make it makes it of base and next, and what it makes is frozen like any other delta.
-        if (delta && !op.is_json()) want(item.body_slot, "payloads", say(stem, ":delta:", op.lane->name()));
+        if (delta && !op.is_json()) want(item.body_slot, "payloads", say(payload_key(op.seq, "delta:"), op.lane->name()));
         before = &item;
     }
     if (wanted.empty()) return form_batch(batch, from, to, OutcomeIn{});

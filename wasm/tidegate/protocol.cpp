@@ -153,7 +153,13 @@ Write& add_write(std::vector<Write>& writes, const char* store, const char* key)
 Write& add_write(std::vector<Write>& writes, const char* store, const std::string& key) { return add_write(writes, store, Json(key)); }
 Write& add_write(std::vector<Write>& writes, const char* store, std::uint64_t key) { return add_write(writes, store, Json(key)); }
 
-std::string payload_key(std::uint64_t seq, const char* part) { return say(seq, ":", part); }
+std::string padded(std::uint64_t number) {
+    std::string digits = std::to_string(number);
+    while (digits.size() < 12) digits.insert(digits.begin(), '0');
+    return digits;
+}
+
+std::string payload_key(std::uint64_t seq, const char* part) { return say(padded(seq), ":", part); }
 
 std::string typescript() {
     TypeScript ts;

@@ -342,7 +342,11 @@ Write& add_write(std::vector<Write>& writes, const char* store, const char* key)
 Write& add_write(std::vector<Write>& writes, const char* store, const std::string& key);
 Write& add_write(std::vector<Write>& writes, const char* store, std::uint64_t key);
 
-// "<seq>:<part>", the key of an op's bytes.
+// A number in a key: with zeros before it, at least twelve digits, so that key order is number order.
+std::string padded(std::uint64_t number);
+
+// "000000000042:next", the key of an op's bytes. V8 puts every string of at most ten characters of a parsed text in a table, and the growth of that table was the
+// longest part of the longest step.
 std::string payload_key(std::uint64_t seq, const char* part);
 
 struct Effect {

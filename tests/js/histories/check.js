@@ -1,5 +1,5 @@
 // What must hold, looked at from outside: the database, the requests, the server, and what everybody is told. The numbers are those of docs/simulator.md.
-import { legible, parked, record, records, rows, textOf } from './disk.js';
+import { legible, nextKey, parked, record, records, rows, textOf } from './disk.js';
 
 /** In every document and in every token: nothing that is told may hold it. */
 export const kCanary = 'canary-7f3a';
@@ -70,7 +70,7 @@ export class Check {
   beforeCommit({ writes }) {
     this.know();
     const before = new Map();
-    for (const { store, key } of writes) if (store === 'ops') before.set(key, { row: record('ops', key), next: textOf(record('payloads', `${key}:next`)) });
+    for (const { store, key } of writes) if (store === 'ops') before.set(key, { row: record('ops', key), next: textOf(record('payloads', nextKey(key))) });
     return before;
   }
 
@@ -155,7 +155,7 @@ export class Check {
     const last = pending.at(-1);
     const doc = record('docs', lane);
     const shown = doc && !doc.deleted ? textOf(doc) : undefined;
-    const under = last ? record('payloads', `${last.seq}:next`) : record('bases', lane);
+    const under = last ? record('payloads', nextKey(last.seq)) : record('bases', lane);
     const deleted = last ? last.action === 'delete' : under?.deleted;
     if (last && !deleted && under === undefined) return this.fail(1, `op ${last.id} lost its payload`);
     if (deleted || under === undefined) return shown !== undefined && (last || under) ? this.fail(18, `${lane} is shown although it is deleted`) : undefined;

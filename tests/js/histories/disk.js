@@ -28,6 +28,9 @@ export function record(store, asked) {
 
 /** @type {WeakSet<object>} */
 const looked = new WeakSet();
+/** Where the document of an op lies. @param {number} seq */
+export const nextKey = (seq) => `${String(seq).padStart(12, '0')}:next`;
+
 const kStores = ['ops', 'payloads', 'docs', 'bases', 'history', 'state'];
 /** Names of entity types and what is in every document; none of it can come about by chance in base64. */
 const kSaid = /canary-7f3a|lorem ipsum|[":](NOTE|BLOB)["/]/;
